@@ -1,0 +1,72 @@
+"""A look at a data set: a grid of samples as PNG, and how many samples each class has in each split."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from nas_service.datasets.dataset import Dataset
+from nas_service.datasets.errors import DatasetError
+from nas_service.datasets.splits import SPLITS
+
+MAX_PREVIEW = 400
+_MIN_CELL = 48
+_MAX_CELL = 128
+
+
+def preview(dataset: Dataset, n: int = 64, split: str = "train") -> bytes:
+    """PNG of up to n samples of a split, classes in turn, in a grid that is about square.
+
+    Images are shown as they are; vectors as grey strips, each feature scaled from mean - 2 std (black) to mean + 2 std.
+    """
+    if not 1 <= n <= MAX_PREVIEW:
+        raise DatasetError("n", str(n), f"1 to {MAX_PREVIEW}")
+    chosen = _in_turn(dataset, dataset.indices(split))[:n]
+    cells = [_cell(dataset, int(i)) for i in chosen]
+    height, width = cells[0].shape[:2]
+    columns = max(1, round((len(cells) * height / width) ** 0.5))
+    rows = -(-len(cells) // columns)
+    gap = 2
+    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 128, dtype=np.uint8)
+    for position, cell in enumerate(cells):
+        top = gap + (position // columns) * (height + gap)
+        left = gap + (position % columns) * (width + gap)
+        canvas[top : top + height, left : left + width] = cell
+    buffer = io.BytesIO()
+    Image.fromarray(canvas).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def class_histogram(dataset: Dataset) -> dict[str, list[int]]:
+    """For each of the five splits the number of samples of each class, in the order of the classes."""
+    return {
+        split: np.bincount(dataset.y[dataset.indices(split)], minlength=len(dataset.classes)).tolist()
+        for split in (*SPLITS, "calibrate")
+    }
+
+
+def _in_turn(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
+    """Indices reordered so that the classes take turns."""
+    labels = dataset.y[indices]
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels, minlength=len(dataset.classes))
+    turn = np.empty(len(indices), dtype=np.int64)
+    turn[order] = np.arange(len(indices)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return indices[np.lexsort((labels, turn))]
+
+
+def _cell(dataset: Dataset, index: int) -> np.ndarray:
+    """uint8 (height, width, 3)."""
+    sample = np.asarray(dataset.x[index])
+    if dataset.kind == "vector":
+        values = dataset.normalise(sample[None])[0]
+        strip = np.clip((values + 2.0) * (255.0 / 4.0), 0, 255).astype(np.uint8)[None, :256]
+        image = Image.fromarray(strip).resize((max(_MAX_CELL, strip.shape[1]), 16), Image.Resampling.NEAREST)
+        return np.asarray(image.convert("RGB"))
+    planes = sample if len(sample) == 3 else np.repeat(sample[:1], 3, axis=0)
+    image = Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)))
+    side = max(image.size)
+    scale = max(1, _MIN_CELL // side) if side < _MIN_CELL else min(1.0, _MAX_CELL / side)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BILINEAR
+    return np.asarray(image.resize(size, method))
