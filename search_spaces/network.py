@@ -1,0 +1,161 @@
+"""A network: the concrete, fully resolved list of nodes that an architecture stands for. Nothing here imports torch.
+
+The shapes also serve the vectorised cost pass, where each number may be an int64 array of one length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+Scalar = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """Feature map: channels x height x width."""
+
+    channels: Any
+    height: Any
+    width: Any
+
+
+@dataclass(frozen=True)
+class TokensShape:
+    """Sequence: length x features. A sequence of token ids has features 1."""
+
+    length: Any
+    features: Any
+
+
+@dataclass(frozen=True)
+class VectorShape:
+    """Flat vector of features."""
+
+    features: Any
+
+
+Shape = ImageShape | TokensShape | VectorShape
+SHAPE_KINDS: dict[str, type] = {"image": ImageShape, "tokens": TokensShape, "vector": VectorShape}
+
+
+def elements(shape: Shape) -> Any:
+    """Number of elements of one example of this shape."""
+    total: Any = 1
+    for field in fields(shape):
+        total = total * getattr(shape, field.name)
+    return total
+
+
+def shape_to_json(shape: Shape) -> dict[str, Any]:
+    """Wire form: the kind and the numbers."""
+    kind = next(name for name, cls in SHAPE_KINDS.items() if isinstance(shape, cls))
+    return {"kind": kind} | {field.name: int(getattr(shape, field.name)) for field in fields(shape)}
+
+
+def shape_from_json(data: dict[str, Any]) -> Shape:
+    """Inverse of `shape_to_json`."""
+    numbers = {key: int(value) for key, value in data.items() if key != "kind"}
+    shape: Shape = SHAPE_KINDS[data["kind"]](**numbers)
+    return shape
+
+
+@dataclass(frozen=True)
+class Node:
+    """One block of a network. `inputs` index values: 0 is the network input, i + 1 the output of node i.
+
+    `key` names the weights: two nodes with one key share their weights, in the network and in the supernet.
+    """
+
+    key: str
+    block: str
+    params: dict[str, Scalar]
+    inputs: tuple[int, ...]
+    in_shapes: tuple[Shape, ...]
+    out_shape: Shape
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """Cost of one example: executed multiply-accumulates, learnable numbers, operator outputs, peak live bytes."""
+
+    macs: int
+    params: int
+    activations: int
+    peak_activation_bytes: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """Nodes in topological order; the output is the last node. `classes` is None where the task has none."""
+
+    task: str
+    classes: int | None
+    input_shape: Shape
+    nodes: tuple[Node, ...]
+
+    def cost(self) -> NetworkCost:
+        """Cost as executed; activations are float32. Peak = live values plus the running block's own peak."""
+        from search_spaces.blocks.registry import BLOCKS
+
+        macs = activations = peak = 0
+        params: dict[str, int] = {}
+        last_use = {value: step for step, node in enumerate(self.nodes) for value in node.inputs}
+        sizes = [int(elements(self.input_shape))] + [int(elements(node.out_shape)) for node in self.nodes]
+        live = {0} if 0 in last_use else set()
+        for step, node in enumerate(self.nodes):
+            cost = BLOCKS[node.block].cost(node.in_shapes, node.params)
+            macs += int(cost.macs)
+            activations += int(cost.activations)
+            params[node.key] = max(params.get(node.key, 0), int(cost.params))
+            others = sum(sizes[value] for value in live if value not in node.inputs)
+            peak = max(peak, others + int(cost.peak_elements))
+            live = {value for value in live if last_use[value] > step}
+            if step + 1 in last_use:
+                live.add(step + 1)
+        return NetworkCost(macs, sum(params.values()), activations, peak * 4)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON form; `Network.from_json` restores an equal network."""
+        return {
+            "task": self.task,
+            "classes": self.classes,
+            "input_shape": shape_to_json(self.input_shape),
+            "nodes": [
+                {
+                    "key": node.key,
+                    "block": node.block,
+                    "params": dict(node.params),
+                    "inputs": list(node.inputs),
+                    "in_shapes": [shape_to_json(shape) for shape in node.in_shapes],
+                    "out_shape": shape_to_json(node.out_shape),
+                }
+                for node in self.nodes
+            ],
+        }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Network:
+        """Inverse of `to_json`."""
+        nodes = tuple(
+            Node(
+                key=node["key"],
+                block=node["block"],
+                params=dict(node["params"]),
+                inputs=tuple(node["inputs"]),
+                in_shapes=tuple(shape_from_json(shape) for shape in node["in_shapes"]),
+                out_shape=shape_from_json(node["out_shape"]),
+            )
+            for node in data["nodes"]
+        )
+        return Network(data["task"], data["classes"], shape_from_json(data["input_shape"]), nodes)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Everything a weight key may become: the possible values of each parameter and of each input's shape."""
+
+    key: str
+    block: str
+    params: dict[str, tuple[Scalar, ...]]
+    in_shapes: tuple[tuple[Shape, ...], ...]
