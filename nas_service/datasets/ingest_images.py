@@ -28,8 +28,8 @@ def ingest_image_folder(
     """Images under `path`, which holds one folder per class, or folders named by split (train, val, test, ...) that do.
 
     size: (height, width) of the result; by default the smallest height and width found, at most 224. channels: 1 or 3;
-    by default 1 when all images are grey. Damaged files, bombs and links that lead outside are listed in `skipped`; more
-    than `max_skipped` of them, an empty class folder or no class at all raise DatasetError.
+    by default 1 when all images are grey. Damaged files, bombs and links that lead outside are listed in `skipped`;
+    more than `max_skipped` of them, an empty class folder or no class at all raise DatasetError.
     """
     root = Path(path).resolve()
     if not root.is_dir():
@@ -126,7 +126,7 @@ def choose_form(
 def decode_all(
     readers: Sequence[Callable[[], bytes]], names: Sequence[str], form: ImageForm, max_skipped: int
 ) -> tuple[np.ndarray, list[int], tuple[Skipped, ...]]:
-    """(x uint8 (n, C, H, W), indices of the readers kept, what was skipped); DatasetError when too many are unusable."""
+    """(x uint8 (n, C, H, W), indices of the readers kept, what was skipped); DatasetError when too many were."""
     check_bytes("images", len(readers) * form.channels * form.height * form.width)
     x = np.empty((len(readers), form.channels, form.height, form.width), dtype=np.uint8)
 

@@ -34,7 +34,7 @@ def ingest_table(
 
     image: column of encoded images (binary, or a struct with a binary field "bytes") or of paths under `image_root` (by
     default the table's folder; others are refused, links resolved). features: numeric columns, by default all that are
-    not named otherwise. split, group: columns that say where a row belongs and what it belongs with. Raises DatasetError
+    not named otherwise. split, group: columns that say where a row belongs and what it belongs with. Raises an error
     that names column and row.
     """
     table = _read(Path(path))
