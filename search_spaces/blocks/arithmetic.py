@@ -1,0 +1,179 @@
+"""Arithmetic shared by the cost formulas: works on Python numbers and on equal-length NumPy arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from search_spaces.blocks.base import BlockError, Cost, Param
+from search_spaces.network import ImageShape, Shape, TokensShape, elements
+
+ACTIVATIONS = ("none", "relu", "relu6", "hswish", "swish", "gelu", "tanh", "sigmoid", "hsigmoid")
+
+
+def is_concrete(*values: Any) -> bool:
+    """True when no value is an array, so that a check has one answer."""
+    return not any(isinstance(value, np.ndarray) for value in values)
+
+
+def require(condition: Any, message: str) -> None:
+    """Raise `BlockError(message)` when a concrete condition is false; arrays pass unchecked."""
+    if is_concrete(condition) and not condition:
+        raise BlockError(message)
+
+
+def flag(value: Any) -> Any:
+    """0 or 1 (int, or int64 array) from a truth value."""
+    return value.astype(np.int64) if isinstance(value, np.ndarray) else int(bool(value))
+
+
+def where(condition: Any, yes: Any, no: Any) -> Any:
+    """`yes if condition else no`, element by element for arrays."""
+    if is_concrete(condition):
+        return yes if condition else no
+    return np.where(condition, yes, no)
+
+
+def maximum(*values: Any) -> Any:
+    """Largest value, element by element for arrays."""
+    best = values[0]
+    for value in values[1:]:
+        best = max(best, value) if is_concrete(best, value) else np.maximum(best, value)
+    return best
+
+
+def both(*conditions: Any) -> Any:
+    """Logical and of scalars or boolean arrays."""
+    result = conditions[0]
+    for condition in conditions[1:]:
+        if is_concrete(result, condition):
+            result = bool(result) and bool(condition)
+        else:
+            result = np.logical_and(result, condition)
+    return result
+
+
+def negate(condition: Any) -> Any:
+    """Logical not of a scalar or boolean array."""
+    return not condition if is_concrete(condition) else np.logical_not(condition)
+
+
+def whole(value: Any) -> Any:
+    """Truncate a non-negative number to an integer (int, or int64 array)."""
+    return value.astype(np.int64) if isinstance(value, np.ndarray) else int(value)
+
+
+def round8(value: Any) -> Any:
+    """Nearest multiple of 8, at least 8, never more than 10 % below `value` (the MobileNet convention)."""
+    rounded = maximum(8, whole(value + 4) // 8 * 8)
+    return where(rounded < 0.9 * value, rounded + 8, rounded)
+
+
+def strided(size: Any, stride: Any) -> Any:
+    """Output size of a convolution with odd kernel and same padding: ceil(size / stride)."""
+    return (size - 1) // stride + 1
+
+
+def image(shapes: tuple[Shape, ...], kind: str) -> ImageShape:
+    """The first input as a feature map; raises `BlockError` for any other kind of value."""
+    if not isinstance(shapes[0], ImageShape):
+        raise BlockError(f"{kind} needs a feature map as input, not {type(shapes[0]).__name__}")
+    return shapes[0]
+
+
+def tokens(shapes: tuple[Shape, ...], kind: str) -> TokensShape:
+    """The first input as a sequence; raises `BlockError` for any other kind of value."""
+    if not isinstance(shapes[0], TokensShape):
+        raise BlockError(f"{kind} needs a sequence as input, not {type(shapes[0]).__name__}")
+    return shapes[0]
+
+
+class Tally:
+    """Adds up the operations of a block in execution order.
+
+    `when` (0 or 1, possibly an array) leaves an operation out where the block does not have it.
+    `hold(n)` keeps n more elements alive, such as the input of a residual branch, until `release(n)`.
+    """
+
+    def __init__(self, inputs: tuple[Shape, ...]) -> None:
+        self.macs: Any = 0
+        self.params: Any = 0
+        self.activations: Any = 0
+        self._current: Any = sum(elements(shape) for shape in inputs)
+        self._held: Any = 0
+        self._peak: Any = self._current
+
+    def hold(self, count: Any) -> None:
+        self._held = self._held + count
+        self._peak = maximum(self._peak, self._current + self._held)
+
+    def release(self, count: Any) -> None:
+        self._held = self._held - count
+
+    def branch(self, count: Any) -> None:
+        """Continue from a value of `count` elements, such as a held input."""
+        self._current = count
+
+    def emit(self, out: Any, when: Any = 1) -> None:
+        """An operation that writes `out` elements while its input is alive."""
+        grown = self._current + out + self._held
+        self._peak = maximum(self._peak, where(when, grown, self._peak))
+        self._current = where(when, out, self._current)
+
+    def conv(
+        self,
+        c_in: Any,
+        c_out: Any,
+        kernel: Any,
+        height: Any,
+        width: Any,
+        *,
+        group: Any = None,
+        bias: Any = 0,
+        when: Any = 1,
+    ) -> None:
+        """Square convolution to a map of `height` x `width`; `group` = input channels seen by one output."""
+        seen = c_in if group is None else group
+        out = c_out * height * width
+        weights = c_out * seen * kernel * kernel
+        self.macs = self.macs + when * weights * height * width
+        self.params = self.params + when * (weights + bias * c_out)
+        self.activations = self.activations + when * out
+        self.emit(out, when)
+
+    def linear(self, d_in: Any, d_out: Any, rows: Any = 1, *, bias: Any = 1, when: Any = 1) -> None:
+        """Linear layer applied to `rows` vectors."""
+        self.macs = self.macs + when * rows * d_in * d_out
+        self.params = self.params + when * (d_in * d_out + bias * d_out)
+        self.activations = self.activations + when * rows * d_out
+        self.emit(rows * d_out, when)
+
+    def matmul(self, rows: Any, inner: Any, columns: Any, batch: Any = 1, when: Any = 1) -> None:
+        """Product of two activations, `batch` times (rows x inner) @ (inner x columns)."""
+        self.macs = self.macs + when * batch * rows * inner * columns
+        self.activations = self.activations + when * batch * rows * columns
+        self.emit(batch * rows * columns, when)
+
+    def learn(self, count: Any, when: Any = 1) -> None:
+        """Learnable numbers outside convolutions and linear layers, such as norms and embeddings."""
+        self.params = self.params + when * count
+
+    def cost(self) -> Cost:
+        return Cost(self.macs, self.params, self.activations, self._peak)
+
+
+def activation_param(default: str = "relu") -> Param:
+    """The activation parameter as most blocks have it."""
+    return Param("activation", "str", default, allowed=ACTIVATIONS, help="Activation function.")
+
+
+OUT = Param("out", "int", minimum=1, help="Output channels.")
+KERNEL = Param("kernel", "int", 3, allowed=(1, 3, 5, 7, 9, 11), help="Kernel size, odd, same padding.")
+STRIDE = Param("stride", "int", 1, allowed=(1, 2, 4), help="Stride.")
+TRANSFORM = Param(
+    "kernel_transform",
+    "bool",
+    False,
+    help="Supernet: smaller kernels pass learned square matrices after the centre crop (Once-for-All).",
+)

@@ -1,0 +1,60 @@
+"""Convolution, normalisation, activation: shapes and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from search_spaces.blocks.arithmetic import (
+    KERNEL,
+    OUT,
+    STRIDE,
+    TRANSFORM,
+    Tally,
+    activation_param,
+    flag,
+    image,
+    require,
+    strided,
+)
+from search_spaces.blocks.base import Block, Cost, Param
+from search_spaces.network import ImageShape, Shape
+
+
+class ConvBNAct(Block):
+    """Convolution with same padding, batch norm (or bias), activation."""
+
+    kind = "conv_bn_act"
+    help = "Convolution with same padding, then batch norm and an activation."
+    params: ClassVar = (
+        OUT,
+        KERNEL,
+        STRIDE,
+        activation_param(),
+        Param("norm", "bool", True, help="Batch norm after the convolution; without it the convolution has a bias."),
+        Param("group_size", "int", 0, minimum=0, help="Input channels of each group; 0 is an ordinary convolution."),
+        TRANSFORM,
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = image(inputs, self.kind)
+        group = p["group_size"]
+        require(
+            (group == 0) | (x.channels % (group + flag(group == 0)) == 0), "group_size must divide the input channels"
+        )
+        require(
+            (group == 0) | (p["out"] % (group + flag(group == 0)) == 0), "group_size must divide the output channels"
+        )
+        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = image(inputs, self.kind)
+        y = self.out_shape(inputs, p)
+        assert isinstance(y, ImageShape)
+        tally = Tally(inputs)
+        norm = flag(p["norm"])
+        dense = flag(p["group_size"] == 0)
+        seen = dense * x.channels + p["group_size"]
+        tally.conv(x.channels, y.channels, p["kernel"], y.height, y.width, group=seen, bias=1 - norm)
+        tally.learn(2 * y.channels, when=norm)
+        return tally.cost()

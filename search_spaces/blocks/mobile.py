@@ -1,0 +1,76 @@
+"""Inverted bottleneck of MobileNetV2, MobileNetV3 and MnasNet: shapes and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from search_spaces.blocks.arithmetic import (
+    KERNEL,
+    OUT,
+    STRIDE,
+    TRANSFORM,
+    Tally,
+    activation_param,
+    both,
+    flag,
+    image,
+    round8,
+    strided,
+)
+from search_spaces.blocks.base import Block, Cost, Param
+from search_spaces.network import ImageShape, Shape, elements
+
+
+class MBConv(Block):
+    """Expand 1x1, depth-wise k x k, optional squeeze-excite, project 1x1; residual where shapes allow it.
+
+    The expansion is left out when `mid` equals the input channels, as the first block of the
+    MobileNets does it. Squeeze width is round8(mid x se_ratio), both its layers with bias.
+    """
+
+    kind = "mbconv"
+    help = "Inverted bottleneck: expand, depth-wise convolution, squeeze-excite, project."
+    params: ClassVar = (
+        OUT,
+        Param("mid", "int", minimum=1, help="Channels of the depth-wise convolution, for example `=round8(in * e)`."),
+        KERNEL,
+        STRIDE,
+        activation_param("relu6"),
+        Param("se_ratio", "float", 0.0, minimum=0.0, maximum=1.0, help="Squeeze width over `mid`; 0 for none."),
+        Param("se_gate", "str", "hsigmoid", allowed=("hsigmoid", "sigmoid"), help="Gate of the squeeze-excite."),
+        Param("residual", "bool", True, help="Add the input when stride is 1 and channels stay the same."),
+        TRANSFORM,
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = image(inputs, self.kind)
+        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = image(inputs, self.kind)
+        y = self.out_shape(inputs, p)
+        assert isinstance(y, ImageShape)
+        mid = p["mid"]
+        tally = Tally(inputs)
+        residual = flag(both(p["residual"], p["stride"] == 1, x.channels == p["out"]))
+        expand = flag(mid != x.channels)
+        squeeze = flag(p["se_ratio"] > 0)
+        squeezed = round8(mid * p["se_ratio"])
+        skip = residual * elements(x)
+        tally.conv(x.channels, mid, 1, x.height, x.width, when=expand)
+        tally.learn(2 * mid, when=expand)
+        tally.hold(skip * expand)
+        tally.conv(mid, mid, p["kernel"], y.height, y.width, group=1)
+        tally.learn(2 * mid)
+        tally.hold(skip * (1 - expand))
+        wide = mid * y.height * y.width
+        tally.hold(wide * squeeze)
+        tally.emit(mid, when=squeeze)
+        tally.conv(mid, squeezed, 1, 1, 1, bias=1, when=squeeze)
+        tally.conv(squeezed, mid, 1, 1, 1, bias=1, when=squeeze)
+        tally.release(wide * squeeze)
+        tally.branch(wide)
+        tally.conv(mid, y.channels, 1, y.height, y.width)
+        tally.learn(2 * y.channels)
+        return tally.cost()
