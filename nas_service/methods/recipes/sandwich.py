@@ -16,5 +16,5 @@ class SandwichParams(RecipeParams):
     temperature: float = Field(1.0, gt=0, le=100, description="Softens the largest subnet's answers.")
     reduce: Literal["sum", "mean"] = Field(
         "sum",
-        description="How the gradients combine. With distillation, mean divides the label signal by the number of subnets.",
+        description="How gradients combine. With distillation, mean divides the label signal by the number of subnets.",
     )
