@@ -1,0 +1,154 @@
+"""Reads a document's text (YAML 1.2 core or JSON) or plain data into checked JSON values, bombs refused early."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import yaml
+
+from search_spaces.errors import Problem, SpaceError, pointer_of
+
+MAX_DOCUMENT_BYTES = 256 * 1024
+MAX_DEPTH = 64
+MAX_STRING = 4_000
+
+_INT = re.compile(r"[-+]?[0-9]{1,18}\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF|nan|NaN|NAN)\Z|[-+]?(Infinity|NaN)\Z")
+_WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None, "": None}
+
+
+def read_text(text: str) -> Any:
+    """Plain JSON values of a YAML or JSON text. Raises SpaceError: size, syntax, depth, alias, duplicate, NaN."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_DOCUMENT_BYTES:
+        raise SpaceError("", "size", f"the document is larger than {MAX_DOCUMENT_BYTES // 1024} KiB")
+    # The events are folded by hand: no recursion, no aliases, and YAML 1.2 scalars ('no', 'on' stay strings).
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    builder = _Builder()
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            builder.feed(event)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        detail = getattr(error, "problem", None) or "not YAML or JSON"
+        raise SpaceError("", "syntax", f"cannot read the text{where}: {detail}") from None
+    return check_data(builder.result)
+
+
+class _Builder:
+    """Folds YAML events into lists and mappings."""
+
+    def __init__(self) -> None:
+        self.result: Any = None
+        self.stack: list[list[Any]] = []  # [container, pending key or _NO_KEY]
+        self.documents = 0
+
+    def feed(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.DocumentStartEvent):
+            self.documents += 1
+            if self.documents > 1:
+                raise SpaceError("", "syntax", "the text holds more than one document")
+        elif isinstance(event, yaml.AliasEvent):
+            raise SpaceError(
+                self.pointer(), "alias", "aliases are not part of the language", "use let or templates"
+            )
+        elif isinstance(event, yaml.ScalarEvent):
+            self.put(self.scalar(event))
+        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            if len(self.stack) >= MAX_DEPTH:
+                raise SpaceError(
+                    self.pointer()[:300], "depth", f"nested deeper than {MAX_DEPTH} levels", "use templates"
+                )
+            self.stack.append([{} if isinstance(event, yaml.MappingStartEvent) else [], _NO_KEY])
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            self.put(self.stack.pop()[0])
+
+    def pointer(self) -> str:
+        parts = [
+            (key if key is not _NO_KEY else "") if isinstance(container, dict) else len(container)
+            for container, key in self.stack
+        ]
+        return pointer_of(*parts)
+
+    def scalar(self, event: yaml.ScalarEvent) -> Any:
+        text = event.value
+        if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
+            raise SpaceError(self.pointer(), "tag", f"tags such as {event.tag} are refused")
+        awaiting_key = self.stack and isinstance(self.stack[-1][0], dict) and self.stack[-1][1] is _NO_KEY
+        if awaiting_key or event.style in ("'", '"', "|", ">") or event.tag:
+            return text
+        if text in _WORDS:
+            return _WORDS[text]
+        if _INT.match(text):
+            return int(text)
+        if _NOT_FINITE.match(text):
+            raise SpaceError(self.pointer(), "number", "NaN and infinity are not values")
+        return float(text) if _FLOAT.match(text) else text
+
+    def put(self, value: Any) -> None:
+        if not self.stack:
+            self.result = value
+            return
+        top = self.stack[-1]
+        if isinstance(top[0], list):
+            top[0].append(value)
+        elif top[1] is _NO_KEY:
+            if not isinstance(value, str):
+                raise SpaceError(self.pointer(), "key", "keys are strings")
+            if value in top[0]:
+                raise SpaceError(self.pointer(), "duplicate", f"the key '{value}' appears twice")
+            top[1] = value
+        else:
+            top[0][top[1]] = value
+            top[1] = _NO_KEY
+
+
+_NO_KEY = object()
+
+
+def check_data(data: Any) -> Any:
+    """Checks plain data (depth, key types, string lengths, NaN, total size) without recursion; returns it."""
+    total = 0
+    stack: list[tuple[Any, tuple[str | int, ...]]] = [(data, ())]
+    while stack:
+        value, path = stack.pop()
+        total += 8
+        if total > 8 * MAX_DOCUMENT_BYTES:
+            raise SpaceError("", "size", "the document holds too many values")
+        if len(path) > MAX_DEPTH:
+            raise SpaceError(pointer_of(*path[:8]), "depth", f"nested deeper than {MAX_DEPTH} levels")
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if not isinstance(key, str) or len(key) > 200:
+                    raise SpaceError(pointer_of(*path), "key", "keys are strings of at most 200 characters")
+                stack.append((item, (*path, key)))
+        elif isinstance(value, list | tuple):
+            stack.extend((item, (*path, index)) for index, item in enumerate(value))
+        elif isinstance(value, str):
+            if len(value) > MAX_STRING or "\x00" in value:
+                raise SpaceError(
+                    pointer_of(*path), "string", f"longer than {MAX_STRING} characters or with a NUL"
+                )
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                raise SpaceError(pointer_of(*path), "number", "NaN and infinity are not values")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            if abs(value) > 2**53:
+                raise SpaceError(pointer_of(*path), "number", "numbers stay within 2**53")
+        elif value is not None and not isinstance(value, bool):
+            raise SpaceError(pointer_of(*path), "type", f"a {type(value).__name__} is not a JSON value")
+    if not isinstance(data, dict):
+        raise SpaceError("", "type", "a document is a mapping", "start with 'language_version: 1'")
+    return data
+
+
+def canonical_text(data: Any) -> str:
+    """The one text of a JSON value: keys sorted, no blanks."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+__all__ = ["MAX_DEPTH", "MAX_DOCUMENT_BYTES", "Problem", "canonical_text", "check_data", "read_text"]
