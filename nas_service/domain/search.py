@@ -1,0 +1,142 @@
+"""What a user asks for: the immutable specification of one search, as the controller sees it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from nas_service.domain.metrics import METRICS, Goal
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A hard bound on a metric; either side may be open. Inclusive."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True)
+class LatencyTarget:
+    """Where and how latency is measured: what two latencies must share to be comparable."""
+
+    device: str
+    runtime: str = "onnxruntime"
+    batch_size: int = 1
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One axis of the front; with ``optimize=False`` a bound without an axis."""
+
+    metric: str
+    goal: Goal
+    constraint: Constraint | None = None
+    target: LatencyTarget | None = None
+    optimize: bool = True
+
+    @property
+    def sign(self) -> float:
+        """+1 where smaller is better, -1 where larger is better: minimised value = sign x value."""
+        return 1.0 if self.goal == "minimize" else -1.0
+
+    @property
+    def source(self) -> str:
+        return METRICS[self.metric].source
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """A registered method by name with its (validated, complete) parameters."""
+
+    name: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluatorSpec:
+    """How a trial gets its accuracy: from a supernet, trained with ``recipe`` or, by ``supernet_id``, an existing one."""
+
+    kind: Literal["supernet"]
+    recipe: MethodChoice | None = None
+    supernet_id: str | None = None
+    calibration_samples: int = 1024
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The search phase ends after ``trials`` trials or ``wall_s`` seconds of it, whichever comes first."""
+
+    trials: int
+    wall_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Finalists:
+    """How many members of the search front are re-scored, and with which weights.
+
+    ``inherit`` keeps the supernet's; ``finetune`` and ``retrain`` train each finalist ``seeds`` times.
+    """
+
+    count: int = 8
+    mode: Literal["inherit", "finetune", "retrain"] = "inherit"
+    seeds: int = 1
+    recipe: MethodChoice | None = None
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """Everything that decides a search. Equal specifications and seeds give equal sequences of architectures."""
+
+    name: str
+    space_id: str
+    dataset_id: str
+    objectives: tuple[Objective, ...]
+    evaluator: EvaluatorSpec
+    strategy: MethodChoice
+    budget: Budget
+    finalists: Finalists
+    parallelism: int = 8
+    seed: int = 0
+
+    @property
+    def axes(self) -> tuple[Objective, ...]:
+        """The objectives that span the front, in the order given."""
+        return tuple(objective for objective in self.objectives if objective.optimize)
+
+    @property
+    def latency_target(self) -> LatencyTarget | None:
+        """Where latency is measured, if any objective asks for it (one device per search)."""
+        return next((objective.target for objective in self.objectives if objective.target is not None), None)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> SearchSpec:
+        """The inverse of ``to_json``; the data has been validated at the border."""
+
+        def method(value: dict[str, Any] | None) -> MethodChoice | None:
+            return None if value is None else MethodChoice(**value)
+
+        strategy = MethodChoice(**data["strategy"])
+        return cls(
+            **{
+                **data,
+                "objectives": tuple(
+                    Objective(
+                        **{
+                            **item,
+                            "constraint": Constraint(**item["constraint"]) if item["constraint"] else None,
+                            "target": LatencyTarget(**item["target"]) if item["target"] else None,
+                        }
+                    )
+                    for item in data["objectives"]
+                ),
+                "evaluator": EvaluatorSpec(**{**data["evaluator"], "recipe": method(data["evaluator"]["recipe"])}),
+                "strategy": strategy,
+                "budget": Budget(**data["budget"]),
+                "finalists": Finalists(**{**data["finalists"], "recipe": method(data["finalists"]["recipe"])}),
+            }
+        )

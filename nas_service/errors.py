@@ -1,0 +1,122 @@
+"""The error tree of the service: each class carries its code, its HTTP status and the facts of the case.
+
+NasError
+├── InvalidInput      422  one or more problems, each with a JSON pointer
+├── NotFound          404
+├── Conflict          409
+├── Unauthenticated   401
+├── Forbidden         403
+├── PreconditionFailed 412
+├── TooLarge          413
+├── Unavailable       503
+└── InsufficientStorage 507
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with an input: where (JSON pointer), which rule, and what is allowed."""
+
+    pointer: str
+    code: str
+    message: str
+    suggestion: str | None = None
+
+    def to_json(self) -> dict[str, str]:
+        fields = {"pointer": self.pointer, "code": self.code, "message": self.message}
+        return fields if self.suggestion is None else {**fields, "suggestion": self.suggestion}
+
+
+class NasError(Exception):
+    """Something went wrong in the service."""
+
+    status = 500
+    code = "internal_error"
+    title = "Internal error"
+
+    def __init__(self, detail: str, *, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problems = problems
+
+
+class InvalidInput(NasError):
+    """The request is well-formed JSON but breaks a rule."""
+
+    status = 422
+    code = "invalid_input"
+    title = "Invalid input"
+
+    @classmethod
+    def at(cls, pointer: str, message: str, *, code: str = "invalid_value", suggestion: str | None = None):
+        """An error about one field, e.g. ``InvalidInput.at("/budget/trials", "must be at least 1")``."""
+        where = pointer or "the request"
+        return cls(f"{where}: {message}", problems=(Problem(pointer, code, message, suggestion),))
+
+
+class NotFound(NasError):
+    """There is no such thing."""
+
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class Conflict(NasError):
+    """The thing is in a state in which this cannot be done."""
+
+    status = 409
+    code = "conflict"
+    title = "Conflict"
+
+
+class Unauthenticated(NasError):
+    """No valid key or session came with the request."""
+
+    status = 401
+    code = "unauthenticated"
+    title = "Authentication required"
+
+
+class Forbidden(NasError):
+    """The key is valid but lacks the scope."""
+
+    status = 403
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class PreconditionFailed(NasError):
+    """The resource changed since it was read."""
+
+    status = 412
+    code = "precondition_failed"
+    title = "Precondition failed"
+
+
+class TooLarge(NasError):
+    """The body is larger than the limit."""
+
+    status = 413
+    code = "too_large"
+    title = "Too large"
+
+
+class Unavailable(NasError):
+    """The service cannot answer at the moment; trying again later helps."""
+
+    status = 503
+    code = "unavailable"
+    title = "Temporarily unavailable"
+
+
+class InsufficientStorage(NasError):
+    """The disk is below its watermark."""
+
+    status = 507
+    code = "insufficient_storage"
+    title = "Insufficient storage"
