@@ -1,0 +1,27 @@
+"""Plain module of `conv_bn_act`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.blocks.arithmetic import image
+from search_spaces.elastic.layers import ConvBNAct, make_activation
+from search_spaces.elastic.spec import Arguments, ModuleSpec
+from search_spaces.network import Shape
+
+
+def conv_bn_act_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    channels = image(inputs, "conv_bn_act").channels
+    return {
+        "in_channels": channels,
+        "out_channels": p["out"],
+        "kernel_size": p["kernel"],
+        "stride": p["stride"],
+        "activation": p["activation"],
+        "norm": bool(p["norm"]),
+        "groups": channels // p["group_size"] if p["group_size"] else 1,
+    }
+
+
+CONV_BN_ACT = ModuleSpec(ConvBNAct, conv_bn_act_arguments, helpers=(make_activation,))

@@ -1,0 +1,46 @@
+"""Initial weights, keyed by seed and weight key so that no block's weights depend on another's."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import torch
+from torch import nn
+
+
+def key_seed(seed: int, key: str) -> int:
+    """A 63-bit seed for the weights named `key`."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big") >> 1
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, seed: int, key: str) -> None:
+    """He initialisation (fan-out) for convolutions, normal(0.02) for linear layers and embeddings, norms at 1 and 0.
+
+    Parameters held by a block itself (positions, class tokens) start at normal(0.02) too.
+    """
+    generator = torch.Generator().manual_seed(key_seed(seed, key))
+    for part in module.modules():
+        if isinstance(part, nn.modules.conv._ConvNd):
+            fan_out = part.out_channels // part.groups * math.prod(part.kernel_size)
+            part.weight.normal_(0.0, math.sqrt(2.0 / fan_out), generator=generator)
+            if part.bias is not None:
+                part.bias.zero_()
+        elif isinstance(part, nn.Linear):
+            part.weight.normal_(0.0, 0.02, generator=generator)
+            if part.bias is not None:
+                part.bias.zero_()
+        elif isinstance(part, nn.Embedding):
+            part.weight.normal_(0.0, 0.02, generator=generator)
+        elif isinstance(part, nn.BatchNorm2d):
+            part.reset_running_stats()
+            part.weight.fill_(1.0)
+            part.bias.zero_()
+        elif isinstance(part, nn.LayerNorm):
+            part.weight.fill_(1.0)
+            if part.bias is not None:
+                part.bias.zero_()
+        else:
+            for parameter in part.parameters(recurse=False):
+                parameter.normal_(0.0, 0.02, generator=generator)

@@ -1,0 +1,60 @@
+"""Plain torch layers for feature maps that blocks are made of. Exports carry the source of this file's classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def make_activation(name: str) -> nn.Module:
+    """Activation module by name."""
+    activations = {
+        "none": nn.Identity,
+        "relu": nn.ReLU,
+        "relu6": nn.ReLU6,
+        "hswish": nn.Hardswish,
+        "swish": nn.SiLU,
+        "gelu": nn.GELU,
+        "tanh": nn.Tanh,
+        "sigmoid": nn.Sigmoid,
+        "hsigmoid": nn.Hardsigmoid,
+    }
+    return activations[name]()
+
+
+class ConvBNAct(nn.Module):
+    """Convolution with same padding, batch norm (or a bias instead), activation."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        activation: str = "none",
+        norm: bool = True,
+        groups: int = 1,
+    ) -> None:
+        super().__init__()
+        padding = kernel_size // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=not norm)
+        self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
+        self.activation = make_activation(activation)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.activation(self.norm(self.conv(x)))
+
+
+class SqueezeExcite(nn.Module):
+    """Scale every channel by a gate computed from the channel means."""
+
+    def __init__(self, channels: int, squeezed: int, gate: str) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeezed, 1)
+        self.relu = nn.ReLU()
+        self.expand = nn.Conv2d(squeezed, channels, 1)
+        self.gate = make_activation(gate)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        means = x.mean((2, 3), keepdim=True)
+        return x * self.gate(self.expand(self.relu(self.reduce(means))))

@@ -1,0 +1,74 @@
+"""Plain module of `mbconv`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from search_spaces.blocks.arithmetic import image, round8
+from search_spaces.elastic.layers import ConvBNAct, SqueezeExcite, make_activation
+from search_spaces.elastic.spec import Arguments, ModuleSpec
+from search_spaces.network import Envelope, Shape
+
+
+class MBConv(nn.Module):
+    """Inverted bottleneck: expand 1x1, depth-wise k x k, squeeze-excite, project 1x1."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        mid_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        activation: str,
+        expand: bool,
+        squeezed: int,
+        gate: str,
+        residual: bool,
+    ) -> None:
+        super().__init__()
+        self.residual = residual
+        self.expand = ConvBNAct(in_channels, mid_channels, 1, activation=activation) if expand else nn.Identity()
+        self.depthwise = ConvBNAct(mid_channels, mid_channels, kernel_size, stride, activation, groups=mid_channels)
+        self.squeeze_excite = SqueezeExcite(mid_channels, squeezed, gate) if squeezed else nn.Identity()
+        self.project = ConvBNAct(mid_channels, out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
+        return x + y if self.residual else y
+
+
+def mbconv_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    channels = image(inputs, "mbconv").channels
+    return {
+        "in_channels": channels,
+        "mid_channels": p["mid"],
+        "out_channels": p["out"],
+        "kernel_size": p["kernel"],
+        "stride": p["stride"],
+        "activation": p["activation"],
+        "expand": p["mid"] != channels,
+        "squeezed": round8(p["mid"] * p["se_ratio"]) if p["se_ratio"] > 0 else 0,
+        "gate": p["se_gate"],
+        "residual": bool(p["residual"]) and p["stride"] == 1 and p["out"] == channels,
+    }
+
+
+def widen_mbconv(arguments: Arguments, envelope: Envelope) -> Arguments:
+    """An expansion exists as soon as one combination of input channels and `mid` needs it."""
+    channels = {image((shape,), "mbconv").channels for shape in envelope.in_shapes[0]}
+    always_equal = len(channels) == 1 and set(envelope.params["mid"]) == channels
+    return arguments | {"expand": not always_equal}
+
+
+MBCONV = ModuleSpec(
+    MBConv,
+    mbconv_arguments,
+    helpers=(make_activation, ConvBNAct, SqueezeExcite),
+    widen=widen_mbconv,
+    last_norm="project.norm",
+)

@@ -1,0 +1,39 @@
+"""How a block kind becomes a plain torch module, and how that module grows into a supernet's layer.
+
+Only the plain module is written by hand. Its elastic form is derived: the widest module holds the
+weights, and any narrower one reads slices of them (see `elastic_block.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from search_spaces.network import Envelope, Shape
+
+Arguments = dict[str, Any]
+
+
+def as_given(arguments: Arguments, envelope: Envelope) -> Arguments:
+    """The widest module has exactly the layers that its own arguments say."""
+    return arguments
+
+
+@dataclass(frozen=True)
+class ModuleSpec:
+    """`arguments` turns input shapes and block parameters into the constructor's keyword arguments.
+
+    `helpers` are the classes and functions that the class's source needs, in order of definition.
+    `widen` switches on layers that some member of an envelope has but the one with the largest
+    numbers may lack. `last_norm` is the path of the norm that ends a residual branch (its scale is
+    what zero initialisation sets to 0), None where there is no such branch.
+    """
+
+    cls: type[nn.Module]
+    arguments: Callable[[tuple[Shape, ...], Mapping[str, Any]], Arguments]
+    helpers: tuple[Any, ...] = ()
+    widen: Callable[[Arguments, Envelope], Arguments] = as_given
+    last_norm: str | None = None
