@@ -56,7 +56,7 @@ class MethodChoice:
 
 @dataclass(frozen=True)
 class EvaluatorSpec:
-    """How a trial gets its accuracy: from a supernet, trained with ``recipe`` or, by ``supernet_id``, an existing one."""
+    """How a trial gets its accuracy: from a supernet trained with ``recipe``, or the ready one ``supernet_id`` names."""
 
     kind: Literal["supernet"]
     recipe: MethodChoice | None = None

@@ -1,0 +1,28 @@
+"""The controller stays light: importing it loads neither torch nor ray, and the torch-free half of the spaces neither.
+
+Import contracts see only import statements; a package `__init__` that imports its heavy half escapes them, a fresh
+process does not.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LIGHT = [
+    "search_spaces.space",
+    "search_spaces.blocks.registry",
+    "nas_service.domain.search",
+    "nas_service.datasets.store",
+    "nas_service.methods.recipes.registry",
+    "nas_service.methods.strategies.registry",
+]
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_importing_loads_no_heavy_library(module: str) -> None:
+    probe = f"import sys, {module}; print(sorted({{'torch', 'ray'}} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=120, check=True)
+    assert result.stdout.strip() == "[]"
