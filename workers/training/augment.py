@@ -52,7 +52,7 @@ def augment(rule: Augmentation, x: Tensor, draws: Draws) -> Tensor:
 
 
 def _shift(x: Tensor, shift: Tensor, limit: int) -> Tensor:
-    n, channels, height, width = x.shape
+    n, _, height, width = x.shape
     padded = functional.pad(x, (limit, limit, limit, limit))
     rows = torch.arange(height, device=x.device)[None, :] + limit + shift[:, 0:1]  # (n, H)
     columns = torch.arange(width, device=x.device)[None, :] + limit + shift[:, 1:2]  # (n, W)

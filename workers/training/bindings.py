@@ -1,24 +1,31 @@
 """Bindings: how an architecture becomes a module that computes it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 from torch import nn
 
-from search_spaces.elastic.supernet import Supernet
+
+class SharedNetwork(Protocol):
+    """What a binding needs of a supernet."""
+
+    def active(self, genes: np.ndarray) -> AbstractContextManager[Any]:
+        """Make forward compute this architecture for the duration of the context."""
+        ...
 
 
 class SharedWeights:
     """Architectures are slices and branches of one supernet."""
 
-    def __init__(self, supernet: Supernet) -> None:
+    def __init__(self, supernet: SharedNetwork) -> None:
         self._supernet = supernet
 
     @contextmanager
     def bind(self, genes: np.ndarray) -> Iterator[nn.Module]:
         with self._supernet.active(genes):
-            yield self._supernet
+            yield self._supernet  # type: ignore[misc]  # a supernet is a module as well
 
 
 class OneNetwork:

@@ -1,7 +1,8 @@
 """Optimiser, learning-rate law, moving average of weights, and their tensors for checkpoints."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -105,8 +106,16 @@ class MovingAverage:
         for name, average in zip(self._names, self._averages, strict=True):
             average.copy_(tensors[name])
 
-    def swap(self) -> None:
-        """Exchange weights and averages; calling it again undoes it."""
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the network have the averages as its weights for the duration of the context."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
         with torch.no_grad():
             for parameter, average in zip(self._parameters, self._averages, strict=True):
                 kept = parameter.detach().clone()
