@@ -1,0 +1,220 @@
+"""The elastic form of any block: the widest module's weights, run through the plain module of the active shape.
+
+For every active shape there is a *skeleton*: the plain module built without storage. A forward pass
+lends it slices (views) of the widest weights, calls it, and takes them back. So the active forward is
+the plain module's own forward, and extraction is a copy of the same slices.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from search_spaces.elastic.initialise import initialise
+from search_spaces.elastic.registry import MODULES
+from search_spaces.elastic.slicing import Index, KernelTransform, slice_index, spatial_from
+from search_spaces.network import Envelope, Shape
+
+MAX_SKELETONS = 512
+
+
+@dataclass(frozen=True)
+class Loan:
+    """One tensor lent to a skeleton: `target[name] = source[name][index]`, transformed if it is a kernel."""
+
+    path: str
+    name: str
+    target: dict[str, Any]
+    source: dict[str, Any]
+    empty: Any
+    index: Index | None
+    transform: KernelTransform | None
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A plain module without storage, its loans, and pairs of leaves whose settings must agree."""
+
+    module: nn.Module
+    loans: tuple[Loan, ...]
+    norms: tuple[tuple[nn.BatchNorm2d, nn.BatchNorm2d], ...]
+    dropouts: tuple[tuple[nn.Dropout, nn.Dropout], ...]
+
+
+def module_arguments(block: str, inputs: tuple[Shape, ...], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Constructor arguments of the plain module of a block."""
+    return MODULES[block].arguments(inputs, params)
+
+
+def largest_shape(shapes: tuple[Shape, ...]) -> Shape:
+    """Element-wise largest of several shapes of one kind."""
+    first = shapes[0]
+    sizes = {name: max(int(getattr(shape, name)) for shape in shapes) for name in vars(first)}
+    return type(first)(**sizes)
+
+
+def widest_arguments(envelope: Envelope) -> dict[str, Any]:
+    """Arguments of the module whose tensors contain those of every member of the envelope."""
+    spec = MODULES[envelope.block]
+    params = {name: _largest(values) for name, values in envelope.params.items()}
+    inputs = tuple(largest_shape(shapes) for shapes in envelope.in_shapes)
+    return spec.widen(spec.arguments(inputs, params), envelope)
+
+
+def _largest(values: tuple[Any, ...]) -> Any:
+    numeric = all(isinstance(value, (bool, int, float)) for value in values)
+    return max(values) if numeric else values[-1]
+
+
+class ElasticBlock(nn.Module):
+    """Holds the weights of one weight key at their widest; `skeleton(...)` selects what is active.
+
+    Parameters have the names that they have in the plain module; matrices of kernel transforms are
+    extra, under `kernel_transforms`.
+    """
+
+    def __init__(self, envelope: Envelope, seed: int) -> None:
+        super().__init__()
+        self.key = envelope.key
+        self.block = envelope.block
+        spec = MODULES[envelope.block]
+        widest = spec.cls(**widest_arguments(envelope))
+        initialise(widest, seed, envelope.key)
+        for name, parameter in widest.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        for name, child in widest.named_children():
+            self.add_module(name, child)
+        self.last_norm = spec.last_norm
+        self.kernel_transforms = nn.ParameterDict()
+        self._kernels: tuple[int, ...] = ()
+        if any(envelope.params.get("kernel_transform", ())):
+            self._add_kernel_transforms(envelope)
+        self._skeletons: OrderedDict[tuple[Any, ...], Skeleton] = OrderedDict()
+
+    def _add_kernel_transforms(self, envelope: Envelope) -> None:
+        self._kernels = tuple(sorted({int(size) for size in envelope.params["kernel"]}, reverse=True))
+        for path, leaf in self.named_modules():
+            if isinstance(leaf, nn.Conv2d) and leaf.kernel_size[0] == self._kernels[0] > 1:
+                for large, small in zip(self._kernels, self._kernels[1:], strict=False):
+                    name = self._transform_name(path, large, small)
+                    self.kernel_transforms[name] = nn.Parameter(torch.eye(small * small))
+
+    @staticmethod
+    def _transform_name(path: str, large: int, small: int) -> str:
+        return f"{path.replace('.', '_')}_{large}to{small}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_skeletons": OrderedDict()}
+
+    def skeleton(self, inputs: tuple[Shape, ...], params: Mapping[str, Any]) -> Skeleton:
+        """The skeleton of the given shape; built once and kept (least recently used goes first)."""
+        arguments = module_arguments(self.block, inputs, params)
+        identity = tuple(arguments.values())
+        found = self._skeletons.get(identity)
+        if found is None:
+            found = self._build(arguments, bool(params.get("kernel_transform", False)))
+            self._skeletons[identity] = found
+            if len(self._skeletons) > MAX_SKELETONS:
+                self._skeletons.popitem(last=False)
+        else:
+            self._skeletons.move_to_end(identity)
+        return found
+
+    def _build(self, arguments: dict[str, Any], transforms: bool) -> Skeleton:
+        with torch.device("meta"):
+            module = MODULES[self.block].cls(**arguments)
+        loans: list[Loan] = []
+        norms: list[tuple[nn.BatchNorm2d, nn.BatchNorm2d]] = []
+        dropouts: list[tuple[nn.Dropout, nn.Dropout]] = []
+        for path, leaf in module.named_modules():
+            try:
+                owner = self.get_submodule(path)
+            except AttributeError:
+                owner = nn.Identity()
+            if isinstance(leaf, nn.BatchNorm2d) and isinstance(owner, nn.BatchNorm2d):
+                norms.append((leaf, owner))
+            if isinstance(leaf, nn.Dropout) and isinstance(owner, nn.Dropout):
+                dropouts.append((leaf, owner))
+            for name, empty in (*leaf._parameters.items(), *leaf._buffers.items()):
+                if empty is not None:
+                    loans.append(self._loan(path, name, leaf, owner, empty, transforms))
+        return Skeleton(module, tuple(loans), tuple(norms), tuple(dropouts))
+
+    def _loan(
+        self, path: str, name: str, leaf: nn.Module, owner: nn.Module, empty: torch.Tensor, transforms: bool
+    ) -> Loan:
+        group = "_parameters" if name in leaf._parameters else "_buffers"
+        source = getattr(owner, group)
+        if source.get(name) is None:
+            raise ValueError(f"{self.key}: the widest module has no tensor {path}.{name}")
+        full, part, transform = source[name].shape, empty.shape, None
+        if transforms and spatial_from(leaf, name) is not None and full[-1] != part[-1]:
+            # The chain of matrices crops the kernel itself, so here only channels are cut.
+            chain = tuple(size for size in self._kernels if size >= part[-1])
+            names = tuple(
+                self._transform_name(path, large, small) for large, small in zip(chain, chain[1:], strict=False)
+            )
+            transform = KernelTransform(chain, names)
+            part = torch.Size((*part[:2], *full[2:]))
+        index = slice_index(full, part, spatial_from(leaf, name))
+        return Loan(path, name, getattr(leaf, group), source, empty, index, transform)
+
+    def lent(self, loan: Loan) -> torch.Tensor:
+        """The tensor of a loan: a view of the widest weights, or a transformed kernel."""
+        tensor = loan.source[loan.name]
+        if loan.index is not None:
+            tensor = tensor[loan.index]
+        if loan.transform is not None:
+            tensor = loan.transform(tensor, self.kernel_transforms)
+        return tensor
+
+    def run(self, skeleton: Skeleton, *inputs: torch.Tensor) -> torch.Tensor:
+        """Forward pass of the active shape."""
+        module = skeleton.module
+        if module.training != self.training:
+            module.train(self.training)
+        for leaf, owner in skeleton.norms:
+            leaf.momentum = owner.momentum
+            leaf.training = owner.training
+        for dropout, owner_dropout in skeleton.dropouts:
+            dropout.p = owner_dropout.p
+            dropout.training = owner_dropout.training
+        for loan in skeleton.loans:
+            loan.target[loan.name] = self.lent(loan)
+        try:
+            output: torch.Tensor = module(*inputs)
+        finally:
+            for loan in skeleton.loans:
+                loan.target[loan.name] = loan.empty
+        return output
+
+    def extracted(self, skeleton: Skeleton) -> dict[str, torch.Tensor]:
+        """Copies of the active tensors, by their name in the plain module."""
+        with torch.no_grad():
+            return {
+                f"{loan.path}.{loan.name}".lstrip("."): self.lent(loan).detach().clone().contiguous()
+                for loan in skeleton.loans
+            }
+
+    def used(self, skeleton: Skeleton) -> Iterator[tuple[str, torch.Tensor]]:
+        """Names of the used parameters of this block with boolean masks of their used elements."""
+        for loan in skeleton.loans:
+            tensor = loan.source[loan.name]
+            if not isinstance(tensor, nn.Parameter):
+                continue
+            mask = torch.zeros(tensor.shape, dtype=torch.bool, device=tensor.device)
+            view = mask if loan.index is None else mask[loan.index]
+            if loan.transform is not None:
+                size = loan.transform.sizes[1]
+                start = (view.shape[-1] - size) // 2
+                view = view[:, :, start : start + size, start : start + size]
+                for name in loan.transform.names:
+                    matrix = self.kernel_transforms[name]
+                    yield f"kernel_transforms.{name}", torch.ones_like(matrix, dtype=torch.bool)
+            view.fill_(True)
+            yield f"{loan.path}.{loan.name}".lstrip("."), mask
