@@ -1,0 +1,57 @@
+"""A bounded population ranked by dominance and crowding, for the evolutionary strategies (Deb et al. 2002)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_service.domain.pareto import crowding, front_ranks
+from nas_service.methods.strategies.base import Genes
+
+
+class Population:
+    """Members with genes (n, G) and minimised objectives (n, M); the best ``size`` survive each ``add``."""
+
+    def __init__(self) -> None:
+        self.genes: Genes | None = None
+        self.objectives: NDArray[np.float64] = np.empty((0, 0))
+        self.ranks: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self.crowding: NDArray[np.float64] = np.empty(0)
+
+    def __len__(self) -> int:
+        return len(self.ranks)
+
+    def add(self, genes: Genes, objectives: NDArray[np.float64], size: int) -> None:
+        """Take in rows and keep the best ``size`` by rank, then by crowding inside the rank."""
+        if self.genes is None:
+            self.genes, self.objectives = genes.copy(), objectives.copy()
+        else:
+            self.genes = np.concatenate((self.genes, genes))
+            self.objectives = np.concatenate((self.objectives, objectives))
+        self.ranks = front_ranks(self.objectives)
+        self.crowding = np.zeros(len(self.ranks))
+        for rank in range(int(self.ranks.max()) + 1):
+            self._spread(rank)
+        while len(self) > size:
+            # The ranks of the others do not depend on a member of the last rank, only the crowding in it does.
+            last = int(self.ranks.max())
+            rows = np.flatnonzero(self.ranks == last)
+            self._keep(np.delete(np.arange(len(self)), rows[np.argmin(self.crowding[rows])]))
+            self._spread(last)
+
+    def tournament(self, rng: np.random.Generator) -> Genes:
+        """The better (G,) of two random members by rank, then crowding, then chance."""
+        assert self.genes is not None
+        a, b = rng.integers(len(self), size=2)
+        better_b = (self.ranks[b], -self.crowding[b]) < (self.ranks[a], -self.crowding[a])
+        return self.genes[b if better_b else a]
+
+    def _keep(self, rows: NDArray[np.int64]) -> None:
+        assert self.genes is not None
+        self.genes, self.objectives = self.genes[rows], self.objectives[rows]
+        self.ranks, self.crowding = self.ranks[rows], self.crowding[rows]
+
+    def _spread(self, rank: int) -> None:
+        rows = np.flatnonzero(self.ranks == rank)
+        if len(rows):
+            self.crowding[rows] = crowding(self.objectives[rows])

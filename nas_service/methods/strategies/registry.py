@@ -1,0 +1,23 @@
+"""The strategies a search may name: a literal table, so that reading this file is knowing them all."""
+
+from __future__ import annotations
+
+from nas_service.methods.strategies.aging_evolution import AgingEvolution
+from nas_service.methods.strategies.base import Strategy
+from nas_service.methods.strategies.fixed import Fixed
+from nas_service.methods.strategies.local_search import LocalSearch
+from nas_service.methods.strategies.nsga2 import Nsga2
+from nas_service.methods.strategies.random import RandomSearch
+from nas_service.methods.strategies.uniform_scaling import UniformScaling
+
+STRATEGIES: dict[str, type[Strategy]] = {
+    strategy.name: strategy
+    for strategy in (
+        Nsga2,
+        RandomSearch,
+        LocalSearch,
+        AgingEvolution,
+        UniformScaling,
+        Fixed,
+    )
+}

@@ -1,0 +1,61 @@
+"""Every registered strategy under the contract suite."""
+
+import numpy as np
+
+from nas_service.methods.strategies.registry import STRATEGIES
+from tests.contracts.strategy_contract import StrategyContract
+from tests.contracts.tree_space import flat_space
+
+
+class TestRandom(StrategyContract):
+    name = "random"
+
+
+class TestNsga2(StrategyContract):
+    name = "nsga2"
+
+
+class TestNsga2Generational(StrategyContract):
+    name = "nsga2"
+
+    def params(self, space):
+        return {"mode": "generational", "population": 12}
+
+
+class TestLocalSearch(StrategyContract):
+    name = "local_search"
+
+
+class TestAgingEvolution(StrategyContract):
+    name = "aging_evolution"
+
+    def params(self, space):
+        return {"population": 20, "tournament": 5}
+
+
+class TestUniformScaling(StrategyContract):
+    name = "uniform_scaling"
+    completes_spaces = False
+
+
+class TestFixed(StrategyContract):
+    name = "fixed"
+    completes_spaces = False
+
+    def params(self, space):
+        rows = space.sample(300, np.random.default_rng(3)) if space.cardinality > 300 else space.enumerate()[::7]
+        choices = [
+            {gene.name: gene.options[k] for gene, k in zip(space.genes, row, strict=True) if k >= 0} for row in rows
+        ]
+        return {"architectures": choices}
+
+
+def test_every_strategy_has_a_suite():
+    suites = {kind.name for kind in StrategyContract.__subclasses__()}
+    assert suites == set(STRATEGIES)
+
+
+def test_order_of_a_fixed_list_is_kept():
+    suite = TestFixed()
+    runner = suite.run(flat_space(3, 4)).step(100)
+    assert [p.genes.tolist() for p in runner.proposals] == flat_space(3, 4).enumerate()[::7].tolist()
