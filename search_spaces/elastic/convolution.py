@@ -8,7 +8,7 @@ from typing import Any
 from search_spaces.blocks.arithmetic import image
 from search_spaces.elastic.layers import ConvBNAct, make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Shape
+from search_spaces.network import Envelope, Shape
 
 
 def conv_bn_act_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
@@ -24,4 +24,9 @@ def conv_bn_act_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Ar
     }
 
 
-CONV_BN_ACT = ModuleSpec(ConvBNAct, conv_bn_act_arguments, helpers=(make_activation,))
+def widen_conv_bn_act(arguments: Arguments, envelope: Envelope) -> Arguments:
+    """An ungrouped convolution holds the weights of every grouped one."""
+    return arguments | {"groups": 1} if 0 in envelope.params["group_size"] else arguments
+
+
+CONV_BN_ACT = ModuleSpec(ConvBNAct, conv_bn_act_arguments, helpers=(make_activation,), widen=widen_conv_bn_act)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -58,17 +59,43 @@ def largest_shape(shapes: tuple[Shape, ...]) -> Shape:
     return type(first)(**sizes)
 
 
-def widest_arguments(envelope: Envelope) -> dict[str, Any]:
-    """Arguments of the module whose tensors contain those of every member of the envelope."""
+def widest_module(envelope: Envelope) -> nn.Module:
+    """A module that holds the tensors of every member of the envelope, numbers at their largest.
+
+    Every option of a truth value or a word may bring layers of its own: they are added beside the others.
+    """
     spec = MODULES[envelope.block]
-    params = {name: _largest(values) for name, values in envelope.params.items()}
     inputs = tuple(largest_shape(shapes) for shapes in envelope.in_shapes)
-    return spec.widen(spec.arguments(inputs, params), envelope)
+    params = {name: _options(values)[-1] for name, values in envelope.params.items()}
+    widest = spec.cls(**spec.widen(spec.arguments(inputs, params), envelope))
+    for name, values in envelope.params.items():
+        for value in _options(values)[:-1]:
+            if isinstance(value, (bool, str)):
+                variant = spec.arguments(inputs, params | {name: value})
+                _absorb(widest, spec.cls(**spec.widen(variant, envelope)))
+    return widest
 
 
-def _largest(values: tuple[Any, ...]) -> Any:
-    numeric = all(isinstance(value, (bool, int, float)) for value in values)
-    return max(values) if numeric else values[-1]
+def _options(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(sorted(values)) if all(isinstance(value, (bool, int, float)) for value in values) else values
+
+
+def _absorb(widest: nn.Module, variant: nn.Module) -> None:
+    """Give `widest` the tensors that only `variant` has."""
+    for path, leaf in variant.named_modules():
+        if not path:
+            owner = widest
+        else:
+            try:
+                owner = widest.get_submodule(path)
+            except AttributeError:
+                owner = nn.Identity()
+            if not owner.state_dict() and leaf.state_dict():
+                widest.set_submodule(path, leaf)
+                continue
+        for name, parameter in leaf._parameters.items():
+            if parameter is not None and owner._parameters.get(name) is None:
+                owner.register_parameter(name, parameter)
 
 
 class ElasticBlock(nn.Module):
@@ -83,7 +110,7 @@ class ElasticBlock(nn.Module):
         self.key = envelope.key
         self.block = envelope.block
         spec = MODULES[envelope.block]
-        widest = spec.cls(**widest_arguments(envelope))
+        widest = widest_module(envelope)
         initialise(widest, seed, envelope.key)
         for name, parameter in widest.named_parameters(recurse=False):
             self.register_parameter(name, parameter)
@@ -100,7 +127,7 @@ class ElasticBlock(nn.Module):
         self._kernels = tuple(sorted({int(size) for size in envelope.params["kernel"]}, reverse=True))
         for path, leaf in self.named_modules():
             if isinstance(leaf, nn.Conv2d) and leaf.kernel_size[0] == self._kernels[0] > 1:
-                for large, small in zip(self._kernels, self._kernels[1:], strict=False):
+                for large, small in pairwise(self._kernels):
                     name = self._transform_name(path, large, small)
                     self.kernel_transforms[name] = nn.Parameter(torch.eye(small * small))
 
@@ -114,10 +141,11 @@ class ElasticBlock(nn.Module):
     def skeleton(self, inputs: tuple[Shape, ...], params: Mapping[str, Any]) -> Skeleton:
         """The skeleton of the given shape; built once and kept (least recently used goes first)."""
         arguments = module_arguments(self.block, inputs, params)
-        identity = tuple(arguments.values())
+        transforms = bool(params.get("kernel_transform", False))
+        identity = (*arguments.values(), transforms)
         found = self._skeletons.get(identity)
         if found is None:
-            found = self._build(arguments, bool(params.get("kernel_transform", False)))
+            found = self._build(arguments, transforms)
             self._skeletons[identity] = found
             if len(self._skeletons) > MAX_SKELETONS:
                 self._skeletons.popitem(last=False)
@@ -156,9 +184,7 @@ class ElasticBlock(nn.Module):
         if transforms and spatial_from(leaf, name) is not None and full[-1] != part[-1]:
             # The chain of matrices crops the kernel itself, so here only channels are cut.
             chain = tuple(size for size in self._kernels if size >= part[-1])
-            names = tuple(
-                self._transform_name(path, large, small) for large, small in zip(chain, chain[1:], strict=False)
-            )
+            names = tuple(self._transform_name(path, large, small) for large, small in pairwise(chain))
             transform = KernelTransform(chain, names)
             part = torch.Size((*part[:2], *full[2:]))
         index = slice_index(full, part, spatial_from(leaf, name))

@@ -11,6 +11,8 @@ from search_spaces.elastic.initialise import initialise
 from search_spaces.elastic.registry import MODULES
 from search_spaces.network import Network
 
+RESERVED = frozenset(dir(nn.Module())) | {"network", "steps", "batch_norms", "residual_norms"}
+
 
 @dataclass(frozen=True)
 class Step:
@@ -36,7 +38,7 @@ def module_names(network: Network) -> tuple[str, ...]:
     Nodes that share key and shape share the module; a key used in two shapes gets a number for the second.
     """
     names: dict[tuple[str, str], str] = {}
-    taken: set[str] = set()
+    taken = set(RESERVED)
     result = []
     for node in network.nodes:
         arguments = MODULES[node.block].arguments(node.in_shapes, node.params)
@@ -63,7 +65,7 @@ class PlainNetwork(nn.Module):
         self.network = network
         names = module_names(network)
         for name, node in zip(names, network.nodes, strict=True):
-            if not hasattr(self, name):
+            if name not in self._modules:
                 spec = MODULES[node.block]
                 self.add_module(name, spec.cls(**spec.arguments(node.in_shapes, node.params)))
         self.steps = tuple(

@@ -1,0 +1,107 @@
+"""The contract of every block on feature maps."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from search_spaces.blocks.base import BlockError
+from search_spaces.blocks.registry import BLOCKS
+from search_spaces.elastic.registry import MODULES
+from search_spaces.network import ImageShape, VectorShape
+from tests.contracts.block_contract import BlockContract, complete
+
+
+def test_both_halves_know_the_same_kinds() -> None:
+    assert set(BLOCKS) == set(MODULES)
+    assert all(block.kind == kind for kind, block in BLOCKS.items())
+
+
+class TestConvBNAct(BlockContract):
+    kind = "conv_bn_act"
+    inputs: ClassVar = [[ImageShape(3, 8, 8), ImageShape(6, 7, 7)]]
+    options: ClassVar = {
+        "out": [4, 8],
+        "kernel": [1, 3, 5],
+        "stride": [1, 2],
+        "norm": [True, False],
+        "activation": ["hswish"],
+    }
+
+
+class TestGroupedConvolution(BlockContract):
+    kind = "conv_bn_act"
+    inputs: ClassVar = [[ImageShape(4, 6, 6), ImageShape(8, 6, 6)]]
+    options: ClassVar = {"out": [8], "group_size": [2], "kernel": [3]}
+
+
+class TestConvWithKernelTransform(BlockContract):
+    kind = "conv_bn_act"
+    inputs: ClassVar = [[ImageShape(3, 8, 8)]]
+    options: ClassVar = {"out": [4, 6], "kernel": [1, 3, 5, 7], "kernel_transform": [True]}
+
+
+class TestMBConv(BlockContract):
+    kind = "mbconv"
+    inputs: ClassVar = [[ImageShape(8, 8, 8), ImageShape(16, 8, 8)]]
+    options: ClassVar = {
+        "out": [8, 16],
+        "mid": [16, 24, 48],
+        "kernel": [3, 5],
+        "stride": [1, 2],
+        "se_ratio": [0.0, 0.25],
+        "activation": ["hswish"],
+    }
+
+
+class TestMBConvWithKernelTransform(BlockContract):
+    kind = "mbconv"
+    inputs: ClassVar = [[ImageShape(8, 8, 8)]]
+    options: ClassVar = {"out": [8], "mid": [16, 24], "kernel": [3, 5, 7], "kernel_transform": [True]}
+
+
+class TestImageHead(BlockContract):
+    kind = "image_head"
+    inputs: ClassVar = [[ImageShape(8, 4, 4), ImageShape(12, 2, 2)]]
+    options: ClassVar = {"out": [10], "hidden": [0, 16, 24], "hidden_bias": [True, False], "dropout": [0.2]}
+
+
+class TestIdentity(BlockContract):
+    kind = "identity"
+    inputs: ClassVar = [[ImageShape(4, 4, 4)]]
+    options: ClassVar = {}
+
+
+class TestZero(BlockContract):
+    kind = "zero"
+    inputs: ClassVar = [[ImageShape(4, 4, 4)]]
+    options: ClassVar = {}
+
+
+class TestAdd(BlockContract):
+    kind = "add"
+    inputs: ClassVar = [[ImageShape(4, 4, 4)], [ImageShape(4, 4, 4)], [ImageShape(4, 4, 4)]]
+    options: ClassVar = {}
+
+
+class TestConcat(BlockContract):
+    kind = "concat"
+    inputs: ClassVar = [[ImageShape(4, 4, 4), ImageShape(2, 4, 4)], [ImageShape(3, 4, 4)]]
+    options: ClassVar = {}
+
+
+def test_blocks_refuse_inputs_of_another_kind() -> None:
+    with pytest.raises(BlockError, match="feature map"):
+        BLOCKS["conv_bn_act"].out_shape((VectorShape(4),), complete("conv_bn_act", {"out": 4}))
+
+
+def test_add_names_the_dimension_that_differs() -> None:
+    with pytest.raises(BlockError, match="channels"):
+        BLOCKS["add"].out_shape((ImageShape(4, 4, 4), ImageShape(5, 4, 4)), {})
+
+
+def test_group_size_must_divide_the_channels() -> None:
+    params = complete("conv_bn_act", {"out": 4, "group_size": 3})
+    with pytest.raises(BlockError, match="group_size"):
+        BLOCKS["conv_bn_act"].out_shape((ImageShape(4, 4, 4),), params)
