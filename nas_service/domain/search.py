@@ -56,7 +56,7 @@ class MethodChoice:
 
 @dataclass(frozen=True)
 class EvaluatorSpec:
-    """How a trial gets its accuracy: from a supernet trained with ``recipe``, or the ready one ``supernet_id`` names."""
+    """How a trial gets its accuracy: from a supernet trained with ``recipe``, or the one ``supernet_id`` names."""
 
     kind: Literal["supernet"]
     recipe: MethodChoice | None = None
