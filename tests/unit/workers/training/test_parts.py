@@ -1,0 +1,151 @@
+"""Order of data, augmentation, learning rate and optimiser groups."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from tests.unit.workers.training.tiny import TinySupernet, digits
+
+from nas_service.methods.recipes.base import Augmentation
+from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES, parse_recipe
+from nas_service.methods.recipes.sandwich import SandwichParams
+from workers.recipes.registry import NETWORK_BUILDERS, SUPERNET_BUILDERS
+from workers.training.augment import Draws, augment, draw
+from workers.training.data import DeviceData, TrainingOrder
+from workers.training.errors import InvalidMetricError, reason_of
+from workers.training.keyed import stream
+from workers.training.optimise import MovingAverage, build_optimiser, learning_rate_at, load_tensors, named_tensors
+
+
+def test_every_recipe_is_implemented() -> None:
+    assert set(SUPERNET_BUILDERS) == SUPERNET_RECIPES
+    assert set(NETWORK_BUILDERS) == NETWORK_RECIPES
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_parameter_is_explained(name: str) -> None:
+    for field, facts in RECIPES[name].model_json_schema()["properties"].items():
+        assert "description" in facts or "$ref" in facts or field == "augmentation", field
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"learning_rate": 0}, {"batch_size": 4, "accumulation": 8}, {"spelling": 1}, {"ema_decay": 1.0}]
+)
+def test_wrong_parameters_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValidationError):
+        parse_recipe({"name": "sandwich", **wrong})
+
+
+def test_streams_are_independent_of_each_other() -> None:
+    assert stream(1, "plan", 2).random() == stream(1, "plan", 2).random()
+    draws = {stream(*key).random() for key in ((1, "plan", 2), (1, "plan", 3), (2, "plan", 2), (1, "order", 2))}
+    assert len(draws) == 4
+
+
+def test_each_epoch_shows_every_image_once() -> None:
+    indices = np.arange(100, 110)
+    order = TrainingOrder(indices, batch_size=4, seed=0)
+    seen = np.concatenate([order.batch(step) for step in range(5)])  # two epochs of ten
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(indices)
+    assert list(seen[:10]) != list(seen[10:])
+    assert list(TrainingOrder(indices, 4, 0).batch(3)) == list(order.batch(3))
+
+
+def test_batches_are_normalised_like_the_data_set_says() -> None:
+    data = DeviceData(digits(), torch.device("cpu"))
+    x, y = data.batches("train", 10_000)[0]
+    assert x.dtype == torch.float32
+    assert abs(float(x.mean())) < 1e-4
+    assert abs(float(x.std()) - 1) < 1e-3
+    raw, labels = digits().arrays("train")
+    torch.testing.assert_close(x, torch.from_numpy(digits().normalise(raw)), rtol=1e-5, atol=1e-5)
+    assert torch.equal(y, torch.from_numpy(labels))
+    part = data.batches("calibrate", 16, 40)
+    assert [len(labels) for _, labels in part] == [16, 16, 8]
+
+
+def no_change(n: int) -> Draws:
+    zeros = np.zeros((n, 2), dtype=np.int64)
+    return Draws(zeros, np.zeros(n), np.ones(n), np.zeros(n, dtype=bool), zeros)
+
+
+def test_shift_moves_and_fills_with_black() -> None:
+    x = torch.arange(1.0, 10.0).reshape(1, 1, 3, 3).repeat(2, 1, 1, 1)
+    draws = no_change(2)
+    draws.shift[1] = (1, 0)  # the image is read one row further down
+    moved = augment(Augmentation(shift_pixels=1), x, draws)
+    assert torch.equal(moved[0], x[0])
+    assert torch.equal(moved[1, 0], torch.tensor([[4.0, 5, 6], [7, 8, 9], [0, 0, 0]]))
+
+
+def test_flip_cutout_and_rotation() -> None:
+    x = torch.arange(1.0, 26.0).reshape(1, 1, 5, 5)
+    draws = no_change(1)
+    draws.flip[0] = True
+    assert torch.equal(augment(Augmentation(flip_horizontal=True), x, draws), x.flip(3))
+    draws.centre[0] = (0, 4)
+    cut = augment(Augmentation(cutout_pixels=3), x, draws)
+    assert int((cut == 0).sum()) == 4
+    draws.angle[0] = np.pi / 2
+    turned = augment(Augmentation(rotate_degrees=90), x, draws)
+    torch.testing.assert_close(turned, torch.rot90(x, 1, (2, 3)), rtol=1e-4, atol=1e-4)
+    draws.angle[0] = 0
+    torch.testing.assert_close(augment(Augmentation(rotate_degrees=90, zoom=0.1), x, draws), x)
+
+
+def test_cutting_a_batch_into_parts_changes_no_draw() -> None:
+    rule = Augmentation(shift_pixels=2, rotate_degrees=15, zoom=0.2, flip_horizontal=True, cutout_pixels=3)
+    x = torch.rand(10, 1, 8, 8)
+    draws = draw(rule, 10, 8, 8, stream(0, "augment", 1))
+    whole = augment(rule, x, draws)
+    parts = [augment(rule, x[rows], draws.rows(rows)) for rows in (slice(0, 3), slice(3, 10))]
+    assert torch.equal(whole, torch.cat(parts))
+    assert not torch.equal(whole, x)
+
+
+def test_learning_rate_rises_falls_and_stays_at_the_floor() -> None:
+    params = SandwichParams(learning_rate=1.0, warmup_steps=4, learning_rate_floor=0.1)
+    rates = [learning_rate_at(params, step, 100) for step in range(100)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert all(a >= b for a, b in zip(rates[4:], rates[5:], strict=False))
+    assert rates[-1] == 0.1
+    assert learning_rate_at(params, 0, 1) == 1.0
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_only_tensors_of_two_dimensions_decay(optimiser: str) -> None:
+    net = TinySupernet()
+    groups = build_optimiser(SandwichParams(optimiser=optimiser, weight_decay=0.3), net).param_groups
+    for group in groups:
+        assert all((p.ndim > 1) == (group["weight_decay"] == 0.3) for p in group["params"])
+    assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))
+
+
+def test_moving_average_is_put_in_place_and_taken_out() -> None:
+    net = TinySupernet()
+    average = MovingAverage(net, 0.5)
+    before = net.last.bias.detach().clone()
+    with torch.no_grad():
+        net.last.bias += 1.0
+    average.observe(1000)
+    with average.in_place():
+        torch.testing.assert_close(net.last.bias.detach(), before + 0.5)
+    torch.testing.assert_close(net.last.bias.detach(), before + 1.0)
+    torch.testing.assert_close(average.tensors()["last.bias"], before + 0.5)
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    tensors = {name: value.detach().clone() for name, value in named_tensors(TinySupernet()).items()}
+    with pytest.raises(ValueError, match="another network"):
+        load_tensors(TinySupernet(), {**tensors, "more": torch.zeros(1)})
+    tensors["last.bias"] = torch.zeros(3)
+    with pytest.raises(ValueError, match="shape"):
+        load_tensors(TinySupernet(), tensors)
+
+
+def test_reasons_of_failures() -> None:
+    assert reason_of(InvalidMetricError("nan")) == "invalid_metric"
+    assert reason_of(torch.OutOfMemoryError("CUDA out of memory")) == "oom"
+    assert reason_of(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")) == "oom"
+    assert reason_of(MemoryError()) == "oom"
+    assert reason_of(ValueError("shape")) == "error"

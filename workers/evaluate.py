@@ -1,0 +1,75 @@
+"""Job: score a batch of architectures with weights inherited from a supernet."""
+
+import time
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, Field
+
+from workers.context import WorkContext
+from workers.training.environment import prepare
+from workers.training.errors import reason_of
+from workers.training.scoring import Calibration, score_on
+from workers.warm import WarmSupernet, warm_supernet
+
+
+class EvaluatedTrial(BaseModel):
+    """A trial to score: `genes` (G,) as option indices, -1 where inactive."""
+
+    id: str
+    genes: list[int]
+
+
+class CalibrationRule(BaseModel):
+    """How much of the calibrate split sets the batch-norm statistics; None is all of it."""
+
+    num_samples: int | None = Field(None, ge=1)
+    batch_size: int = Field(512, ge=1)
+
+
+class EvaluateJob(BaseModel):
+    """Payload of the job; supernet is {id, checkpoint: {path, sha256}}."""
+
+    supernet: dict[str, Any]
+    space: dict[str, Any]
+    dataset: str
+    split: Literal["search", "select", "test"]
+    trials: list[EvaluatedTrial]
+    calibration: CalibrationRule = CalibrationRule()
+
+
+def evaluate(payload: dict[str, Any], context: WorkContext) -> dict[str, Any]:
+    """Metrics of each trial, in the order given; a trial that fails has an `error` and takes none of the others along.
+
+    The score of an architecture depends on nothing else in the batch: each is extracted as a plain network, gets
+    batch-norm statistics from the calibrate split, and sees the split in the same fixed batches. The supernet itself
+    is never changed, and stays in memory for the next job. When told to stop it returns what is done so far.
+    """
+    job = EvaluateJob.model_validate(payload)
+    prepare(context)
+    warm = warm_supernet(job.supernet, job.space, job.dataset, context)
+    calibration = Calibration(job.calibration.num_samples, job.calibration.batch_size)
+    results: list[dict[str, Any]] = []
+    for trial in job.trials:
+        if context.should_stop():
+            return {"results": results, "interrupted": True}
+        result = _evaluate_one(trial, warm, job.split, calibration)
+        results.append(result)
+        context.report({"type": "result", **result})
+    return {"results": results, "interrupted": False}
+
+
+def _evaluate_one(trial: EvaluatedTrial, warm: WarmSupernet, split: str, calibration: Calibration) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        genes = np.asarray(trial.genes, dtype=np.int16)
+        if genes.shape != (len(warm.space.genes),) or not warm.space.valid(genes[None])[0]:
+            raise ValueError("the genes are no architecture of this space")
+        metrics = score_on(warm.supernet.extract(genes), warm.data, split, calibration)
+    except Exception as error:  # one architecture's failure is a result, not the end of the batch
+        reason = reason_of(error)
+        if reason == "oom" and warm.data.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return {"id": trial.id, "error": {"reason": reason, "message": f"{type(error).__name__}: {error}"[:2000]}}
+    return {"id": trial.id, "metrics": metrics, "eval_s": time.perf_counter() - started}
