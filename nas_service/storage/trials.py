@@ -1,0 +1,175 @@
+"""Trials and measurements: what was proposed, what came of it, and results that other searches can reuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import case, func, insert, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from nas_service.domain.records import MeasurementRecord, TrialRecord
+from nas_service.domain.states import TRIAL_TERMINAL
+from nas_service.errors import NotFound
+from nas_service.ids import new_id
+from nas_service.storage.records import to_record
+from nas_service.storage.tables import MeasurementRow, SearchRow, TrialRow
+
+OPEN = ("pending", "running")
+SORT_COLUMNS = {
+    "number": TrialRow.number,
+    "accuracy_top1": TrialRow.accuracy_top1,
+    "loss": TrialRow.loss,
+    "macs": TrialRow.macs,
+    "params": TrialRow.params,
+    "latency_ms": TrialRow.latency_ms,
+    "created_at": TrialRow.created_at,
+}
+
+
+def insert_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert trials; each dictionary has the same columns."""
+    if rows:
+        session.execute(insert(TrialRow), list(rows))
+
+
+def get(session: Session, trial_id: str) -> TrialRecord:
+    """The trial. Raises NotFound."""
+    row = session.get(TrialRow, trial_id, populate_existing=True)
+    if row is None:
+        raise NotFound(f"trial {trial_id} does not exist")
+    return to_record(row, TrialRecord)
+
+
+def of_search(
+    session: Session, search_id: str, stage: str, *, first: int = 0, states: Iterable[str] | None = None
+) -> list[TrialRecord]:
+    """Trials of one stage from number ``first`` on, in number order."""
+    query = select(TrialRow).where(TrialRow.search_id == search_id, TrialRow.stage == stage, TrialRow.number >= first)
+    if states is not None:
+        query = query.where(TrialRow.state.in_(tuple(states)))
+    rows = session.scalars(query.order_by(TrialRow.number).execution_options(populate_existing=True))
+    return [to_record(row, TrialRecord) for row in rows]
+
+
+def page(
+    session: Session,
+    search_id: str,
+    *,
+    stage: str | None = None,
+    state: str | None = None,
+    sort: str = "number",
+    descending: bool = False,
+    limit: int,
+    after: tuple[Any, str] | None = None,
+) -> list[TrialRecord]:
+    """Trials sorted by a column of ``SORT_COLUMNS`` and then id, missing values as 0; ``after`` = (value, id) seen."""
+    column: Any = SORT_COLUMNS[sort]
+    if sort != "created_at":
+        column = func.coalesce(column, 0)
+    query = select(TrialRow).where(TrialRow.search_id == search_id)
+    if stage is not None:
+        query = query.where(TrialRow.stage == stage)
+    if state is not None:
+        query = query.where(TrialRow.state == state)
+    if after is not None:
+        place = tuple_(column, TrialRow.id)
+        query = query.where(place < after if descending else place > after)
+    order = (column.desc(), TrialRow.id.desc()) if descending else (column, TrialRow.id)
+    return [to_record(row, TrialRecord) for row in session.scalars(query.order_by(*order).limit(limit))]
+
+
+def counts(session: Session, search_id: str) -> dict[str, dict[str, int]]:
+    """Number of trials by stage and state."""
+    query = select(TrialRow.stage, TrialRow.state, func.count()).where(TrialRow.search_id == search_id)
+    result: dict[str, dict[str, int]] = {}
+    for stage, state, count in session.execute(query.group_by(TrialRow.stage, TrialRow.state)):
+        result.setdefault(stage, {})[state] = count
+    return result
+
+
+def of_architecture(session: Session, architecture_hash: str, *, limit: int) -> list[TrialRecord]:
+    """Trials of an architecture in any search, newest first."""
+    query = select(TrialRow).where(TrialRow.architecture_hash == architecture_hash)
+    rows = session.scalars(query.order_by(TrialRow.created_at.desc(), TrialRow.id.desc()).limit(limit))
+    return [to_record(row, TrialRecord) for row in rows]
+
+
+def reusable(session: Session, evaluation_keys: Sequence[str]) -> dict[str, TrialRecord]:
+    """Succeeded trials that have one of these keys, the oldest original for each."""
+    if not evaluation_keys:
+        return {}
+    query = (
+        select(TrialRow)
+        .where(TrialRow.evaluation_key.in_(evaluation_keys), TrialRow.state == "succeeded")
+        .order_by(TrialRow.reused_from.is_not(None).desc(), TrialRow.created_at.desc(), TrialRow.id.desc())
+    )
+    return {row.evaluation_key: to_record(row, TrialRecord) for row in session.scalars(query)}
+
+
+def assign(session: Session, trial_ids: Sequence[str], job_id: str | None) -> None:
+    """Say which job works on these open trials."""
+    if trial_ids:
+        session.execute(
+            update(TrialRow).where(TrialRow.id.in_(trial_ids), TrialRow.state.in_(OPEN)).values(job_id=job_id)
+        )
+
+
+def mark_running(session: Session, job_id: str) -> None:
+    """The job of these trials has started."""
+    session.execute(
+        update(TrialRow).where(TrialRow.job_id == job_id, TrialRow.state == "pending").values(state="running")
+    )
+
+
+def write(
+    session: Session,
+    trial_id: str,
+    *,
+    job_id: str | None = None,
+    state: str | None = None,
+    metrics: dict[str, Any] | None = None,
+    **values: Any,
+) -> bool:
+    """Write columns of a trial, merging ``metrics`` into what is there; whether anything was written.
+
+    With ``job_id`` only while that job works on it, which also ends this job's work on it. A terminal trial changes
+    its state no more.
+    """
+    statement = update(TrialRow).where(TrialRow.id == trial_id)
+    if job_id is not None:
+        statement = statement.where(TrialRow.job_id == job_id)
+        values["job_id"] = None
+    if metrics is not None:
+        values["metrics"] = TrialRow.metrics.concat(metrics)
+    if state is not None:
+        statement = statement.where(TrialRow.state.in_(OPEN))
+        values["state"] = state
+        if state in TRIAL_TERMINAL:
+            values["finished_at"] = func.now()
+    return session.execute(statement.values(**values)).rowcount > 0
+
+
+def cancel_open(session: Session, search_id: str) -> int:
+    """Cancel every open trial of a search; how many there were."""
+    statement = update(TrialRow).where(TrialRow.search_id == search_id, TrialRow.state.in_(OPEN))
+    return session.execute(statement.values(state="cancelled", job_id=None, finished_at=func.now())).rowcount
+
+
+def mean_eval_s(session: Session, space_id: str) -> float | None:
+    """Mean time of one evaluation in earlier searches of a space, None when there is none."""
+    measured = case((TrialRow.reused_from.is_(None), TrialRow.eval_s))
+    query = select(func.avg(measured)).join(SearchRow, SearchRow.id == TrialRow.search_id)
+    return session.scalar(query.where(SearchRow.space_id == space_id, TrialRow.stage == "search"))
+
+
+def add_measurement(session: Session, **values: Any) -> None:
+    """Store a measured value with its protocol."""
+    session.add(MeasurementRow(id=new_id("measurement"), **values))
+    session.flush()
+
+
+def measurements(session: Session, search_id: str) -> list[MeasurementRecord]:
+    """What was measured for a search, in order of time."""
+    query = select(MeasurementRow).where(MeasurementRow.search_id == search_id).order_by(MeasurementRow.id)
+    return [to_record(row, MeasurementRecord) for row in session.scalars(query)]
