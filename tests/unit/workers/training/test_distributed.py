@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from tests.unit.workers.training.tiny import TinySupernet, tiny_trainer, weights_of
 
+from tests.unit.workers.training.tiny import TinySupernet, tiny_trainer, weights_of
 from workers.context import WorkContext
-from workers.training.checkpoint import newest, write_checkpoint
+from workers.training.checkpoint import newest, verify, write_checkpoint
 from workers.training.distributed import WorkerGroup
 
 RECIPE = {
@@ -22,55 +22,40 @@ RECIPE = {
 }
 
 
-def work(rank: int, directory: Path, stop_at: int | None) -> None:
-    """One worker; rank 1 is the one that is told to stop."""
-    dist.init_process_group("gloo", init_method=f"file://{directory}/meet-{stop_at}", rank=rank, world_size=2)
-    questions = 0
-
-    def should_stop() -> bool:
-        nonlocal questions
-        questions += 1
-        return rank == 1 and questions == stop_at
-
-    context = WorkContext(artifacts=directory, should_stop=should_stop)
-    net = TinySupernet(dropout=0.3)
-    trainer = tiny_trainer(directory, RECIPE, net=net, context=context, group=WorkerGroup.current())
-    outcome = trainer.run()
-    assert outcome.interrupted == (stop_at is not None)
-    write_checkpoint(directory / f"rank{rank}-{stop_at}", "end", {"model": weights_of(net)}, {"step": outcome.step})
+def work(rank: int, directory: Path) -> None:
+    """One worker: trains until rank 1 is told to stop after step 3, then resumes and trains to the end."""
+    dist.init_process_group("gloo", init_method=f"file://{directory}/meet", rank=rank, world_size=2)
+    answers = iter([False, False, rank == 1])
+    context = WorkContext(artifacts=directory, should_stop=lambda: next(answers))
+    first = tiny_trainer(directory, RECIPE, net=TinySupernet(dropout=0.3), context=context, group=WorkerGroup.current())
+    outcome = first.run()
+    assert outcome.interrupted
+    assert outcome.step == 3
+    second = tiny_trainer(directory, RECIPE, net=TinySupernet(dropout=0.3), epoch=2, group=WorkerGroup.current())
+    assert second.run().step == 6
+    write_checkpoint(directory / f"rank{rank}", "end", {"model": weights_of(second.net)}, {"step": 6})
     dist.destroy_process_group()
 
 
-def start_two(directory: Path, stop_at: int | None = None) -> None:
+def test_two_workers_equal_one_with_accumulation(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=work, args=(rank, directory, stop_at)) for rank in range(2)]
+    workers = [spawn.Process(target=work, args=(rank, tmp_path)) for rank in range(2)]
     for worker in workers:
         worker.start()
+    alone = tiny_trainer(tmp_path / "alone", RECIPE, net=TinySupernet(dropout=0.3))
+    alone.run()
     for worker in workers:
         worker.join(timeout=120)
         assert worker.exitcode == 0
-
-
-def test_two_workers_equal_one_with_accumulation(tmp_path: Path) -> None:
-    alone = tiny_trainer(tmp_path / "alone", RECIPE, net=TinySupernet(dropout=0.3))
-    alone.run()
-    start_two(tmp_path, stop_at=3)  # both stop after step 3 although only one was told
-    start_two(tmp_path)
     checkpoint = newest(tmp_path / "tiny")
     assert checkpoint is not None
-    assert checkpoint.state["step"] == 6
-    weights = checkpoint.tensors("model")
+    assert checkpoint.path.name == "step-00000006.2"
+    ends = [verify(tmp_path / f"rank{rank}" / "end").tensors("model") for rank in range(2)]
+    saved = checkpoint.tensors("model")
     for name, parameter in alone.net.named_parameters():
-        torch.testing.assert_close(weights[name], parameter.detach(), rtol=1e-5, atol=1e-6)
-    ends = [newest_end(tmp_path / f"rank{rank}-None") for rank in range(2)]
-    for name, _ in alone.net.named_parameters():
+        torch.testing.assert_close(saved[name], parameter.detach(), rtol=1e-5, atol=1e-6)
         assert torch.equal(ends[0][name], ends[1][name])
-
-
-def newest_end(directory: Path) -> dict[str, torch.Tensor]:
-    from workers.training.checkpoint import verify
-
-    return verify(directory / "end").tensors("model")
+        assert torch.equal(ends[0][name], saved[name])
 
 
 def test_micro_batches_must_divide_among_workers(tmp_path: Path) -> None:

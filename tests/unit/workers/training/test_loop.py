@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.unit.workers.training.tiny import TinySpace, TinySupernet, assert_same_bits, tiny_trainer, weights_of
 from torch import nn
 
+from tests.unit.workers.training.tiny import TinySpace, TinySupernet, assert_same_bits, tiny_trainer, weights_of
 from workers.context import WorkContext
 from workers.training.checkpoint import CheckpointError, newest, verify
 from workers.training.errors import InvalidMetricError

@@ -1,14 +1,16 @@
 """Order of data, augmentation, learning rate and optimiser groups."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from tests.unit.workers.training.tiny import TinySupernet, digits
 
 from nas_service.methods.recipes.base import Augmentation
 from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES, parse_recipe
 from nas_service.methods.recipes.sandwich import SandwichParams
+from tests.unit.workers.training.tiny import TinySupernet, digits
 from workers.recipes.registry import NETWORK_BUILDERS, SUPERNET_BUILDERS
 from workers.training.augment import Draws, augment, draw
 from workers.training.data import DeviceData, TrainingOrder
@@ -107,7 +109,7 @@ def test_learning_rate_rises_falls_and_stays_at_the_floor() -> None:
     params = SandwichParams(learning_rate=1.0, warmup_steps=4, learning_rate_floor=0.1)
     rates = [learning_rate_at(params, step, 100) for step in range(100)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
-    assert all(a >= b for a, b in zip(rates[4:], rates[5:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[4:]))
     assert rates[-1] == 0.1
     assert learning_rate_at(params, 0, 1) == 1.0
 

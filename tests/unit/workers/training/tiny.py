@@ -1,4 +1,4 @@
-"""A very small elastic network on 8x8 digits, for tests of the loop that should not depend on the language of spaces."""
+"""A very small elastic network on 8x8 digits, for tests of the loop by itself."""
 
 import copy
 from collections.abc import Iterator
@@ -111,7 +111,7 @@ def tiny_trainer(
         seed=seed,
         series=CheckpointSeries(directory, "tiny", epoch, config_sha256({"recipe": recipe, "seed": seed})),
         context=context,
-        curve_points=lambda: [{"subnet": "largest", "split": "search", "weight": float(net.last.bias[0])}],
+        curve_points=lambda: [{"subnet": "largest", "split": "search", "weight": float(net.last.bias.detach()[0])}],
         group=group,
     )
 
