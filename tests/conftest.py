@@ -1,0 +1,56 @@
+"""Fixtures of every test: one Postgres server a session, one migrated database a module. Nothing starts unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a running server on which databases can be created."""
+    from tests.support import postgres
+
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: str) -> Iterator[str]:
+    """Name of a database with all migrations."""
+    from tests.support import postgres
+
+    with postgres.migrated_template(postgres_server) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """URL of a migrated database that only this module uses."""
+    from tests.support import postgres
+
+    with postgres.database(postgres_server, migrated_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def engine(database_url: str):
+    """An engine on the module's database."""
+    from nas_service.storage.session import make_engine
+
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def empty_tables(engine) -> None:
+    """The module's database without a row, for tests that count."""
+    from sqlalchemy import text
+
+    from nas_service.storage.tables import Base
+
+    names = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
