@@ -16,6 +16,7 @@ from workers.context import WorkContext
 from workers.measure.onnx_file import write_onnx
 from workers.measure.torch_runner import example_input
 from workers.training.checkpoint import open_checkpoint
+from workers.training.optimise import load_tensors
 
 _EXAMPLES = 2
 
@@ -25,7 +26,7 @@ def load_supernet(space: SearchSpace, supernet: dict[str, Any], context: WorkCon
     checkpoint = supernet["checkpoint"]
     found = open_checkpoint(context.resolve(checkpoint["path"]), checkpoint["sha256"])
     module = Supernet(space)
-    module.load_state_dict(found.weights())
+    load_tensors(module, found.weights())
     return module.eval()
 
 

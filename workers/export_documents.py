@@ -1,0 +1,122 @@
+"""The readable files of an export: architecture.json, preprocess.json and README.md."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nas_service.datasets.dataset import Dataset
+from search_spaces.network import ImageShape, Network
+from search_spaces.space import SearchSpace
+from workers.measure.onnx_file import INPUT_NAME, OPSET, OUTPUT_NAME
+
+
+def architecture_document(space: SearchSpace, genes: np.ndarray, network: Network) -> dict[str, Any]:
+    """Content of architecture.json: the choices, what they cost and the layers they stand for."""
+    architecture = space.architecture(genes)
+    cost = network.cost()
+    return {
+        "hash": architecture.hash,
+        "space_id": space.id,
+        "space_name": space.name,
+        "choices": dict(architecture.choices),
+        "costs": {
+            "macs": cost.macs,
+            "flops": 2 * cost.macs,
+            "params": cost.params,
+            "activations": cost.activations,
+            "peak_activation_bytes": cost.peak_activation_bytes,
+        },
+        "network": network.to_json(),
+    }
+
+
+def preprocess_document(dataset: Dataset, network: Network) -> dict[str, Any]:
+    """Content of preprocess.json: how a new example becomes the network's input."""
+    rule = {"kind": dataset.kind, **dataset.info["normalisation"]}
+    if dataset.kind != "image":
+        features = dataset.info["source"].get("features")
+        return {**rule, "num_features": dataset.sample_shape[0], **({"features": features} if features else {})}
+    channels, height, width = dataset.sample_shape
+    shape = network.input_shape
+    if not isinstance(shape, ImageShape) or shape.channels != channels:
+        raise ValueError(f"the network reads {shape}, the data set holds images of {channels} channels")
+    resize = dataset.info["resize"]
+    return {
+        **rule,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "fit": resize.get("fit", "crop"),
+        "resample": resize.get("resample", "bilinear"),
+        "network_height": shape.height,
+        "network_width": shape.width,
+        "network_resample": "bicubic",
+    }
+
+
+def readme(manifest: Mapping[str, Any], architecture: Mapping[str, Any], dataset: Dataset) -> str:
+    """Content of README.md: what this is, how good it is, how to use it."""
+    is_image = dataset.kind == "image"
+    lines = [
+        f"# {architecture['space_name']}: {architecture['hash']}",
+        "",
+        f"A network that classifies {'images' if is_image else 'rows of numbers'} into {len(dataset.classes)} classes, "
+        f"found and trained on the data set `{dataset.name}`.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in _facts(manifest, architecture)),
+        "",
+        "## Use",
+        "",
+        "```sh",
+        f"pip install torch safetensors numpy{' pillow' if is_image else ''}",
+        f"python predict.py {'image.png' if is_image else 'rows.csv'} --top 3",
+        "```",
+        "",
+        "In Python:",
+        "",
+        "```python",
+        "from predict import load_model, to_input",
+        "",
+        "model = load_model()",
+        "logits = model(to_input(batch))  # " + ("uint8 (n, channels, height, width)" if is_image else "(n, features)"),
+        "```",
+        "",
+        f"In ONNX Runtime: `model.onnx`, opset {OPSET}, input `{INPUT_NAME}` (any batch size, already normalised as",
+        f"`preprocess.json` says), output `{OUTPUT_NAME}` (logits).",
+        "",
+        "## Files",
+        "",
+        "| file | content |",
+        "|---|---|",
+        "| model.safetensors | weights and batch-norm statistics |",
+        "| model.py | the network as plain torch layers |",
+        "| predict.py | reading, normalisation and prediction |",
+        "| preprocess.json, classes.json | size, normalisation; class names in the order of the outputs |",
+        "| model.onnx | the same network for ONNX Runtime and others |",
+        "| architecture.json | the choices, costs and layers |",
+        "| manifest.json | sha256 of each file, metrics, provenance, parity report |",
+        "",
+        "Check the files with `manifest.json`: it holds the sha256 of each. Nothing here is a pickle.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _facts(manifest: Mapping[str, Any], architecture: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = []
+    for split, metrics in manifest["metrics"].items():
+        facts.append(
+            (
+                f"accuracy on {split}",
+                f"{metrics['accuracy_top1']:.4f} ({metrics['num_correct']}/{metrics['num_samples']})",
+            )
+        )
+    costs = architecture["costs"]
+    facts += [("MACs", f"{costs['macs']:,}"), ("parameters", f"{costs['params']:,}")]
+    latency = manifest["reported_metrics"].get("latency_ms")
+    if isinstance(latency, int | float):
+        facts.append(("latency", f"{latency:.3f} ms"))
+    return facts
