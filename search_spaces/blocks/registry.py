@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 from search_spaces.blocks.base import Block
+from search_spaces.blocks.cells import BNRelu, FactorizedReduce, ReluConvBN, SepConv
 from search_spaces.blocks.convolution import ConvBNAct
 from search_spaces.blocks.heads import ImageHead
 from search_spaces.blocks.mobile import MBConv
 from search_spaces.blocks.plumbing import Add, Concat, Identity, Zero
+from search_spaces.blocks.pooling import Pool
+from search_spaces.blocks.resnet import BasicBlock, Bottleneck
+from search_spaces.blocks.sequences import (
+    LanguageHead,
+    PatchEmbedding,
+    SequenceHead,
+    TokenEmbedding,
+    TokenNorm,
+    TokenProjection,
+)
+from search_spaces.blocks.transformer import ConvMixer, FeedForward, SelfAttention, TransformMixer
 
 BLOCKS: dict[str, Block] = {
     block.kind: block
     for block in (
         Add(),
+        BasicBlock(),
+        BNRelu(),
+        Bottleneck(),
         Concat(),
         ConvBNAct(),
+        ConvMixer(),
+        FactorizedReduce(),
+        FeedForward(),
         Identity(),
         ImageHead(),
+        LanguageHead(),
         MBConv(),
+        PatchEmbedding(),
+        Pool(),
+        ReluConvBN(),
+        SelfAttention(),
+        SepConv(),
+        SequenceHead(),
+        TokenEmbedding(),
+        TokenNorm(),
+        TokenProjection(),
+        TransformMixer(),
         Zero(),
     )
 }

@@ -107,8 +107,8 @@ class ElasticBlock(nn.Module):
 
     def __init__(self, envelope: Envelope, seed: int) -> None:
         super().__init__()
-        self.key = envelope.key
-        self.block = envelope.block
+        self.weight_key = envelope.key
+        self.kind = envelope.block
         spec = MODULES[envelope.block]
         widest = widest_module(envelope)
         initialise(widest, seed, envelope.key)
@@ -140,7 +140,7 @@ class ElasticBlock(nn.Module):
 
     def skeleton(self, inputs: tuple[Shape, ...], params: Mapping[str, Any]) -> Skeleton:
         """The skeleton of the given shape; built once and kept (least recently used goes first)."""
-        arguments = module_arguments(self.block, inputs, params)
+        arguments = module_arguments(self.kind, inputs, params)
         transforms = bool(params.get("kernel_transform", False))
         identity = (*arguments.values(), transforms)
         found = self._skeletons.get(identity)
@@ -155,7 +155,7 @@ class ElasticBlock(nn.Module):
 
     def _build(self, arguments: dict[str, Any], transforms: bool) -> Skeleton:
         with torch.device("meta"):
-            module = MODULES[self.block].cls(**arguments)
+            module = MODULES[self.kind].cls(**arguments)
         loans: list[Loan] = []
         norms: list[tuple[nn.BatchNorm2d, nn.BatchNorm2d]] = []
         dropouts: list[tuple[nn.Dropout, nn.Dropout]] = []
@@ -179,7 +179,7 @@ class ElasticBlock(nn.Module):
         group = "_parameters" if name in leaf._parameters else "_buffers"
         source = getattr(owner, group)
         if source.get(name) is None:
-            raise ValueError(f"{self.key}: the widest module has no tensor {path}.{name}")
+            raise ValueError(f"{self.weight_key}: the widest module has no tensor {path}.{name}")
         full, part, transform = source[name].shape, empty.shape, None
         if transforms and spatial_from(leaf, name) is not None and full[-1] != part[-1]:
             # The chain of matrices crops the kernel itself, so here only channels are cut.

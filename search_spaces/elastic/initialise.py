@@ -35,12 +35,12 @@ def initialise(module: nn.Module, seed: int, key: str) -> None:
             part.weight.normal_(0.0, 0.02, generator=generator)
         elif isinstance(part, nn.BatchNorm2d):
             part.reset_running_stats()
-            part.weight.fill_(1.0)
-            part.bias.zero_()
+            if part.affine:
+                part.weight.fill_(1.0)
+                part.bias.zero_()
         elif isinstance(part, nn.LayerNorm):
             part.weight.fill_(1.0)
-            if part.bias is not None:
-                part.bias.zero_()
+            part.bias.zero_()
         else:
             for parameter in part.parameters(recurse=False):
                 parameter.normal_(0.0, 0.02, generator=generator)

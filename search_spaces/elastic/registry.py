@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+from search_spaces.elastic.cells import BN_RELU, FACTORIZED_REDUCE, POOL, RELU_CONV_BN, SEP_CONV
 from search_spaces.elastic.convolution import CONV_BN_ACT
 from search_spaces.elastic.heads import IMAGE_HEAD
 from search_spaces.elastic.mobile import MBCONV
 from search_spaces.elastic.plumbing import ADD, CONCAT, IDENTITY, ZERO
+from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK
+from search_spaces.elastic.sequences import (
+    LANGUAGE_HEAD,
+    PATCH_EMBEDDING,
+    SEQUENCE_HEAD,
+    TOKEN_EMBEDDING,
+    TOKEN_NORM,
+    TOKEN_PROJECTION,
+)
 from search_spaces.elastic.spec import ModuleSpec
+from search_spaces.elastic.transformer import CONV_MIXER, FEED_FORWARD, SELF_ATTENTION, TRANSFORM_MIXER
 
 MODULES: dict[str, ModuleSpec] = {
     "add": ADD,
+    "basic_block": BASIC_BLOCK,
+    "bn_relu": BN_RELU,
+    "bottleneck": BOTTLENECK,
     "concat": CONCAT,
     "conv_bn_act": CONV_BN_ACT,
+    "conv_mixer": CONV_MIXER,
+    "factorized_reduce": FACTORIZED_REDUCE,
+    "feed_forward": FEED_FORWARD,
     "identity": IDENTITY,
     "image_head": IMAGE_HEAD,
+    "language_head": LANGUAGE_HEAD,
     "mbconv": MBCONV,
+    "patch_embedding": PATCH_EMBEDDING,
+    "pool": POOL,
+    "relu_conv_bn": RELU_CONV_BN,
+    "self_attention": SELF_ATTENTION,
+    "sep_conv": SEP_CONV,
+    "sequence_head": SEQUENCE_HEAD,
+    "token_embedding": TOKEN_EMBEDDING,
+    "token_norm": TOKEN_NORM,
+    "token_projection": TOKEN_PROJECTION,
+    "transform_mixer": TRANSFORM_MIXER,
     "zero": ZERO,
 }

@@ -135,7 +135,7 @@ class Supernet(nn.Module):
         """Parameters that an architecture uses, by name, with boolean masks of the used elements."""
         masks: dict[str, torch.Tensor] = {}
         for block, skeleton, _, _ in self.plan(genes).steps:
-            prefix = self._names[block.key]
+            prefix = self._names[block.weight_key]
             for name, mask in block.used(skeleton):
                 full = f"{prefix}.{name}"
                 masks[full] = masks[full] | mask if full in masks else mask

@@ -105,3 +105,69 @@ def test_group_size_must_divide_the_channels() -> None:
     params = complete("conv_bn_act", {"out": 4, "group_size": 3})
     with pytest.raises(BlockError, match="group_size"):
         BLOCKS["conv_bn_act"].out_shape((ImageShape(4, 4, 4),), params)
+
+
+class TestBasicBlock(BlockContract):
+    kind = "basic_block"
+    inputs: ClassVar = [[ImageShape(8, 8, 8), ImageShape(12, 7, 7)]]
+    options: ClassVar = {"out": [8, 12], "mid": [4, 8], "stride": [1, 2], "kernel": [3, 5]}
+
+
+class TestBasicBlockWithPaddedShortcut(BlockContract):
+    kind = "basic_block"
+    inputs: ClassVar = [[ImageShape(8, 8, 8)]]
+    options: ClassVar = {"out": [8, 11, 6], "mid": [8], "stride": [1, 2], "shortcut": ["pad"]}
+
+
+class TestBasicBlockWithPooledShortcut(BlockContract):
+    kind = "basic_block"
+    inputs: ClassVar = [[ImageShape(8, 7, 7)]]
+    options: ClassVar = {"out": [8, 16], "mid": [8], "stride": [1, 2], "shortcut": ["pool_project"]}
+
+
+class TestBottleneck(BlockContract):
+    kind = "bottleneck"
+    inputs: ClassVar = [[ImageShape(8, 8, 8), ImageShape(16, 8, 8)]]
+    options: ClassVar = {"out": [16, 24], "mid": [4, 8], "stride": [1, 2], "kernel": [3]}
+
+
+class TestReluConvBN(BlockContract):
+    kind = "relu_conv_bn"
+    inputs: ClassVar = [[ImageShape(4, 8, 8)]]
+    options: ClassVar = {"out": [4, 8], "kernel": [1, 3], "stride": [1, 2], "affine": [True, False]}
+
+
+class TestSepConv(BlockContract):
+    kind = "sep_conv"
+    inputs: ClassVar = [[ImageShape(4, 8, 8), ImageShape(6, 8, 8)]]
+    options: ClassVar = {"out": [4, 6], "kernel": [3, 5], "stride": [1, 2], "layers": [2]}
+
+
+class TestDilatedConv(BlockContract):
+    kind = "sep_conv"
+    inputs: ClassVar = [[ImageShape(4, 8, 8)]]
+    options: ClassVar = {"out": [4], "kernel": [3, 5], "stride": [1, 2], "layers": [1], "dilation": [2]}
+
+
+class TestFactorizedReduce(BlockContract):
+    kind = "factorized_reduce"
+    inputs: ClassVar = [[ImageShape(4, 8, 8), ImageShape(6, 7, 7)]]
+    options: ClassVar = {"out": [4, 8]}
+
+
+class TestBNRelu(BlockContract):
+    kind = "bn_relu"
+    inputs: ClassVar = [[ImageShape(4, 4, 4), ImageShape(8, 4, 4)]]
+    options: ClassVar = {}
+
+
+class TestPool(BlockContract):
+    kind = "pool"
+    inputs: ClassVar = [[ImageShape(4, 8, 8), ImageShape(6, 7, 7)]]
+    options: ClassVar = {"operation": ["avg", "max"], "kernel": [3, 5], "stride": [1, 2]}
+
+
+class TestHalvingPool(BlockContract):
+    kind = "pool"
+    inputs: ClassVar = [[ImageShape(4, 8, 8), ImageShape(6, 7, 7)]]
+    options: ClassVar = {"operation": ["avg", "max"], "kernel": [2], "stride": [2], "norm": [True]}

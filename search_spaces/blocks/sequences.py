@@ -1,0 +1,148 @@
+"""Blocks that make, project and read out sequences: embeddings, norm, projection, heads. Shapes and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from search_spaces.blocks.arithmetic import Tally, flag, image, is_concrete, require, tokens
+from search_spaces.blocks.base import Block, Cost, Param
+from search_spaces.network import Shape, TokensShape, VectorShape, elements
+
+FEATURES = Param("features", "int", minimum=1, help="Features of each token.")
+POSITIONS = Param("positions", "bool", True, help="Add a learned vector for each position.")
+DROPOUT = Param("dropout", "float", 0.0, minimum=0.0, maximum=0.9, help="Dropout.")
+
+
+class PatchEmbedding(Block):
+    """Cut an image into square patches, one token each; optional class token first; learned positions."""
+
+    kind = "patch_embedding"
+    help = "Image to sequence: one token a patch, optional class token and learned positions."
+    params: ClassVar = (
+        FEATURES,
+        Param("patch", "int", 16, minimum=1, help="Side of a patch in pixels; divides height and width."),
+        Param("class_token", "bool", True, help="Put a learned token in front."),
+        POSITIONS,
+        DROPOUT,
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = image(inputs, self.kind)
+        if is_concrete(x.height, x.width, p["patch"]):
+            divides = x.height % p["patch"] == 0 and x.width % p["patch"] == 0
+            require(divides, f"patch {p['patch']} must divide the {x.height} x {x.width} input")
+        count = (x.height // p["patch"]) * (x.width // p["patch"])
+        return TokensShape(count + flag(p["class_token"]), p["features"])
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = image(inputs, self.kind)
+        rows, columns = x.height // p["patch"], x.width // p["patch"]
+        tally = Tally(inputs)
+        tally.conv(x.channels, p["features"], p["patch"], rows, columns, bias=1)
+        tally.learn(p["features"], when=flag(p["class_token"]))
+        length = rows * columns + flag(p["class_token"])
+        tally.emit(length * p["features"])
+        tally.learn(length * p["features"], when=flag(p["positions"]))
+        return tally.cost()
+
+
+class TokenEmbedding(Block):
+    """Token ids to vectors, plus learned positions. No multiply-accumulates: rows are looked up."""
+
+    kind = "token_embedding"
+    help = "Token ids to vectors, with learned positions."
+    params: ClassVar = (
+        FEATURES,
+        Param("vocabulary", "int", minimum=1, help="Number of token ids."),
+        POSITIONS,
+        DROPOUT,
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return TokensShape(tokens(inputs, self.kind).length, p["features"])
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        length = tokens(inputs, self.kind).length
+        tally = Tally(inputs)
+        tally.learn(p["vocabulary"] * p["features"])
+        tally.learn(length * p["features"], when=flag(p["positions"]))
+        tally.emit(length * p["features"])
+        return tally.cost()
+
+
+class TokenNorm(Block):
+    """Layer norm over the features of each token."""
+
+    kind = "token_norm"
+    help = "Layer norm of each token."
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return tokens(inputs, self.kind)
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = tokens(inputs, self.kind)
+        tally = Tally(inputs)
+        tally.learn(2 * x.features)
+        tally.emit(elements(x))
+        return tally.cost()
+
+
+class TokenProjection(Block):
+    """Linear layer on each token, as between layers of different hidden size."""
+
+    kind = "token_projection"
+    help = "Linear layer on each token."
+    params: ClassVar = (FEATURES, Param("bias", "bool", True, help="With bias."))
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return TokensShape(tokens(inputs, self.kind).length, p["features"])
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = tokens(inputs, self.kind)
+        tally = Tally(inputs)
+        tally.linear(x.features, p["features"], x.length, bias=flag(p["bias"]))
+        return tally.cost()
+
+
+class SequenceHead(Block):
+    """Class logits from the first token or the mean of all."""
+
+    kind = "sequence_head"
+    help = "Pool a sequence (first token or mean) and classify."
+    params: ClassVar = (
+        Param("out", "int", minimum=1, help="Number of classes."),
+        Param("pool", "str", "first", allowed=("first", "mean"), help="Which vector is classified."),
+        DROPOUT,
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        tokens(inputs, self.kind)
+        return VectorShape(p["out"])
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = tokens(inputs, self.kind)
+        tally = Tally(inputs)
+        tally.emit(x.features)
+        tally.linear(x.features, p["out"])
+        return tally.cost()
+
+
+class LanguageHead(Block):
+    """Logits over the vocabulary at every position."""
+
+    kind = "language_head"
+    help = "Vocabulary logits at every position."
+    params: ClassVar = (
+        Param("vocabulary", "int", minimum=1, help="Number of token ids."),
+        Param("bias", "bool", False, help="With bias."),
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return TokensShape(tokens(inputs, self.kind).length, p["vocabulary"])
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = tokens(inputs, self.kind)
+        tally = Tally(inputs)
+        tally.linear(x.features, p["vocabulary"], x.length, bias=flag(p["bias"]))
+        return tally.cost()

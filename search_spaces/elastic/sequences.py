@@ -1,0 +1,147 @@
+"""Plain modules of embeddings, token norm and projection, and the heads of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from search_spaces.blocks.arithmetic import image, tokens
+from search_spaces.elastic.spec import Arguments, ModuleSpec
+from search_spaces.network import Shape
+
+
+class PatchEmbedding(nn.Module):
+    """Image (N, C, H, W) to tokens (N, L, features)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        features: int,
+        patch: int,
+        length: int,
+        class_token: bool,
+        positions: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(in_channels, features, patch, patch)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, features)) if class_token else None
+        self.positions = nn.Parameter(torch.zeros(1, length, features)) if positions else None
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.project(x).flatten(2).transpose(1, 2)
+        if self.class_token is not None:
+            x = torch.cat((self.class_token.expand(x.shape[0], -1, -1), x), 1)
+        if self.positions is not None:
+            x = x + self.positions
+        return self.dropout(x)
+
+
+class TokenEmbedding(nn.Module):
+    """Token ids (N, L) to vectors (N, L, features)."""
+
+    def __init__(self, vocabulary: int, features: int, length: int, positions: bool, dropout: float) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, features)
+        self.positions = nn.Parameter(torch.zeros(1, length, features)) if positions else None
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.tokens(x)
+        if self.positions is not None:
+            x = x + self.positions[:, : x.shape[1]]
+        return self.dropout(x)
+
+
+class TokenNorm(nn.Module):
+    """Layer norm of each token."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(features)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x)
+
+
+class TokenProjection(nn.Module):
+    """Linear layer on each token."""
+
+    def __init__(self, in_features: int, features: int, bias: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, features, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x)
+
+
+class SequenceHead(nn.Module):
+    """Class logits from the first token or the mean of all."""
+
+    def __init__(self, in_features: int, classes: int, pool: str, dropout: float) -> None:
+        super().__init__()
+        self.pool = pool
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(in_features, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = x[:, 0] if self.pool == "first" else x.mean(1)
+        return self.classifier(self.dropout(pooled))
+
+
+def patch_embedding_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    x = image(inputs, "patch_embedding")
+    return {
+        "in_channels": x.channels,
+        "features": p["features"],
+        "patch": p["patch"],
+        "length": (x.height // p["patch"]) * (x.width // p["patch"]) + int(p["class_token"]),
+        "class_token": bool(p["class_token"]),
+        "positions": bool(p["positions"]),
+        "dropout": float(p["dropout"]),
+    }
+
+
+def token_embedding_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {
+        "vocabulary": p["vocabulary"],
+        "features": p["features"],
+        "length": tokens(inputs, "token_embedding").length,
+        "positions": bool(p["positions"]),
+        "dropout": float(p["dropout"]),
+    }
+
+
+def token_norm_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {"features": tokens(inputs, "token_norm").features}
+
+
+def token_projection_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    features = tokens(inputs, "token_projection").features
+    return {"in_features": features, "features": p["features"], "bias": bool(p["bias"])}
+
+
+def sequence_head_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {
+        "in_features": tokens(inputs, "sequence_head").features,
+        "classes": p["out"],
+        "pool": p["pool"],
+        "dropout": float(p["dropout"]),
+    }
+
+
+def language_head_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    features = tokens(inputs, "language_head").features
+    return {"in_features": features, "features": p["vocabulary"], "bias": bool(p["bias"])}
+
+
+PATCH_EMBEDDING = ModuleSpec(PatchEmbedding, patch_embedding_arguments)
+TOKEN_EMBEDDING = ModuleSpec(TokenEmbedding, token_embedding_arguments)
+TOKEN_NORM = ModuleSpec(TokenNorm, token_norm_arguments)
+TOKEN_PROJECTION = ModuleSpec(TokenProjection, token_projection_arguments)
+SEQUENCE_HEAD = ModuleSpec(SequenceHead, sequence_head_arguments)
+LANGUAGE_HEAD = ModuleSpec(TokenProjection, language_head_arguments)

@@ -1,0 +1,170 @@
+"""Plain modules of the residual sub-layers of transformers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from search_spaces.blocks.arithmetic import tokens
+from search_spaces.elastic.layers import make_activation
+from search_spaces.elastic.spec import Arguments, ModuleSpec
+from search_spaces.network import Shape
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with residual; layer norm before it or after the sum."""
+
+    def __init__(
+        self,
+        features: int,
+        heads: int,
+        head_dim: int,
+        causal: bool,
+        weighted: bool,
+        bias: bool,
+        pre_norm: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.head_dim = head_dim
+        self.causal = causal
+        self.pre_norm = pre_norm
+        self.norm = nn.LayerNorm(features)
+        self.query = nn.Linear(features, heads * head_dim, bias=bias)
+        self.key = nn.Linear(features, heads * head_dim, bias=bias)
+        self.value = nn.Linear(features, heads * head_dim, bias=bias)
+        self.similarity = nn.Parameter(torch.zeros(heads, head_dim, head_dim)) if weighted else None
+        self.output = nn.Linear(heads * head_dim, features, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def split(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, L, heads * head_dim) to (N, heads, L, head_dim)."""
+        return x.unflatten(2, (self.heads, self.head_dim)).transpose(1, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(x) if self.pre_norm else x
+        query, key, value = self.split(self.query(y)), self.split(self.key(y)), self.split(self.value(y))
+        if self.similarity is not None:
+            query = torch.matmul(query, self.similarity)
+        y = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
+        y = x + self.dropout(self.output(y.transpose(1, 2).flatten(2)))
+        return y if self.pre_norm else self.norm(y)
+
+
+class FeedForward(nn.Module):
+    """Two linear layers around an activation, with residual; layer norm before them or after the sum."""
+
+    def __init__(self, features: int, hidden: int, activation: str, bias: bool, pre_norm: bool, dropout: float) -> None:
+        super().__init__()
+        self.pre_norm = pre_norm
+        self.norm = nn.LayerNorm(features)
+        self.first = nn.Linear(features, hidden, bias=bias)
+        self.activation = make_activation(activation)
+        self.second = nn.Linear(hidden, features, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(x) if self.pre_norm else x
+        y = x + self.dropout(self.second(self.activation(self.first(y))))
+        return y if self.pre_norm else self.norm(y)
+
+
+class TransformMixer(nn.Module):
+    """Cosine transform (DCT-II times sqrt(2 / size) an axis), or real part of the orthonormal Fourier transform."""
+
+    def __init__(self, features: int, fourier: bool, pre_norm: bool) -> None:
+        super().__init__()
+        self.fourier = fourier
+        self.pre_norm = pre_norm
+        self.norm = nn.LayerNorm(features)
+
+    def angles(self, size: int, x: torch.Tensor) -> torch.Tensor:
+        """Angles (size, size) of the transform's basis functions."""
+        index = torch.arange(size, device=x.device, dtype=torch.float32)
+        if self.fourier:
+            return torch.outer(index, index).remainder(size) * (2 * math.pi / size)
+        return torch.outer(index, index + 0.5) * (math.pi / size)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(x) if self.pre_norm else x
+        rows, columns = self.angles(x.shape[1], x), self.angles(x.shape[2], x)
+        scale = 1 / math.sqrt(x.shape[1] * x.shape[2])
+        mixed = torch.cos(rows) @ y @ torch.cos(columns).T
+        if self.fourier:
+            mixed = mixed - torch.sin(rows) @ y @ torch.sin(columns).T
+        else:
+            scale = 2 * scale
+        y = x + mixed * scale
+        return y if self.pre_norm else self.norm(y)
+
+
+class ConvMixer(nn.Module):
+    """Depth-wise convolution along the sequence, then a linear layer, with residual."""
+
+    def __init__(self, features: int, kernel_size: int, bias: bool, pre_norm: bool, dropout: float) -> None:
+        super().__init__()
+        self.pre_norm = pre_norm
+        self.norm = nn.LayerNorm(features)
+        self.conv = nn.Conv1d(features, features, kernel_size, padding=kernel_size // 2, groups=features, bias=bias)
+        self.output = nn.Linear(features, features, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(x) if self.pre_norm else x
+        y = self.output(self.conv(y.transpose(1, 2)).transpose(1, 2))
+        y = x + self.dropout(y)
+        return y if self.pre_norm else self.norm(y)
+
+
+def self_attention_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {
+        "features": tokens(inputs, "self_attention").features,
+        "heads": p["heads"],
+        "head_dim": p["head_dim"],
+        "causal": bool(p["causal"]),
+        "weighted": p["similarity"] == "weighted",
+        "bias": bool(p["bias"]),
+        "pre_norm": p["norm"] == "pre",
+        "dropout": float(p["dropout"]),
+    }
+
+
+def feed_forward_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {
+        "features": tokens(inputs, "feed_forward").features,
+        "hidden": p["mid"],
+        "activation": p["activation"],
+        "bias": bool(p["bias"]),
+        "pre_norm": p["norm"] == "pre",
+        "dropout": float(p["dropout"]),
+    }
+
+
+def transform_mixer_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {
+        "features": tokens(inputs, "transform_mixer").features,
+        "fourier": p["transform"] == "dft",
+        "pre_norm": p["norm"] == "pre",
+    }
+
+
+def conv_mixer_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {
+        "features": tokens(inputs, "conv_mixer").features,
+        "kernel_size": p["kernel"],
+        "bias": bool(p["bias"]),
+        "pre_norm": p["norm"] == "pre",
+        "dropout": float(p["dropout"]),
+    }
+
+
+SELF_ATTENTION = ModuleSpec(SelfAttention, self_attention_arguments)
+FEED_FORWARD = ModuleSpec(FeedForward, feed_forward_arguments, helpers=(make_activation,))
+TRANSFORM_MIXER = ModuleSpec(TransformMixer, transform_mixer_arguments)
+CONV_MIXER = ModuleSpec(ConvMixer, conv_mixer_arguments)

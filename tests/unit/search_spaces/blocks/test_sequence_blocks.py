@@ -1,0 +1,100 @@
+"""The contract of every block on sequences."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+import torch
+
+from search_spaces.blocks.base import BlockError
+from search_spaces.blocks.registry import BLOCKS
+from search_spaces.elastic.transformer import TransformMixer
+from search_spaces.network import ImageShape, TokensShape
+from tests.contracts.block_contract import BlockContract, complete
+
+
+class TestPatchEmbedding(BlockContract):
+    kind = "patch_embedding"
+    inputs: ClassVar = [[ImageShape(3, 8, 8)]]
+    options: ClassVar = {
+        "features": [8, 12],
+        "patch": [2],
+        "class_token": [True, False],
+        "positions": [True, False],
+    }
+
+
+class TestTokenEmbedding(BlockContract):
+    kind = "token_embedding"
+    inputs: ClassVar = [[TokensShape(6, 1)]]
+    options: ClassVar = {"features": [8, 12], "vocabulary": [11], "positions": [True, False]}
+    vocabulary = 11
+
+
+class TestTokenNorm(BlockContract):
+    kind = "token_norm"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {}
+
+
+class TestTokenProjection(BlockContract):
+    kind = "token_projection"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {"features": [4, 10], "bias": [True, False]}
+
+
+class TestSelfAttention(BlockContract):
+    kind = "self_attention"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {
+        "heads": [1, 2, 3],
+        "head_dim": [4],
+        "causal": [True, False],
+        "similarity": ["scaled", "weighted"],
+        "norm": ["pre", "post"],
+    }
+
+
+class TestFeedForward(BlockContract):
+    kind = "feed_forward"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {"mid": [8, 20], "bias": [True, False], "norm": ["pre", "post"]}
+
+
+class TestTransformMixer(BlockContract):
+    kind = "transform_mixer"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {"transform": ["dft", "dct"], "norm": ["pre", "post"]}
+
+
+class TestConvMixer(BlockContract):
+    kind = "conv_mixer"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {"kernel": [5, 9], "bias": [True, False], "norm": ["pre", "post"]}
+
+
+class TestSequenceHead(BlockContract):
+    kind = "sequence_head"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {"out": [5], "pool": ["first", "mean"]}
+
+
+class TestLanguageHead(BlockContract):
+    kind = "language_head"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {"vocabulary": [11], "bias": [True, False]}
+
+
+def test_patches_must_divide_the_image() -> None:
+    params = complete("patch_embedding", {"features": 8, "patch": 3})
+    with pytest.raises(BlockError, match="patch 3"):
+        BLOCKS["patch_embedding"].out_shape((ImageShape(3, 8, 8),), params)
+
+
+def test_fourier_mixing_equals_the_fast_fourier_transform() -> None:
+    x = torch.randn(2, 6, 8)
+    mixed = TransformMixer(8, fourier=True, pre_norm=True)
+    mixed.norm = torch.nn.Identity()  # type: ignore[assignment]
+    expected = x + torch.fft.fft2(x, norm="ortho").real
+    assert torch.allclose(mixed(x), expected, atol=1e-5)
