@@ -34,7 +34,7 @@ class OneOf(_Model):
 class IntChoice(_Model):
     """A choice among the integers lo, lo + step, ..., hi (inclusive)."""
 
-    int_: tuple[int | Expression, int | Expression] = Field(alias="int")
+    int_: list[int | Expression] = Field(alias="int", min_length=2, max_length=2)
     step: int = Field(default=1, ge=1)
     name: Label | None = None
 
@@ -42,7 +42,7 @@ class IntChoice(_Model):
 class FloatChoice(_Model):
     """A choice among `levels` floats from lo to hi, evenly spaced (in the logarithm with `log: true`)."""
 
-    float_: tuple[float | int, float | int] = Field(alias="float")
+    float_: list[float | int] = Field(alias="float", min_length=2, max_length=2)
     levels: int = Field(ge=2, le=256)
     log: bool = False
     name: Label | None = None
@@ -325,7 +325,8 @@ def _problems(error: PydanticError, raw: Any) -> list[Problem]:
     for item in error.errors(include_url=False, include_context=True)[:200]:
         parts, value = [], raw
         for part in item["loc"]:
-            if (isinstance(value, dict) and isinstance(part, str) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            inside = isinstance(value, dict) and isinstance(part, str) and part in value
+            if inside or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
                 value = value[part]
             elif item["type"] != "missing" or part != item["loc"][-1]:
                 continue  # a tag of a union, not a place in the document

@@ -53,9 +53,7 @@ class _Builder:
             if self.documents > 1:
                 raise SpaceError("", "syntax", "the text holds more than one document")
         elif isinstance(event, yaml.AliasEvent):
-            raise SpaceError(
-                self.pointer(), "alias", "aliases are not part of the language", "use let or templates"
-            )
+            raise SpaceError(self.pointer(), "alias", "aliases are not part of the language", "use let or templates")
         elif isinstance(event, yaml.ScalarEvent):
             self.put(self.scalar(event))
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
@@ -130,9 +128,7 @@ def check_data(data: Any) -> Any:
             stack.extend((item, (*path, index)) for index, item in enumerate(value))
         elif isinstance(value, str):
             if len(value) > MAX_STRING or "\x00" in value:
-                raise SpaceError(
-                    pointer_of(*path), "string", f"longer than {MAX_STRING} characters or with a NUL"
-                )
+                raise SpaceError(pointer_of(*path), "string", f"longer than {MAX_STRING} characters or with a NUL")
         elif isinstance(value, float):
             if not math.isfinite(value):
                 raise SpaceError(pointer_of(*path), "number", "NaN and infinity are not values")

@@ -2,50 +2,304 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from search_spaces import feasible
 from search_spaces.architecture import Architecture
-from search_spaces.network import Envelope, Network, Scalar
+from search_spaces.binding import bind_document, is_bound
+from search_spaces.compiler import compile_document
+from search_spaces.counting import Counter
+from search_spaces.document import Document, parse_document
+from search_spaces.envelopes import envelopes_of
+from search_spaces.errors import Problem, SpaceError, did_you_mean, pointer_of
+from search_spaces.machine import Machine, batch_costs
+from search_spaces.network import Envelope, ImageShape, Network, TokensShape, VectorShape
+from search_spaces.operators import Operators
+from search_spaces.program import Gene, Program
+from search_spaces.resolve import resolve_network
 
+__all__ = ["Architecture", "Gene", "SearchSpace"]
 
-@dataclass(frozen=True)
-class Gene:
-    """One choice of the space: a column of the gene matrix, whose entries index `options` (-1 = inactive)."""
-
-    name: str
-    options: tuple[Scalar, ...]
-    ordered: bool
+CHUNK = 8_192
+COST_NAMES = ("macs", "params", "activations", "peak_activation_bytes")
+CHECKED_ARCHITECTURES = 24
 
 
 class SearchSpace:
     """Immutable compiled space; gene matrices are int16 (n, G) with -1 for inactive genes."""
 
-    id: str
-    name: str
-    genes: tuple[Gene, ...]
-    cardinality: int
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.name = document.name
+        self.id = "spc_" + hashlib.sha256(document.canonical_json.encode()).hexdigest()[:32]
+        self._scales = tuple(document.to_json().get("scale") or ()) or ("search", "final")
+        self._default = "search" if "search" in self._scales else self._scales[0]
+        self._program_of = functools.lru_cache(maxsize=8)(self._compile)
+        self.program = self._program_of(self._default)
+        self.genes: tuple[Gene, ...] = self.program.genes
+        self._counter = Counter(self.program)
+        self._operators = Operators(self._counter)
+        self.cardinality: int = self._counter.cardinality
+        self.is_bound: bool = is_bound(document)
+        self._check()
 
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray: ...
-    def canonical(self, genes: np.ndarray) -> np.ndarray: ...
-    def valid(self, genes: np.ndarray) -> np.ndarray: ...
-    def mutate(self, genes: np.ndarray, rng: np.random.Generator, num_mutations: int = 1) -> np.ndarray: ...
-    def crossover(self, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> np.ndarray: ...
-    def neighbours(self, genes: np.ndarray) -> np.ndarray: ...
-    def enumerate(self, limit: int = 100_000) -> np.ndarray: ...
-    def costs(self, genes: np.ndarray, scale: str = "search") -> dict[str, np.ndarray]: ...
-    def largest(self) -> np.ndarray: ...
-    def smallest(self) -> np.ndarray: ...
-    def uniform_scaling(self, k: int) -> np.ndarray: ...
-    def encode_one_hot(self, genes: np.ndarray) -> np.ndarray: ...
-    def encode_ordinal(self, genes: np.ndarray) -> np.ndarray: ...
+    @staticmethod
+    def from_document(document: Document | dict[str, Any] | str) -> SearchSpace:
+        """Compiles a document (model, plain data or text). Raises SpaceError with every problem found."""
+        return SearchSpace(document if isinstance(document, Document) else parse_document(document))
+
+    def bind(self, classes: int | None = None, input: Mapping[str, int] | None = None) -> SearchSpace:
+        """The space with `data` entries replaced by a data set's numbers; itself when nothing changes.
+
+        Raises SpaceError where the document fixes something that the data set contradicts.
+        """
+        bound = bind_document(self.document, classes, input or {})
+        return self if bound is None else SearchSpace.from_document(bound)
+
+    # --- sampling and variation ------------------------------------------------------------------------
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """int16 (n, G), uniform over canonical assignments (not over raw genes)."""
+        return self._counter.sample(n, rng)
+
+    def canonical(self, genes: np.ndarray) -> np.ndarray:
+        """Inactive genes to -1, active ones without an option to their first option."""
+        matrix, single = self._matrix(genes)
+        result = self._counter.canonical(matrix)
+        return result[0] if single else result
+
+    def valid(self, genes: np.ndarray) -> np.ndarray:
+        """Bool (n,): options in range, inactive genes exactly -1, constraints met."""
+        matrix = np.asarray(genes)
+        matrix = matrix[None, :] if matrix.ndim == 1 else matrix
+        sizes = self._operators.sizes
+        if matrix.ndim != 2 or matrix.shape[1] != len(sizes):
+            return np.zeros(len(matrix), dtype=bool)
+        inside = ((matrix >= -1) & (matrix < sizes)).all(axis=1)
+        safe = np.where(inside[:, None], matrix, 0).astype(np.int16)
+        canonical = self._counter.canonical(safe)
+        return inside & (canonical == safe).all(axis=1) & self._counter.satisfied(canonical)
+
+    def mutate(self, genes: np.ndarray, rng: np.random.Generator, num_mutations: int = 1) -> np.ndarray:
+        """Children (n, G): valid, each different from its parent; newly active genes are drawn."""
+        matrix, single = self._matrix(genes)
+        result = self._operators.mutate(matrix, rng, num_mutations)
+        return result[0] if single else result
+
+    def crossover(self, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Children (n, G): each gene from either parent, repaired to valid."""
+        first, single = self._matrix(a)
+        result = self._operators.crossover(first, self._matrix(b)[0], rng)
+        return result[0] if single else result
+
+    def neighbours(self, genes: np.ndarray) -> np.ndarray:
+        """All valid single-gene changes of (G,), as (m, G)."""
+        return self._operators.neighbours(np.asarray(genes))
+
+    def enumerate(self, limit: int = 100_000) -> np.ndarray:
+        """Every architecture once, (N, G). Raises SpaceError when there are more than `limit`."""
+        return self._counter.enumerate(limit)
+
     def sample_feasible(
-        self, n: int, rng: np.random.Generator, bounds: Mapping[str, tuple[float | None, float | None]]
-    ) -> np.ndarray: ...
-    def architecture(self, genes: np.ndarray) -> Architecture: ...
-    def genes_of(self, architecture_choices: Mapping[str, Any]) -> np.ndarray: ...
-    def resolve(self, genes: np.ndarray, scale: str = "search") -> Network: ...
-    def envelopes(self, scale: str = "search") -> dict[str, Envelope]: ...
+        self,
+        n: int,
+        rng: np.random.Generator,
+        bounds: Mapping[str, tuple[float | None, float | None]],
+        scale: str = "search",
+    ) -> np.ndarray:
+        """Up to n architectures that all meet the cost bounds; see `search_spaces.feasible` for the method."""
+        for name in bounds:
+            if name not in COST_NAMES:
+                raise SpaceError("", "metric", f"'{name}' is no cost", did_you_mean(name, COST_NAMES))
+        anchors = np.concatenate([self.smallest()[None], self.largest()[None], self.uniform_scaling(8)])
+        return feasible.sample_feasible(
+            self._operators, lambda genes: self.costs(genes, scale), anchors, n, rng, bounds
+        )
+
+    # --- landmarks -------------------------------------------------------------------------------------
+
+    def _scaled(self, positions: np.ndarray) -> np.ndarray:
+        sizes = self._operators.sizes
+        ordered = np.array([gene.ordered for gene in self.genes], dtype=bool)
+        wanted = np.rint(positions[:, None] * (sizes - 1)[None, :]) * ordered[None, :]
+        genes = self._counter.canonical(wanted.astype(np.int16), wanted.astype(np.int16))
+        bad = ~self._counter.satisfied(genes)
+        if bad.any():
+            genes[bad] = self._counter.repair(wanted[bad].astype(np.int16))
+        return genes
+
+    def largest(self) -> np.ndarray:
+        """(G,): every ordered gene at its last option, unordered ones at their first (repaired to valid)."""
+        return self._scaled(np.ones(1))[0]
+
+    def smallest(self) -> np.ndarray:
+        """(G,): every gene at its first option (repaired to valid)."""
+        return self._scaled(np.zeros(1))[0]
+
+    def uniform_scaling(self, k: int) -> np.ndarray:
+        """(<= k, G): all ordered genes at one relative position, k positions from first to last, deduplicated."""
+        genes = self._scaled(np.linspace(0.0, 1.0, max(k, 1)))
+        _, first = np.unique(genes, axis=0, return_index=True)
+        return genes[np.sort(first)]
+
+    # --- encodings -------------------------------------------------------------------------------------
+
+    def encode_one_hot(self, genes: np.ndarray) -> np.ndarray:
+        """float32 (n, D): one column per option; an inactive gene has zeros in all its columns."""
+        matrix = self._matrix(genes)[0]
+        parts = [matrix[:, [gene]] == np.arange(size) for gene, size in enumerate(self._operators.sizes)]
+        return np.concatenate(parts, axis=1).astype(np.float32) if parts else np.zeros((len(matrix), 0), np.float32)
+
+    def encode_ordinal(self, genes: np.ndarray) -> np.ndarray:
+        """float32 (n, G) in [0, 1]: option position over the last position; -1 for inactive genes."""
+        matrix = self._matrix(genes)[0].astype(np.float32)
+        scaled = matrix / np.maximum(self._operators.sizes - 1, 1).astype(np.float32)
+        return np.where(matrix < 0, np.float32(-1.0), scaled).astype(np.float32)
+
+    # --- architectures ---------------------------------------------------------------------------------
+
+    def architecture(self, genes: np.ndarray) -> Architecture:
+        """The architecture of valid genes (G,). Raises SpaceError for invalid genes."""
+        row = np.asarray(genes)
+        if row.ndim != 1 or not self.valid(row)[0]:
+            raise SpaceError("", "genes", "the genes are not a member of the space", "use canonical()")
+        choices = {
+            gene.name: gene.options[int(option)] for gene, option in zip(self.genes, row, strict=True) if option >= 0
+        }
+        return Architecture(self.id, dict(sorted(choices.items())))
+
+    def genes_of(self, architecture_choices: Mapping[str, Any]) -> np.ndarray:
+        """(G,) of an architecture's choices. Raises SpaceError naming unknown, missing, inactive or wrong choices."""
+        problems: list[Problem] = []
+        names = {gene.name: position for position, gene in enumerate(self.genes)}
+        row = np.full(len(self.genes), -1, dtype=np.int16)
+        for name, value in architecture_choices.items():
+            at = pointer_of(name)
+            if name not in names:
+                problems.append(Problem(at, "choice", f"no choice '{name}'", did_you_mean(name, names)))
+                continue
+            options = self.genes[names[name]].options
+            found = [
+                position
+                for position, option in enumerate(options)
+                if option == value and isinstance(option, bool) == isinstance(value, bool)
+            ]
+            if not found:
+                shown = ", ".join(map(str, options[:12]))
+                problems.append(Problem(at, "option", f"{value!r} is no option", f"options: {shown}"))
+            else:
+                row[names[name]] = found[0]
+        if not problems:
+            canonical = self._counter.canonical(row[None])[0]
+            for gene, given, needed in zip(self.genes, row, canonical, strict=True):
+                if given < 0 <= needed:
+                    problems.append(Problem(pointer_of(gene.name), "missing", f"'{gene.name}' needs a choice"))
+                elif needed < 0 <= given:
+                    problems.append(
+                        Problem(pointer_of(gene.name), "inactive", f"'{gene.name}' does not exist here", "leave it out")
+                    )
+            if not problems and not self._counter.satisfied(row[None])[0]:
+                broken = [
+                    constraint.text for constraint in self.program.constraints if not self._holds(constraint.holds, row)
+                ]
+                problems.append(Problem("", "constraint", "violates " + "; ".join(dict.fromkeys(broken))))
+        if problems:
+            raise SpaceError(problems)
+        return row
+
+    def _holds(self, holds: Any, row: np.ndarray) -> bool:
+        return bool(holds(Machine(self.program, [int(option) for option in row], with_cost=False)))
+
+    # --- networks and costs ----------------------------------------------------------------------------
+
+    def program_at(self, scale: str) -> Program:
+        """The compiled program at a scale. Raises SpaceError for an unknown scale."""
+        if scale not in self._scales:
+            raise SpaceError("/scale", "scale", f"no scale '{scale}'", did_you_mean(scale, self._scales))
+        return self._program_of(scale)
+
+    def _compile(self, scale: str) -> Program:
+        program = compile_document(self.document, scale)
+        if scale != self._default and program.genes != self.program.genes:
+            raise SpaceError(
+                "/scale", "scale", f"the scale '{scale}' has other choices than '{self._default}'",
+                "share choices that are inside scaled repeats with let",
+            )  # fmt: skip
+        return program
+
+    def costs(self, genes: np.ndarray, scale: str = "search") -> dict[str, np.ndarray]:
+        """int64 (n,) each: macs, params, activations, peak_activation_bytes, exactly as `resolve(...).cost()`."""
+        program = self.program_at(scale)
+        matrix = self._matrix(genes)[0]
+        parts = []
+        for start in range(0, len(matrix), CHUNK):
+            rows = matrix[start : start + CHUNK]
+            columns = np.ascontiguousarray(rows.T).astype(np.int64)
+            machine = Machine(program, list(columns), with_cost=True)
+            machine.run()
+            parts.append(batch_costs(machine, len(rows)))
+        if not parts:
+            return {name: np.zeros(0, dtype=np.int64) for name in COST_NAMES}
+        return {name: np.concatenate([part[name] for part in parts]) for name in COST_NAMES}
+
+    def resolve(self, genes: np.ndarray, scale: str = "search") -> Network:
+        """The concrete network of genes (G,)."""
+        row = np.asarray(genes)
+        if row.ndim != 1 or not self.valid(row)[0]:
+            raise SpaceError("", "genes", "the genes are not a member of the space", "use canonical()")
+        return resolve_network(self.program_at(scale), row)
+
+    def envelopes(self, scale: str = "search") -> dict[str, Envelope]:
+        """Per weight key: every possible value of each parameter and input shape (possibly more, never fewer)."""
+        return envelopes_of(self.program_at(scale))
+
+    # --- internals -------------------------------------------------------------------------------------
+
+    def _matrix(self, genes: np.ndarray) -> tuple[np.ndarray, bool]:
+        matrix = np.asarray(genes)
+        single = matrix.ndim == 1
+        matrix = matrix[None, :] if single else matrix
+        if matrix.ndim != 2 or matrix.shape[1] != len(self.genes):
+            raise SpaceError("", "genes", f"a gene matrix of this space has {len(self.genes)} columns")
+        return matrix.astype(np.int16, copy=False), single
+
+    def _check(self) -> None:
+        """Resolves a few architectures, so that impossible shapes are found when the document is posted."""
+        rng = np.random.default_rng(0)
+        rows = np.concatenate([self.largest()[None], self.smallest()[None], self.sample(CHECKED_ARCHITECTURES, rng)])
+        problems: dict[Problem, None] = {}
+        for row in np.unique(rows, axis=0)[: CHECKED_ARCHITECTURES + 2]:
+            try:
+                network = resolve_network(self.program, row)
+                problem = _output_problem(network)
+            except SpaceError as error:
+                problems.update(dict.fromkeys(error.problems))
+            else:
+                if problem:
+                    problems[problem] = None
+            if len(problems) >= 5:
+                break
+        if problems:
+            raise SpaceError(list(problems))
+
+
+def _output_problem(network: Network) -> Problem | None:
+    out = network.nodes[-1].out_shape
+    if network.task.endswith("classification") and network.classes is not None:
+        if not (isinstance(out, VectorShape) and out.features == network.classes):
+            return Problem(
+                "/network", "output", f"a classifier ends with {network.classes} features, not with {_shown(out)}",
+                "end with a head block",
+            )  # fmt: skip
+    elif network.task.endswith("_lm") and not isinstance(out, TokensShape):
+        return Problem("/network", "output", f"a language model ends with tokens, not with {_shown(out)}")
+    return None
+
+
+def _shown(shape: ImageShape | TokensShape | VectorShape) -> str:
+    return type(shape).__name__.removesuffix("Shape").lower() + " " + "x".join(map(str, vars(shape).values()))
