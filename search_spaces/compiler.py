@@ -90,6 +90,14 @@ class Earlier:
 
 
 @dataclass
+class Share:
+    """One occurrence of a node whose choices are shared under a name: `taken` are its gene names so far."""
+
+    name: str
+    taken: set[str] = field(default_factory=set)
+
+
+@dataclass
 class Frame:
     """Where compilation stands: visible names and nodes, name prefix, guards, and the input of the current node."""
 
@@ -102,6 +110,13 @@ class Frame:
     earlier: list[Earlier] | None = None
     place: Callable[[], Place] | None = None
     templates: tuple[str, ...] = ()
+    gene_path: tuple[str, ...] = ()
+    share: Share | None = None
+
+    def along(self, *names: str) -> dict[str, Any]:
+        """The paths of weights and of genes, both one step (or none, for empty names) further."""
+        kept = tuple(name for name in names if name)
+        return {"prefix": (*self.prefix, *kept), "gene_path": (*self.gene_path, *kept)}
 
     def child(self, **changes: Any) -> Frame:
         return replace(self, **({"names": {}, "labels": {}, "parent": self} | changes))
@@ -157,6 +172,8 @@ class _Compiler:
         self.genes: list[Gene] = []
         self.gene_guards: list[tuple[Value, ...]] = []
         self.gene_names: set[str] = set()
+        self.shared_genes: dict[str, int] = {}
+        self.share_guards: dict[str, tuple[Value, ...]] = {}
         self.keys: set[str] = set()
         self.constraints: list[Constraint] = []
         self.problems: list[Problem] = []
@@ -371,10 +388,35 @@ class _Compiler:
         twice = next((text for text in texts if texts.count(text) > 1), None)
         if twice is not None:
             raise SpaceError(pointer, "options", f"the option {twice} appears twice", "remove one")
-        name = self._unique(".".join((*frame.prefix, hint)), self.gene_names)
+        path = ".".join((*frame.gene_path, hint))
+        if frame.share is not None:
+            name = self._unique(path, frame.share.taken)
+            before = self.shared_genes.get(name)
+            if before is not None:
+                return self._shared_gene(before, options, frame, pointer)
+            self.shared_genes[name] = len(self.genes)
+            if name in self.gene_names:
+                raise SpaceError(pointer, "share", f"a choice outside is named '{name}' too", "rename the share")
+            self.gene_names.add(name)
+        else:
+            name = self._unique(path, self.gene_names)
         self.genes.append(Gene(name, tuple(options), ordered))
         self.gene_guards.append(self._minimal(frame.guards, frozenset()))
         return gene_index(len(self.genes) - 1)
+
+    def _shared_gene(self, gene: int, options: list[Any], frame: Frame, pointer: str) -> Value:
+        """The gene that an earlier occurrence of a share made, where the same choice stands again."""
+        if list(self.genes[gene].options) != options:
+            raise SpaceError(
+                pointer, "share", f"'{self.genes[gene].name}' has other options at another place", "use two shares"
+            )
+        assert frame.share is not None
+        outer = {id(guard) for guard in self.share_guards[frame.share.name]}
+        if not outer <= {id(guard) for guard in frame.guards}:
+            raise SpaceError(
+                pointer, "share", "the first node of a share is optional", "make the choices in a let outside"
+            )
+        return gene_index(gene)
 
     def _minimal(self, guards: tuple[Value, ...], genes: frozenset[int]) -> tuple[Value, ...]:
         """Guards without those that the activity of the others' genes (or of `genes`) already implies."""
@@ -396,6 +438,12 @@ class _Compiler:
         return result
 
     def _choice(self, raw: list[Any], ordered: bool | None, frame: Frame, pointer: str, hint: str) -> Any:
+        return self._indexed_choice(raw, ordered, frame, pointer, hint)[1]
+
+    def _indexed_choice(
+        self, raw: list[Any], ordered: bool | None, frame: Frame, pointer: str, hint: str
+    ) -> tuple[Value, Any]:
+        """A choice among values: the gene's index and the chosen option."""
         labels: list[Any] = []
         for position, option in enumerate(raw):
             if isinstance(option, dict | list):
@@ -417,14 +465,14 @@ class _Compiler:
             if isinstance(option, dict | list):
                 chosen = combine(lambda at, position=position: compare("==", at, position), index)
                 inner = frame.child(
-                    guards=(*frame.guards, chosen), prefix=(*frame.prefix, hint), record=Record(guards=frame.guards)
+                    guards=(*frame.guards, chosen), record=Record(guards=frame.guards), **frame.along(hint)
                 )
                 options.append(self._binding(option, inner, f"{pointer}/{position}", str(position)))
             else:
                 options.append(self._binding(option, frame, f"{pointer}/{position}", hint))
         binding = self._select(index, options, pointer)
         frame.record.entries.setdefault(hint, binding)
-        return binding
+        return index, binding
 
     def _select(self, index: Value, options: list[Any], pointer: str) -> Any:
         if all(isinstance(option, Record) for option in options):
@@ -454,12 +502,13 @@ class _Compiler:
         distinct, ordered = raw.get("distinct", True), raw.get("sorted", True)
         if distinct and k > len(options):
             raise SpaceError(pointer, "options", f"{k} distinct picks from {len(options)} options")
-        picks = [self._choice(options, False, frame, f"{pointer}/from", f"{hint}{position}") for position in range(k)]
-        self._relate([gene_index(len(self.genes) - k + position) for position in range(k)], distinct, ordered,
-                     frame, pointer)  # fmt: skip
-        return ListValue(tuple(picks))
+        picks = [
+            self._indexed_choice(options, False, frame, f"{pointer}/from", f"{hint}{position}") for position in range(k)
+        ]
+        self._relate([index for index, _ in picks], distinct, ordered, pointer)
+        return ListValue(tuple(binding for _, binding in picks))
 
-    def _relate(self, picks: list[Value], distinct: bool, ordered: bool, frame: Frame, pointer: str) -> None:
+    def _relate(self, picks: list[Value], distinct: bool, ordered: bool, pointer: str) -> None:
         """Order and distinctness among picks. They are active together, so inactive ones (-1) are let pass."""
         pairs = [(a, b) for i, a in enumerate(picks) for b in picks[i + 1 :]]
         if ordered:
@@ -499,7 +548,7 @@ class _Compiler:
         picks = [self._gene(name, list(labels), False, frame, pointer) for name in names]
         if k == 1:
             return Edge(registers, picks[0])
-        self._relate(picks, distinct, raw.get("sorted", True), frame, pointer)
+        self._relate(picks, distinct, raw.get("sorted", True), pointer)
         return ListValue(tuple(Edge(registers, pick) for pick in picks))
 
     # --- constraints -----------------------------------------------------------------------------------
@@ -556,6 +605,9 @@ class _Compiler:
             raise LimitError(pointer, "limits", "the document unrolls to too many nodes", "repeat less often")
         kind = next(kind for kind in _KINDS if kind in raw)
         frame = outer.child()
+        if raw.get("share"):
+            frame.share, frame.gene_path = Share(raw["share"]), (raw["share"],)
+            self.share_guards.setdefault(raw["share"], outer.guards)
         body: list[Op] = []
         used: list[int] = []
 
@@ -681,7 +733,7 @@ class _Compiler:
         self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
     ) -> None:
         self._spliced(frame, ops, sources, pointer)
-        inner = frame.child(prefix=(*frame.prefix, name) if name else frame.prefix)
+        inner = frame.child(**frame.along(name))
         self._nodes(raw["sequence"], inner, ops, f"{pointer}/sequence")
 
     def _repeat(
@@ -709,7 +761,7 @@ class _Compiler:
             record = Record({"index": constant(position)}, guards=guards)
             inner = frame.child(
                 names={body.get("index", "i"): constant(position)},
-                prefix=(*frame.prefix, f"{base}{position}"),
+                **frame.along(f"{base}{position}"),
                 guards=guards,
                 record=record,
             )
@@ -741,11 +793,12 @@ class _Compiler:
     ) -> None:
         self._spliced(frame, ops, sources, pointer)
         body = raw["for_each"]
-        prefix = (*frame.prefix, name) if name else frame.prefix
         records = []
         for position, entries in enumerate(body["in"]):
             record = Record({"index": constant(position)}, guards=frame.guards)
-            inner = frame.child(names={body["as"]: record}, prefix=(*prefix, f"{body['as']}{position}"), record=record)
+            inner = frame.child(
+                names={body["as"]: record}, record=record, **frame.along(name, f"{body['as']}{position}")
+            )
             at = f"{pointer}/for_each/in/{position}"
             for entry in sorted(entries):
 
@@ -784,11 +837,10 @@ class _Compiler:
         shown = self.genes[gene].options
         frame.record.entries.setdefault(name or "op", lookup(index, [constant(label) for label in shown]))
         bodies: list[tuple[Op, ...]] = []
-        prefix = (*frame.prefix, name) if name else frame.prefix
         for position, (label, node, at) in enumerate(items):
             chosen = combine(lambda at, position=position: compare("==", at, position), index)
             inner = frame.child(
-                prefix=prefix, guards=(*frame.guards, chosen), record=Record(guards=frame.guards), earlier=None
+                guards=(*frame.guards, chosen), record=Record(guards=frame.guards), earlier=None, **frame.along(name)
             )
             inside: list[Op] = []
             with self._collect():
@@ -817,10 +869,9 @@ class _Compiler:
         missing = sorted(set(parameters) - set(given))
         if missing:
             raise SpaceError(f"{pointer}/with", "template", f"{wanted} needs {', '.join(missing)}")
-        prefix = (*frame.prefix, name) if name else frame.prefix
-        args = frame.child(prefix=prefix)
+        args = frame.child(**frame.along(name))
         names = {key: self._binding(given[key], args, f"{pointer}/with/{key}", key) for key in sorted(given)}
-        inner = frame.child(names=names, prefix=prefix, parent=self.root, templates=(*frame.templates, wanted))
+        inner = frame.child(names=names, parent=self.root, templates=(*frame.templates, wanted), **frame.along(name))
         self._nodes(template["body"], inner, ops, f"/templates/{wanted}/body")
 
     def _graph(
@@ -839,7 +890,7 @@ class _Compiler:
             Earlier(label, register, frame.guards, True) for label, register in zip(labels, registers, strict=True)
         ]
         inner = frame.child(
-            prefix=(*frame.prefix, name) if name else frame.prefix,
+            **frame.along(name),
             labels=dict(zip(labels, registers, strict=True)),
             earlier=earlier,
         )
@@ -868,7 +919,7 @@ class _Compiler:
     ) -> None:
         if len(sources) > 1:
             raise SpaceError(f"{pointer}/inputs", "inputs", "a residual reads one input")
-        inner = frame.child(prefix=(*frame.prefix, name) if name else frame.prefix, earlier=None)
+        inner = frame.child(earlier=None, **frame.along(name))
         body: list[Op] = []
         self._nodes(raw["residual"], inner, body, f"{pointer}/residual")
         shortcut: list[Op] | None = None
@@ -898,7 +949,7 @@ _KINDS: dict[str, Callable[..., None]] = {
     "residual": _Compiler._residual,
 }
 _SPLICED = frozenset({"sequence", "repeat", "for_each", "use"})
-_NODE_KEYS = frozenset({"block", "name", "let", "inputs", "constraints", "weights"})
+_NODE_KEYS = frozenset({"block", "name", "let", "inputs", "constraints", "weights", "share"})
 
 
 def _stand_in(value: Any, default: int) -> Any:

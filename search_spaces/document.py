@@ -106,6 +106,7 @@ Value = TypeAliasType(
 class _Node(_Model):
     name: Label | None = None
     let: dict[Name, Value] | None = None
+    share: Label | None = None
     inputs: list[int | Label | Expression | Choose] | None = Field(default=None, min_length=1, max_length=64)
     constraints: list[Expression] | None = Field(default=None, max_length=64)
 
