@@ -172,12 +172,17 @@ class EmbeddedPostgres:
         return self._spawn([str(self._programs() / program), *arguments])
 
     def _spawn(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        identity = {}
-        if self._user:
-            identity = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
-        environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}
+        user = self._user
         return subprocess.run(
-            command, cwd=self.root / "run", env=environment, text=True, capture_output=True, check=False, **identity
+            command,
+            cwd=self.root / "run",
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+            text=True,
+            capture_output=True,
+            check=False,
         )
 
     def _programs(self) -> Path:

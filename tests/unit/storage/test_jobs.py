@@ -1,0 +1,237 @@
+"""The queue, case by case; `test_jobs_machine` covers the orders nobody thought of."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+from sqlalchemy import text, update
+
+from nas_service.storage import jobs
+from nas_service.storage.session import unit_of_work
+from nas_service.storage.tables import JobRow, SearchRow
+from tests.support.rows import add_search
+
+pytestmark = pytest.mark.usefixtures("empty_tables")
+
+
+def enqueue(engine, key: str, **options) -> str:
+    with unit_of_work(engine) as session:
+        options = {"kind": "evaluate", "payload": {"key": key}, **options}
+        return jobs.enqueue(session, dedup_key=key, **options)
+
+
+def claim(engine, limit: int = 10, **options) -> list[jobs.ClaimedJob]:
+    return jobs.claim(engine, "worker-a", limit=limit, lease_s=30, **options)
+
+
+def read(engine, job_id: str) -> jobs.Job:
+    with unit_of_work(engine) as session:
+        job = jobs.get(session, job_id)
+    assert job is not None
+    return job
+
+
+def expire(engine, job_id: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE job SET lease_until = now() - interval '1s' WHERE id = :id"), {"id": job_id})
+
+
+def make_due(engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE job SET run_after = now() WHERE state = 'queued'"))
+
+
+def attempts(engine, job_id: str) -> list[tuple]:
+    query = text("SELECT epoch, outcome, reason FROM attempt WHERE job_id = :id ORDER BY epoch")
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(query, {"id": job_id})]
+
+
+def set_state(engine, search_id: str, state: str) -> None:
+    with unit_of_work(engine) as session:
+        session.execute(update(SearchRow).where(SearchRow.id == search_id).values(state=state))
+
+
+def test_a_key_is_one_job_for_ever(engine):
+    first = enqueue(engine, "k")
+    assert enqueue(engine, "k", payload={"other": 1}) == first
+    (held,) = claim(engine)
+    with unit_of_work(engine) as session:
+        assert jobs.finish(session, held.id, held.epoch, {"ok": True})
+    assert enqueue(engine, "k") == first
+    assert read(engine, first).payload == {"key": "k"}
+    assert claim(engine) == []
+
+
+def test_urgent_first_and_only_the_wanted_kinds(engine):
+    late, early, urgent = enqueue(engine, "a", priority=200), enqueue(engine, "b"), enqueue(engine, "c", priority=1)
+    export = enqueue(engine, "d", kind="export", priority=0)
+    assert [job.id for job in claim(engine, limit=2, kinds=["evaluate"])] == [urgent, early]
+    assert [job.id for job in claim(engine)] == [export, late]
+
+
+def test_many_claimers_never_share_a_job(engine):
+    ids = {enqueue(engine, str(n)) for n in range(60)}
+    taken: list[str] = []
+    start = threading.Barrier(5, timeout=20)
+
+    def take() -> None:
+        start.wait()
+        while got := claim(engine, limit=3):
+            taken.extend(job.id for job in got)
+
+    threads = [threading.Thread(target=take) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(taken) == Counter(ids)
+
+
+def test_a_finished_job_has_its_result_and_no_lease(engine):
+    job_id = enqueue(engine, "k")
+    (held,) = claim(engine)
+    with unit_of_work(engine) as session:
+        assert jobs.report_progress(session, held.id, held.epoch, {"step": 3})
+    assert read(engine, job_id).progress == {"step": 3}
+    with unit_of_work(engine) as session:
+        assert jobs.finish(session, held.id, held.epoch, {"accuracy": 0.5})
+    job = read(engine, job_id)
+    assert (job.state, job.result, job.lease_until) == ("succeeded", {"accuracy": 0.5}, None)
+    assert job.finished_at is not None
+    assert attempts(engine, job_id) == [(1, "succeeded", None)]
+
+
+def test_a_lost_worker_is_replaced_and_its_late_result_refused(engine):
+    job_id = enqueue(engine, "k")
+    (old,) = claim(engine)
+    assert jobs.reap(engine) == []  # the lease holds
+    expire(engine, job_id)
+    (freed,) = jobs.reap(engine)
+    assert (freed.id, freed.state, freed.epoch, freed.owner) == (job_id, "queued", 1, "worker-a")
+    assert claim(engine) == []  # not before its delay
+    make_due(engine)
+    (new,) = claim(engine)
+    assert (new.epoch, new.attempt) == (2, 2)
+
+    before = read(engine, job_id)
+    with unit_of_work(engine) as session:
+        assert not jobs.finish(session, job_id, old.epoch, {"late": True})
+        assert not jobs.report_progress(session, job_id, old.epoch, {"late": True})
+        assert not jobs.release(session, job_id, old.epoch)
+        assert jobs.fail(session, job_id, old.epoch, "error", "late", retry=True) is None
+    assert jobs.renew(engine, [old], 1000) == set()
+    assert read(engine, job_id) == before
+    assert jobs.renew(engine, [old, new], 1000) == {job_id}
+    assert read(engine, job_id).lease_until > before.lease_until
+    assert attempts(engine, job_id) == [(1, "lost", "worker_lost"), (2, "running", None)]
+
+
+def test_the_third_loss_is_quarantine(engine):
+    job_id = enqueue(engine, "k")
+    for _ in range(3):
+        make_due(engine)
+        assert len(claim(engine)) == 1
+        expire(engine, job_id)
+        freed = jobs.reap(engine)
+    assert [job.state for job in freed] == ["quarantined"]
+    job = read(engine, job_id)
+    assert (job.state, job.error["reason"]) == ("quarantined", "worker_lost")
+    make_due(engine)
+    assert claim(engine) == []
+
+
+@pytest.mark.parametrize(("retry", "state"), [(True, "queued"), (False, "failed")])
+def test_a_failure_is_retried_on_request(engine, retry, state):
+    job_id = enqueue(engine, "k")
+    (held,) = claim(engine)
+    with unit_of_work(engine) as session:
+        assert jobs.fail(session, held.id, held.epoch, "oom", "no memory", retry) == state
+    job = read(engine, job_id)
+    assert (job.state, job.error) == (state, {"reason": "oom", "message": "no memory"})
+    assert (job.finished_at is None) == retry
+    assert attempts(engine, job_id) == [(1, "failed", "oom")]
+
+
+def test_the_last_failure_is_quarantine(engine):
+    enqueue(engine, "k", max_attempts=1)
+    (held,) = claim(engine)
+    with unit_of_work(engine) as session:
+        assert jobs.fail(session, held.id, held.epoch, "error", "bad", retry=True) == "quarantined"
+
+
+def test_giving_back_costs_no_attempt(engine):
+    enqueue(engine, "k", max_attempts=1)
+    for epoch in (1, 2, 3):
+        (held,) = claim(engine)
+        assert (held.epoch, held.attempt) == (epoch, 1)
+        with unit_of_work(engine) as session:
+            assert jobs.release(session, held.id, held.epoch)
+
+
+@pytest.mark.parametrize("state", ["pausing", "paused", "cancelled"])
+def test_no_work_for_a_search_that_wants_none(engine, state):
+    with unit_of_work(engine) as session:
+        search_id = add_search(session)
+    waiting = enqueue(engine, "k", search_id=search_id)
+    free = enqueue(engine, "free")
+    set_state(engine, search_id, state)
+    assert [job.id for job in claim(engine)] == [free]
+    set_state(engine, search_id, "running")
+    assert [job.id for job in claim(engine)] == [waiting]
+
+
+def test_cancelling_a_search_ends_its_jobs_and_fences_its_workers(engine):
+    with unit_of_work(engine) as session:
+        search_id = add_search(session)
+    running = enqueue(engine, "a", search_id=search_id)
+    (held,) = claim(engine)
+    queued, other = enqueue(engine, "b", search_id=search_id), enqueue(engine, "other")
+    with unit_of_work(engine) as session:
+        assert jobs.cancel_for_search(session, search_id) == sorted([running, queued])
+        assert jobs.cancel_for_search(session, search_id) == []
+        assert [j.id for j in jobs.list_for_search(session, search_id, ["cancelled"])] == sorted([running, queued])
+    with unit_of_work(engine) as session:
+        assert not jobs.finish(session, held.id, held.epoch, {})
+    assert jobs.renew(engine, [held], 30) == set()
+    assert attempts(engine, running) == [(1, "released", "cancelled")]
+    assert read(engine, other).state == "queued"
+
+
+def test_a_job_that_slipped_past_the_cancellation_is_reaped(engine):
+    with unit_of_work(engine) as session:
+        search_id = add_search(session)
+    job_id = enqueue(engine, "a", search_id=search_id)
+    claim(engine)
+    set_state(engine, search_id, "cancelled")
+    seen = []
+    jobs.reap(engine, lambda session, freed: seen.append((freed.id, freed.state)))
+    assert seen == [(job_id, "cancelled")]
+    assert read(engine, job_id).state == "cancelled"
+
+
+def test_what_is_done_at_reaping_is_one_transaction_with_it(engine):
+    job_id = enqueue(engine, "a")
+    claim(engine)
+    expire(engine, job_id)
+
+    def refuse(session, freed):
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        jobs.reap(engine, refuse)
+    assert read(engine, job_id).state == "running"
+
+
+def test_the_database_refuses_a_lease_without_a_runner(engine):
+    job_id = enqueue(engine, "a")
+    with pytest.raises(Exception, match="lease_iff_running"), unit_of_work(engine) as session:
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(state="running"))
+
+
+def test_delays_double_up_to_five_minutes():
+    for attempt, base in ((1, 10), (2, 20), (3, 40), (9, 300)):
+        delays = [jobs.retry_delay_s(attempt) for _ in range(50)]
+        assert 0.5 * base <= min(delays) < max(delays) <= 1.5 * base
