@@ -44,11 +44,11 @@ class DeviceData:
 
     def raw(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         """(x, y) of these samples: x (n, ...) float32 in the units it is stored in, y (n,) int64."""
-        chosen = torch.from_numpy(np.ascontiguousarray(indices)).to(self.device)
+        chosen = torch.from_numpy(np.array(indices, dtype=np.int64)).to(self.device)
         if self._x is not None:
             x = self._x[chosen]
         else:
-            x = torch.from_numpy(np.asarray(self.dataset.x[indices])).to(self.device)
+            x = torch.from_numpy(np.array(self.dataset.x[indices])).to(self.device)
         return x.float(), self._y[chosen]
 
     def normalise(self, x: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ def work(rank: int, directory: Path) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_workers_equal_one_with_accumulation(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     workers = [spawn.Process(target=work, args=(rank, tmp_path)) for rank in range(2)]
