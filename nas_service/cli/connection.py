@@ -1,0 +1,52 @@
+"""Where the service is and with which key: `NAS_URL` and `NAS_API_KEY`, else what `nas up` left for its operator."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from nas_service.client import Client
+from nas_service.errors import Unauthenticated
+from nas_service.settings import Settings
+from nas_service.storage.session import Engine, make_engine
+
+CREDENTIALS = "cli.json"
+
+
+def credentials_file(settings: Settings) -> Path:
+    """Address and key for the operator's own shell; mode 0600."""
+    return settings.home / CREDENTIALS
+
+
+def save_credentials(settings: Settings, url: str, key: str) -> None:
+    """Let `nas` on this machine, as this user, talk to the service."""
+    descriptor = os.open(credentials_file(settings), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"url": url, "key": key}, file)
+
+
+def connect() -> Client:
+    """A client of the service. Raises ``Unauthenticated`` when no key is known."""
+    settings = Settings.from_environment()
+    saved: dict[str, str] = {}
+    if credentials_file(settings).exists():
+        saved = json.loads(credentials_file(settings).read_text())
+    url = os.environ.get("NAS_URL") or saved.get("url") or f"http://{settings.host}:{settings.port}"
+    key = os.environ.get("NAS_API_KEY") or saved.get("key")
+    if not key:
+        raise Unauthenticated("no API key: set NAS_API_KEY, or start the service here with `nas up`")
+    return Client(url, key)
+
+
+def database() -> Engine:
+    """The service's database, for the operator's commands (keys, data, doctor, migrate).
+
+    Raises ``Unavailable`` when neither NAS_DATABASE_URL nor an embedded server is there.
+    """
+    settings = Settings.from_environment()
+    if settings.database_url is not None:
+        return make_engine(settings.database_url)
+    from nas_service.storage.embedded import EmbeddedPostgres
+
+    return make_engine(EmbeddedPostgres(settings.home).start())

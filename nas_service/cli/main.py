@@ -1,0 +1,98 @@
+"""The `nas` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from nas_service.cli import data, keys, searches, space
+from nas_service.cli.failures import SchemaMismatch, guarded
+from nas_service.cli.output import Format, FormatOption, print_rows
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="Neural architecture search as a service.",
+)
+app.add_typer(searches.app, name="search")
+app.command("front")(searches.front)
+app.add_typer(searches.exports, name="export")
+app.add_typer(space.app, name="space")
+app.add_typer(data.app, name="data")
+app.add_typer(keys.app, name="key")
+device = typer.Typer(no_args_is_help=True, help="Devices that measure latency.")
+app.add_typer(device, name="device")
+
+
+@app.command()
+def up(port: Annotated[int | None, typer.Option(help="port of the API and the dashboard")] = None) -> None:
+    """Run the whole service on this machine until Ctrl-C."""
+    from nas_service.cli.up import up as run
+
+    run(port)
+
+
+@app.command()
+def serve() -> None:
+    """Run the API and the dashboard only (NAS_DATABASE_URL, NAS_HOST, NAS_PORT)."""
+    from nas_service.cli.serve import serve as run
+
+    run()
+
+
+@app.command()
+def demo(keep: Annotated[bool, typer.Option(help="leave the service running at the end")] = False) -> None:
+    """One search on handwritten digits from start to download, with controls beside it."""
+    from nas_service.cli.demo import demo as run
+
+    run(keep=keep)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this release's schema and install the built-in families and data."""
+    from nas_service.cli.connection import database
+    from nas_service.cli.prepare import prepare
+    from nas_service.settings import Settings
+
+    prepare(database(), Settings.from_environment())
+
+
+@app.command()
+def doctor(output: FormatOption = Format.table) -> None:
+    """Check the invariants of the stored state; exit code 1 when one is broken."""
+    from nas_service.cli.connection import database
+    from nas_service.settings import Settings
+    from nas_service.storage import migrate as schema
+    from nas_service.storage.doctor import examine
+
+    engine = database()
+    if schema.current(engine) != schema.head():
+        raise SchemaMismatch(
+            f"the schema is at {schema.current(engine)}, this release needs {schema.head()}: nas migrate"
+        )
+    findings = examine(engine, Settings.from_environment().artifacts)
+    print_rows([vars(finding) for finding in findings], ["check", "subject", "detail"], output)
+    if findings:
+        raise typer.Exit(1)
+
+
+@device.command("list")
+def list_devices(output: FormatOption = Format.table) -> None:
+    """Registered devices."""
+    from nas_service.cli.connection import connect
+
+    with connect() as nas:
+        print_rows(nas.pages("/v1/devices"), ["id", "name", "kind", "runtimes", "last_measured_at"], output)
+
+
+def main() -> None:
+    """Entry point: runs the command, maps errors to messages and exit codes."""
+    sys.exit(guarded(lambda: app(standalone_mode=True)))
+
+
+if __name__ == "__main__":
+    main()

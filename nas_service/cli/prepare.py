@@ -1,0 +1,72 @@
+"""What must be there before the first request: schema, artifacts, built-in families, digits, this machine as device."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from nas_service.control.spaces import store_space
+from nas_service.datasets.dataset import build_dataset
+from nas_service.datasets.ingest import ingest_digits
+from nas_service.datasets.store import DatasetStore
+from nas_service.errors import NotFound
+from nas_service.methods.runtimes import RUNTIMES
+from nas_service.settings import Settings
+from nas_service.storage import datasets, devices, installation, keys, migrate
+from nas_service.storage.session import Engine, unit_of_work
+from search_spaces.library_index import LIBRARY, load_library
+
+LOCAL_DEVICE = "local-cpu"
+
+
+def prepare(engine: Engine, settings: Settings) -> None:
+    """Bring a database and an artifact store to what this release needs; repeating it changes nothing."""
+    migrate.upgrade(engine)
+    with unit_of_work(engine) as session:
+        installation.mark_artifacts(installation.ensure(session), settings.artifacts)
+        for name in LIBRARY:
+            store_space(session, load_library(name))
+        devices.register(session, name=LOCAL_DEVICE, runtimes=sorted(RUNTIMES), fingerprint=machine_fingerprint())
+        known = _has_digits(session)
+    if not known:
+        dataset = build_dataset("digits", ingest_digits())
+        DatasetStore(settings.artifacts / "datasets").write(dataset)
+        with unit_of_work(engine) as session:
+            datasets.register(session, name="digits", manifest=dataset.manifest)
+
+
+def first_key(engine: Engine) -> str | None:
+    """An admin key if there is no key yet; it is shown once and stored as a hash only."""
+    with unit_of_work(engine) as session:
+        if keys.list_keys(session):
+            return None
+        return keys.create_key(session, "admin", ["admin"]).token
+
+
+def machine_fingerprint() -> dict[str, object]:
+    """What makes latencies of this machine comparable with each other."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "torch": version("torch"),
+        "onnxruntime": version("onnxruntime"),
+    }
+
+
+def _has_digits(session) -> bool:
+    try:
+        datasets.get(session, "digits")
+    except NotFound:
+        return False
+    return True
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

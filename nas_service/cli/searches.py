@@ -1,0 +1,236 @@
+"""`nas search`, `nas front`, `nas export`: start, follow and steer searches, and fetch what they found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.live import Live
+
+from nas_service.cli.connection import connect
+from nas_service.cli.output import Format, FormatOption, out, print_facts, print_rows, progress, show
+from nas_service.client import FINISHED, Client
+from nas_service.errors import InvalidInput
+
+app = typer.Typer(no_args_is_help=True, help="Searches.")
+exports = typer.Typer(no_args_is_help=True, help="Downloads of finalists.")
+COLUMNS = ["id", "name", "state", "phase", "num_told", "front_size", "hypervolume", "created_at"]
+
+
+def request_from(
+    file: Path | None,
+    space: str,
+    dataset: str,
+    objectives: list[str],
+    strategy: str,
+    trials: int,
+    finalists: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The body of a search from a YAML/JSON file, or from the options."""
+    if file is not None:
+        body = yaml.safe_load(file.read_text())
+        if not isinstance(body, dict):
+            raise InvalidInput.at(str(file), "must hold one mapping")
+        return body
+    return {
+        "name": f"{space} on {dataset}",
+        "space": space,
+        "dataset": dataset,
+        "objectives": [objective(text) for text in objectives],
+        "strategy": {"name": strategy},
+        "budget": {"trials": trials},
+        "finalists": {"count": finalists},
+        "seed": seed,
+    }
+
+
+def objective(text: str) -> dict[str, Any]:
+    """``accuracy_top1``, ``macs<1e6`` or ``latency_ms@local-cpu<2``."""
+    name, _, bound = text.partition("<")
+    name, _, device = name.partition("@")
+    result: dict[str, Any] = {"metric": name, "goal": "maximize" if name == "accuracy_top1" else "minimize"}
+    if device:
+        result["target"] = {"device": device}
+    if bound:
+        try:
+            result["constraint"] = {"maximum": float(bound)}
+        except ValueError:
+            raise InvalidInput.at("--objective", f"{bound!r} is no number", suggestion="e.g. macs<1e6") from None
+    return result
+
+
+FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="YAML or JSON request instead of the options")]
+ObjectiveOption = Annotated[
+    list[str] | None, typer.Option("--objective", help="accuracy_top1, macs<1e6, latency_ms@local-cpu")
+]
+
+
+@app.command()
+def create(
+    file: FileOption = None,
+    space: str = "digits-mobile",
+    dataset: str = "digits",
+    objectives: ObjectiveOption = None,
+    strategy: str = "nsga2",
+    trials: int = 200,
+    finalists: int = 8,
+    seed: int = 0,
+    wait: Annotated[bool, typer.Option(help="follow it to the end; Ctrl-C detaches")] = False,
+    output: FormatOption = Format.table,
+) -> None:
+    """Start a search."""
+    chosen = objectives or ["accuracy_top1", "macs"]
+    with connect() as nas:
+        search = nas.create_search(request_from(file, space, dataset, chosen, strategy, trials, finalists, seed))
+        print_facts({name: search.get(name) for name in COLUMNS}, output)
+        if wait:
+            follow(nas, search["id"])
+
+
+@app.command()
+def plan(
+    file: FileOption = None,
+    space: str = "digits-mobile",
+    dataset: str = "digits",
+    objectives: ObjectiveOption = None,
+    strategy: str = "nsga2",
+    trials: int = 200,
+    finalists: int = 8,
+    seed: int = 0,
+    output: FormatOption = Format.table,
+) -> None:
+    """What a search would cost; starts nothing."""
+    chosen = objectives or ["accuracy_top1", "macs"]
+    with connect() as nas:
+        body = request_from(file, space, dataset, chosen, strategy, trials, finalists, seed)
+        print_facts(nas.post("/v1/search-plans", body), output)
+
+
+@app.command("list")
+def list_searches(output: FormatOption = Format.table) -> None:
+    """All searches, newest first."""
+    with connect() as nas:
+        print_rows(nas.pages("/v1/searches"), COLUMNS, output)
+
+
+@app.command("show")
+def show_search(search_id: str, output: FormatOption = Format.table) -> None:
+    """One search."""
+    with connect() as nas:
+        print_facts(nas.search(search_id), output)
+
+
+@app.command()
+def watch(search_id: str) -> None:
+    """Follow a search to its end; Ctrl-C detaches, the search goes on."""
+    with connect() as nas:
+        follow(nas, search_id)
+
+
+@app.command()
+def pause(search_id: str) -> None:
+    """Start nothing new; finish what runs."""
+    _act(search_id, "pause")
+
+
+@app.command()
+def resume(search_id: str) -> None:
+    """Go on with a paused search."""
+    _act(search_id, "resume")
+
+
+@app.command()
+def cancel(search_id: str) -> None:
+    """End a search; its trials stay."""
+    _act(search_id, "cancel")
+
+
+def front(search_id: str, stage: str = "final", output: FormatOption = Format.table) -> None:
+    """The Pareto front of a search."""
+    with connect() as nas:
+        print_front(nas.front(search_id, stage), output)
+
+
+@exports.command("download")
+def download(trial_id: str, folder: Path, output: FormatOption = Format.table) -> None:
+    """Make the export of a finalist, download its files, verify their checksums."""
+    with connect() as nas:
+        export = nas.wait_for_export(nas.post("/v1/exports", {"trial_id": trial_id})["id"])
+        paths = nas.download(export, folder)
+    print_rows([{"file": str(path), "bytes": path.stat().st_size} for path in paths], ["file", "bytes"], output)
+
+
+def follow(nas: Client, search_id: str) -> dict[str, Any]:
+    """Show progress on standard error until the search ends."""
+    try:
+        with Live(console=progress, refresh_per_second=4, transient=True) as live:
+            search = nas.wait(search_id, on_change=lambda now: live.update(status_line(now)))
+    except KeyboardInterrupt:
+        progress.print(f"detached; the search goes on: nas search watch {search_id}")
+        raise
+    progress.print(status_line(search))
+    return search
+
+
+def status_line(search: dict[str, Any]) -> str:
+    """One line: state, phase, share done, time left, trials, hypervolume."""
+    now = search.get("progress") or {}
+    parts = [f"{search['name']}: {search['state']}"]
+    if search["state"] not in FINISHED:
+        share = f" {100 * now['fraction']:.0f} %" if now.get("fraction") is not None else ""
+        left = f", about {now['eta_s']:.0f} s left" if now.get("eta_s") is not None else ""
+        parts.append(f"{search['phase']}{share}{left}")
+    parts.append(f"{search['num_told']} trials")
+    if search.get("hypervolume") is not None:
+        parts.append(f"hypervolume {search['hypervolume']:.5g}, front {search['front_size']}")
+    return " | ".join(parts)
+
+
+def print_front(found: dict[str, Any], output: Format) -> None:
+    """A front as a table, most accurate first."""
+    rows = [front_row(member) for member in found["members"]]
+    columns = ["trial", "accuracy select", "accuracy test", "macs", "params", "latency ms", "p10 - p90"]
+    if output is Format.json:
+        print_facts(found, output)
+    else:
+        print_rows(sorted(rows, key=lambda row: row["macs"] or 0), columns, output)
+        out.print(f"hypervolume {show(found.get('hypervolume'))}")
+
+
+def front_row(member: dict[str, Any]) -> dict[str, Any]:
+    """What people compare of one finalist: accuracies with 95 % intervals, costs, measured latency with spread."""
+    test = (member.get("metrics") or {}).get("test") or {}
+    spread = None
+    if member.get("latency_p10_ms") is not None:
+        spread = f"{member['latency_p10_ms']:.3f} - {member['latency_p90_ms']:.3f}"
+    return {
+        "trial": member["number"],
+        "id": member["id"],
+        "accuracy select": with_interval(member.get("accuracy_top1"), (member.get("metrics") or {}).get("num_samples")),
+        "accuracy test": with_interval(test.get("accuracy_top1"), test.get("num_samples")),
+        "macs": member.get("macs"),
+        "params": member.get("params"),
+        "latency ms": None if member.get("latency_ms") is None else f"{member['latency_ms']:.3f}",
+        "p10 - p90": spread,
+    }
+
+
+def with_interval(accuracy: float | None, n: int | None) -> str | None:
+    """A proportion with its 95 % Wilson interval."""
+    if accuracy is None:
+        return None
+    if not n:
+        return f"{accuracy:.4f}"
+    z = 1.96
+    middle = (accuracy + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * ((accuracy * (1 - accuracy) / n + z * z / (4 * n * n)) ** 0.5) / (1 + z * z / n)
+    return f"{accuracy:.4f} [{middle - half:.3f}, {middle + half:.3f}]"
+
+
+def _act(search_id: str, action: str) -> None:
+    with connect() as nas:
+        search = nas.post(f"/v1/searches/{search_id}/{action}")
+    progress.print(f"{search['name']}: {search['state']}")

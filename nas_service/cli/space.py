@@ -1,0 +1,116 @@
+"""`nas space`: check, size, draw and price a search-space document, without a service."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from nas_service.cli.output import Format, FormatOption, out, print_facts, print_json, print_rows
+from search_spaces.library_index import LIBRARY, load_file, load_library
+from search_spaces.space import SearchSpace
+
+app = typer.Typer(no_args_is_help=True, help="Search-space documents.")
+SpaceArgument = Annotated[str, typer.Argument(help="a built-in family's name, or a YAML/JSON file")]
+
+
+def load(name_or_file: str) -> SearchSpace:
+    """The compiled space of a built-in family or of a file."""
+    return load_library(name_or_file) if name_or_file in LIBRARY else load_file(Path(name_or_file))
+
+
+@app.command("list")
+def list_families(output: FormatOption = Format.table) -> None:
+    """The built-in families with their sizes."""
+    rows = []
+    for name in LIBRARY:
+        space = load_library(name)
+        rows.append(
+            {"name": name, "choices": len(space.genes), "log10_size": _log10(space.cardinality), "id": space.id}
+        )
+    print_rows(rows, ["name", "choices", "log10_size"], output)
+
+
+@app.command()
+def lint(space: SpaceArgument) -> None:
+    """Check a document; exit code 2 with every problem found."""
+    compiled = load(space)
+    print(f"{compiled.name}: {len(compiled.genes)} choices, {compiled.cardinality} architectures")
+
+
+@app.command()
+def profile(space: SpaceArgument, samples: int = 1000, seed: int = 0, output: FormatOption = Format.table) -> None:
+    """Size of the space and the range of its costs over random architectures and the landmarks."""
+    print_facts(profile_of(load(space), samples, seed), output)
+
+
+@app.command()
+def sample(space: SpaceArgument, n: int = 1, seed: int = 0) -> None:
+    """Random architectures, uniformly over the space; one JSON object a line."""
+    compiled = load(space)
+    for row in compiled.sample(n, np.random.default_rng(seed)):
+        architecture = compiled.architecture(row)
+        print_json({"hash": architecture.hash, "choices": architecture.choices})
+
+
+@app.command()
+def cost(space: SpaceArgument) -> None:
+    """Costs of architectures read from standard input, one JSON object of choices a line."""
+    compiled = load(space)
+    for line in sys.stdin:
+        if line.strip():
+            given = json.loads(line)
+            genes = compiled.genes_of(given.get("choices", given))
+            print_json({name: int(values[0]) for name, values in compiled.costs(genes[None]).items()})
+
+
+@app.command()
+def show(space: SpaceArgument, seed: Annotated[int | None, typer.Option(help="draw a random member")] = None) -> None:
+    """The choices of a space and the blocks of one member (the largest, or a random one)."""
+    compiled = load(space)
+    print_rows(
+        [{"choice": g.name, "options": ", ".join(map(str, g.options)), "ordered": g.ordered} for g in compiled.genes],
+        ["choice", "options", "ordered"],
+        Format.table,
+        title=compiled.name,
+    )
+    genes = compiled.largest() if seed is None else compiled.sample(1, np.random.default_rng(seed))[0]
+    network = compiled.resolve(genes)
+    rows = [
+        {
+            "block": node.key,
+            "kind": node.block,
+            "parameters": " ".join(f"{name}={value}" for name, value in node.params.items()),
+            "output": "x".join(str(size) for size in vars(node.out_shape).values()),
+        }
+        for node in network.nodes
+    ]
+    print_rows(rows, ["block", "kind", "parameters", "output"], Format.table)
+    out.print({name: int(values[0]) for name, values in compiled.costs(genes[None]).items()})
+
+
+def profile_of(space: SearchSpace, samples: int, seed: int) -> dict[str, Any]:
+    """Size (exact and log10) and min, median and max of every cost."""
+    drawn = space.sample(samples, np.random.default_rng(seed))
+    genes = np.concatenate([drawn, space.largest()[None], space.smallest()[None]])
+    ranges = {
+        name: {"min": int(values.min()), "median": int(np.median(values)), "max": int(values.max())}
+        for name, values in space.costs(genes).items()
+    }
+    return {
+        "id": space.id,
+        "name": space.name,
+        "choices": len(space.genes),
+        "cardinality": space.cardinality,
+        "log10_cardinality": _log10(space.cardinality),
+        "costs": ranges,
+    }
+
+
+def _log10(size: int) -> float:
+    return round(math.log10(size), 2)
