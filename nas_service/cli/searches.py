@@ -13,6 +13,7 @@ from nas_service.cli.connection import connect
 from nas_service.cli.output import Format, FormatOption, out, print_facts, print_rows, progress, show
 from nas_service.client import FINISHED, Client
 from nas_service.errors import InvalidInput
+from search_spaces.library_index import LIBRARY, load_file
 
 app = typer.Typer(no_args_is_help=True, help="Searches.")
 exports = typer.Typer(no_args_is_help=True, help="Downloads of finalists.")
@@ -37,7 +38,7 @@ def request_from(
         return body
     return {
         "name": f"{space} on {dataset}",
-        "space": space,
+        "space": space_reference(space),
         "dataset": dataset,
         "objectives": [objective(text) for text in objectives],
         "strategy": {"name": strategy},
@@ -47,13 +48,22 @@ def request_from(
     }
 
 
+def space_reference(text: str) -> dict[str, Any]:
+    """A stored space by id, a built-in family by name, or a document file."""
+    if text.startswith("spc_"):
+        return {"id": text}
+    if text in LIBRARY:
+        return {"library": text}
+    return {"document": load_file(Path(text)).document.to_json()}
+
+
 def objective(text: str) -> dict[str, Any]:
     """``accuracy_top1``, ``macs<1e6`` or ``latency_ms@local-cpu<2``."""
     name, _, bound = text.partition("<")
     name, _, device = name.partition("@")
-    result: dict[str, Any] = {"metric": name, "goal": "maximize" if name == "accuracy_top1" else "minimize"}
+    result: dict[str, Any] = {"metric": name}
     if device:
-        result["target"] = {"device": device}
+        result["device"] = device
     if bound:
         try:
             result["constraint"] = {"maximum": float(bound)}

@@ -49,6 +49,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, database_url: str) -> None:
         self._settings = settings
+        self.database_url = database_url
         self._logs = settings.home / "logs"
         self._logs.mkdir(mode=0o700, exist_ok=True)
         self._environment = {

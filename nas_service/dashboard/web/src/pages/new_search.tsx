@@ -8,14 +8,14 @@ import type { Dataset, Named, Page, Search, Space } from "../types";
 interface Form { name: string; space: string; dataset: string; strategy: string; trials: number; seed: number; finalists: number; cost: string; device: string; max_latency_ms: string }
 
 function request(form: Form): object {
-  const objectives: object[] = [{ metric: "accuracy_top1", goal: "maximize" }];
+  const objectives: object[] = [{ metric: "accuracy_top1" }];
   if (form.cost === "latency_ms") {
     const constraint = form.max_latency_ms ? { maximum: Number(form.max_latency_ms) } : null;
-    objectives.push({ metric: "latency_ms", goal: "minimize", constraint, target: { device: form.device } });
-  } else objectives.push({ metric: form.cost, goal: "minimize" });
+    objectives.push({ metric: "latency_ms", constraint, device: form.device });
+  } else objectives.push({ metric: form.cost });
   return {
     name: form.name,
-    space: form.space,
+    space: { id: form.space },
     dataset: form.dataset,
     objectives,
     strategy: { name: form.strategy },
