@@ -61,8 +61,8 @@ class Weights(BaseModel):
 class ExportCalibration(BaseModel):
     """How much of the calibrate split sets the batch-norm statistics (None: all of it); as in the evaluation."""
 
-    num_samples: int | None = Field(None, ge=1)
-    batch_size: int = Field(512, ge=1)
+    num_samples: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=512, ge=1)
 
 
 class ExportJob(BaseModel):
