@@ -24,8 +24,8 @@ class EvaluatedTrial(BaseModel):
 class CalibrationRule(BaseModel):
     """How much of the calibrate split sets the batch-norm statistics; None is all of it."""
 
-    num_samples: int | None = Field(None, ge=1)
-    batch_size: int = Field(512, ge=1)
+    num_samples: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=512, ge=1)
 
 
 class EvaluateJob(BaseModel):
@@ -36,7 +36,7 @@ class EvaluateJob(BaseModel):
     dataset: str
     split: Literal["search", "select", "test"]
     trials: list[EvaluatedTrial]
-    calibration: CalibrationRule = CalibrationRule()
+    calibration: CalibrationRule = Field(default_factory=CalibrationRule)
 
 
 def evaluate(payload: dict[str, Any], context: WorkContext) -> dict[str, Any]:

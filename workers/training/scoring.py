@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from search_spaces.elastic.calibrate import recalibrate
 from torch import Tensor, nn
 from torch.nn import functional
 
+from search_spaces.elastic.calibrate import recalibrate
+from search_spaces.elastic.plain import PlainNetwork
 from workers.training.data import DeviceData
 from workers.training.errors import InvalidMetricError
 
@@ -27,7 +28,7 @@ SCORE_BATCH_SIZE = 1024
 
 
 def score(
-    module: nn.Module, calibrate: Sequence[tuple[Tensor, Tensor]], batches: Sequence[tuple[Tensor, Tensor]]
+    module: PlainNetwork, calibrate: Sequence[tuple[Tensor, Tensor]], batches: Sequence[tuple[Tensor, Tensor]]
 ) -> dict[str, Any]:
     """Metrics of `module` on `batches`; its running statistics are those of `calibrate` afterwards."""
     recalibrate(module, [x for x, _ in calibrate])
@@ -58,7 +59,7 @@ def score_as_is(module: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> 
     }
 
 
-def score_on(module: nn.Module, data: DeviceData, split: str, calibration: Calibration) -> dict[str, Any]:
+def score_on(module: PlainNetwork, data: DeviceData, split: str, calibration: Calibration) -> dict[str, Any]:
     """Recalibrate on the calibrate split and score on another one."""
     calibrate = data.batches("calibrate", calibration.batch_size, calibration.num_samples)
     return score(module, calibrate, data.batches(split, SCORE_BATCH_SIZE))

@@ -6,11 +6,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pydantic import BaseModel, Field, model_validator
-from torch import nn
 
 from nas_service.methods.recipes.alone import AloneParams
 from nas_service.methods.recipes.registry import NETWORK_RECIPES, parse_recipe
-from search_spaces.elastic.plain import build_plain
+from search_spaces.elastic.plain import PlainNetwork, build_plain
 from workers.context import WorkContext
 from workers.recipes.registry import NETWORK_BUILDERS
 from workers.training.bindings import OneNetwork
@@ -19,7 +18,7 @@ from workers.training.data import DeviceData
 from workers.training.environment import prepare
 from workers.training.initial import zero_last_norms
 from workers.training.loop import Outcome, Trainer
-from workers.training.optimise import load_tensors, named_tensors
+from workers.training.optimise import named_tensors
 from workers.training.scoring import SCORE_BATCH_SIZE, Calibration, score_as_is, score_on
 from workers.training.series import CheckpointSeries, config_sha256
 from workers.warm import warm_data, warm_space, warm_supernet
@@ -61,7 +60,7 @@ def train_network(payload: dict[str, Any], context: WorkContext) -> dict[str, An
     prepare(context, params.threads)
     context.resolve(job.checkpoint_dir)
     data = warm_data(job.dataset, context)
-    seeds = []
+    seeds: list[dict[str, Any]] = []
     for index in range(job.num_seeds):
         result = _train_seed(job, name, params, job.seed + index, data, context)
         if result["interrupted"]:
@@ -123,7 +122,7 @@ def _train_seed(
 
 def _initial_network(
     job: NetworkJob, params: AloneParams, genes: np.ndarray, seed: int, context: WorkContext
-) -> nn.Module:
+) -> PlainNetwork:
     if job.mode == "finetune":
         assert job.supernet is not None  # checked when the payload was parsed
         return warm_supernet(job.supernet, job.space, job.dataset, context).supernet.extract(genes)
@@ -134,7 +133,7 @@ def _initial_network(
 
 
 def _finish(
-    job: NetworkJob, seed: int, net: nn.Module, data: DeviceData, series: CheckpointSeries, outcome: Outcome
+    job: NetworkJob, seed: int, net: PlainNetwork, data: DeviceData, series: CheckpointSeries, outcome: Outcome
 ) -> dict[str, Any]:
     """Calibrate, score on select and test, and write the network that was scored."""
     metrics = {"select": score_on(net, data, "select", Calibration())}
@@ -159,9 +158,3 @@ def _summary(values: list[float]) -> dict[str, float]:
         "max": max(values),
         "std": statistics.stdev(values) if len(values) > 1 else 0.0,
     }
-
-
-def load_network(net: nn.Module, weights: dict[str, torch.Tensor]) -> nn.Module:
-    """Put a network checkpoint's weights into a plain network of the same architecture, ready for inference."""
-    load_tensors(net, weights)
-    return net.eval()

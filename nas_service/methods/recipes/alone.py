@@ -9,5 +9,5 @@ class AloneParams(RecipeParams):
     """Ordinary training of one network with labels."""
 
     compile: bool = Field(
-        False, description="torch.compile; pays for long training on GPUs, as one network keeps its shapes."
+        default=False, description="torch.compile; pays for long training on GPUs, as one network keeps its shapes."
     )

@@ -12,10 +12,14 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    shift_pixels: int = Field(0, ge=0, le=64, description="Shift by up to this many pixels each way; edges are black.")
-    rotate_degrees: float = Field(0.0, ge=0.0, le=180.0, description="Rotate by up to this angle each way (bilinear).")
-    zoom: Fraction = Field(0.0, description="Scale by a factor from 1 - zoom to 1 + zoom (bilinear).")
-    flip_horizontal: bool = Field(False, description="Mirror half of the images. Wrong for digits and text.")
+    shift_pixels: int = Field(
+        default=0, ge=0, le=64, description="Shift by up to this many pixels each way; edges are black."
+    )
+    rotate_degrees: float = Field(
+        default=0.0, ge=0.0, le=180.0, description="Rotate by up to this angle each way (bilinear)."
+    )
+    zoom: Fraction = Field(default=0.0, description="Scale by a factor from 1 - zoom to 1 + zoom (bilinear).")
+    flip_horizontal: bool = Field(default=False, description="Mirror half of the images. Wrong for digits and text.")
     cutout_pixels: int = Field(
         0, ge=0, le=256, description="Side of a square set to black at a random place; 0 is off."
     )
@@ -23,7 +27,7 @@ class Augmentation(BaseModel):
     @property
     def active(self) -> bool:
         """Whether any image would be changed."""
-        return self != Augmentation()
+        return self != Augmentation.model_validate({})
 
 
 class RecipeParams(BaseModel):
@@ -34,9 +38,11 @@ class RecipeParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    num_epochs: float = Field(40.0, gt=0, le=100_000, description="Passes over the training split.")
-    num_steps: int | None = Field(None, ge=1, le=100_000_000, description="Optimiser steps; overrides num_epochs.")
-    batch_size: int = Field(64, ge=1, le=65_536, description="Images per optimiser step, over all workers.")
+    num_epochs: float = Field(default=40.0, gt=0, le=100_000, description="Passes over the training split.")
+    num_steps: int | None = Field(
+        default=None, ge=1, le=100_000_000, description="Optimiser steps; overrides num_epochs."
+    )
+    batch_size: int = Field(default=64, ge=1, le=65_536, description="Images per optimiser step, over all workers.")
     accumulation: int = Field(
         1,
         ge=1,
@@ -44,32 +50,41 @@ class RecipeParams(BaseModel):
         description="Micro-batches per step; several workers share them, so a multiple of the workers.",
     )
 
-    optimiser: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW.")
-    learning_rate: float = Field(0.05, gt=0, le=100, description="Peak learning rate.")
+    optimiser: Literal["sgd", "adamw"] = Field(default="sgd", description="SGD with Nesterov momentum, or AdamW.")
+    learning_rate: float = Field(default=0.05, gt=0, le=100, description="Peak learning rate.")
     learning_rate_floor: float = Field(
         0.05, ge=0.0, le=1.0, description="The cosine ends at this fraction of the peak and stays there."
     )
-    warmup_steps: int = Field(20, ge=0, description="Steps of linear rise to the peak.")
-    momentum: Fraction = Field(0.9, description="Momentum of SGD, first moment decay of AdamW.")
-    second_momentum: Fraction = Field(0.999, description="Second moment decay of AdamW; SGD ignores it.")
+    warmup_steps: int = Field(default=20, ge=0, description="Steps of linear rise to the peak.")
+    momentum: Fraction = Field(default=0.9, description="Momentum of SGD, first moment decay of AdamW.")
+    second_momentum: Fraction = Field(default=0.999, description="Second moment decay of AdamW; SGD ignores it.")
     weight_decay: float = Field(
         1e-3, ge=0.0, le=10.0, description="Applied once per step, to tensors of two or more dimensions only."
     )
-    gradient_clip_norm: float | None = Field(5.0, gt=0, description="Norm limit after the gradients are combined.")
-    label_smoothing: Fraction = Field(0.0, description="Share of the label spread over all classes.")
-    ema_decay: Fraction = Field(0.0, description="Moving average of the weights used for evaluation; 0 is off.")
+    gradient_clip_norm: float | None = Field(
+        default=5.0, gt=0, description="Norm limit after the gradients are combined."
+    )
+    label_smoothing: Fraction = Field(default=0.0, description="Share of the label spread over all classes.")
+    ema_decay: Fraction = Field(default=0.0, description="Moving average of the weights used for evaluation; 0 is off.")
     zero_init_residual: bool = Field(
-        True, description="Start the last norm of residual blocks at 0, so that deep networks begin as identity."
+        default=True,
+        description="Start the last norm of residual blocks at 0, so that deep networks begin as identity.",
     )
 
-    augmentation: Augmentation = Field(default_factory=Augmentation)  # type: ignore[arg-type]
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 runs under autocast; weights stay fp32.")
-    channels_last: bool = Field(False, description="Memory layout of images; pays on GPUs with bf16.")
-    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; empty means what the worker was given.")
+    augmentation: Augmentation = Field(default_factory=lambda: Augmentation.model_validate({}))
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="bf16 runs under autocast; weights stay fp32."
+    )
+    channels_last: bool = Field(default=False, description="Memory layout of images; pays on GPUs with bf16.")
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="CPU threads; empty means what the worker was given."
+    )
 
-    checkpoint_every_steps: int = Field(500, ge=1, description="Save after this many steps, and at the end.")
-    checkpoint_every_s: float = Field(300.0, gt=0, description="Save after this many seconds, whichever comes first.")
-    curve_every_steps: int = Field(200, ge=1, description="Score on the search split after this many steps.")
+    checkpoint_every_steps: int = Field(default=500, ge=1, description="Save after this many steps, and at the end.")
+    checkpoint_every_s: float = Field(
+        default=300.0, gt=0, description="Save after this many seconds, whichever comes first."
+    )
+    curve_every_steps: int = Field(default=200, ge=1, description="Score on the search split after this many steps.")
 
     @model_validator(mode="after")
     def _micro_batches_are_not_empty(self) -> "RecipeParams":

@@ -10,5 +10,5 @@ from nas_service.methods.recipes.base import RecipeParams
 class UniformParams(RecipeParams):
     """Train architectures drawn uniformly from the space, with hard labels; the control for cleverer samplers."""
 
-    num_random: int = Field(1, ge=1, le=64, description="Architectures per step; 1 is the paper's single path.")
-    reduce: Literal["sum", "mean"] = Field("sum", description="How the architectures' gradients combine.")
+    num_random: int = Field(default=1, ge=1, le=64, description="Architectures per step; 1 is the paper's single path.")
+    reduce: Literal["sum", "mean"] = Field(default="sum", description="How the architectures' gradients combine.")
