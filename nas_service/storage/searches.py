@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -95,6 +96,11 @@ def searching_for_s(session: Session, search_id: str) -> float:
     """Seconds since phase ``search`` began, by the database clock; 0 before."""
     query = select(func.extract("epoch", func.now() - SearchRow.search_started_at)).where(SearchRow.id == search_id)
     return float(session.scalar(query) or 0.0)
+
+
+def now(session: Session) -> datetime:
+    """The time of this transaction by the database clock."""
+    return session.execute(select(func.now())).scalar_one()
 
 
 def wants(session: Session, *, supernet_id: str | None = None, estimator_id: str | None = None) -> bool:

@@ -44,6 +44,12 @@ def get(session: Session, supernet_id: str) -> SupernetRecord:
     return to_record(row, SupernetRecord)
 
 
+def find(session: Session, definition_key: str) -> SupernetRecord | None:
+    """The supernet of this definition, or None."""
+    row = session.scalars(select(SupernetRow).where(SupernetRow.definition_key == definition_key)).first()
+    return None if row is None else to_record(row, SupernetRecord)
+
+
 def page(session: Session, *, limit: int, after: str | None = None) -> list[SupernetRecord]:
     """Supernets, newest first."""
     return newest_first(session, select(SupernetRow), SupernetRow, SupernetRecord, limit=limit, after=after)

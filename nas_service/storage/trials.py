@@ -108,11 +108,9 @@ def reusable(session: Session, evaluation_keys: Sequence[str]) -> dict[str, Tria
 
 
 def assign(session: Session, trial_ids: Sequence[str], job_id: str | None) -> None:
-    """Say which job works on these open trials."""
+    """Say which job works on these trials."""
     if trial_ids:
-        session.execute(
-            update(TrialRow).where(TrialRow.id.in_(trial_ids), TrialRow.state.in_(OPEN)).values(job_id=job_id)
-        )
+        session.execute(update(TrialRow).where(TrialRow.id.in_(trial_ids)).values(job_id=job_id))
 
 
 def mark_running(session: Session, job_id: str) -> None:

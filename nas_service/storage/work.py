@@ -62,13 +62,3 @@ def unfinished_shared(session: Session) -> list[JobRecord]:
     """Jobs of the shared kinds that are queued or running."""
     query = select(JobRow).where(JobRow.kind.in_(SHARED_KINDS), JobRow.state.in_(UNFINISHED))
     return [to_record(row, JobRecord) for row in session.scalars(query.order_by(JobRow.id))]
-
-
-def stop(session: Session, job_id: str) -> bool:
-    """Cancel a job; its worker learns it at the next renewal of the lease and its result is refused."""
-    statement = (
-        update(JobRow)
-        .where(JobRow.id == job_id, JobRow.state.in_(UNFINISHED))
-        .values(state="cancelled", lease_owner=None, lease_until=None, finished_at=func.now())
-    )
-    return session.execute(statement).rowcount > 0

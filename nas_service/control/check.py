@@ -1,0 +1,173 @@
+"""Is a specification one that can be carried out? Every problem at once, each with a JSON pointer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from nas_service.control.spaces import compiled_space
+from nas_service.domain.metrics import METRICS
+from nas_service.domain.records import DatasetRecord, DeviceRecord, SupernetRecord
+from nas_service.domain.search import MethodChoice, SearchSpec
+from nas_service.errors import InvalidInput, NotFound, Problem
+from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES
+from nas_service.methods.strategies.registry import STRATEGIES
+from nas_service.storage import datasets, devices, supernets
+from nas_service.storage.session import Session
+from search_spaces.errors import SpaceError
+from search_spaces.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class CheckedSpec:
+    """A specification with complete parameters and ids in place of names, and what it refers to.
+
+    ``space`` is bound to the data set, so it may differ from the one that was named.
+    """
+
+    spec: SearchSpec
+    space: SearchSpace
+    dataset: DatasetRecord
+    device: DeviceRecord | None
+    supernet: SupernetRecord | None
+
+
+def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
+    """Raises InvalidInput that lists everything that is wrong."""
+    problems: list[Problem] = []
+    space = dataset = None
+    try:
+        space = compiled_space(session, spec.space_id)
+    except NotFound as error:
+        problems.append(Problem("/space_id", "unknown", error.detail))
+    try:
+        dataset = datasets.get(session, spec.dataset_id)
+    except NotFound as error:
+        problems.append(Problem("/dataset_id", "unknown", error.detail, "GET /v1/datasets lists them"))
+    if space is not None and dataset is not None:
+        space = _bind(space, dataset, problems)
+    device = _check_objectives(session, spec, problems)
+    strategy = _method(spec.strategy, {name: cls.Params for name, cls in STRATEGIES.items()}, "/strategy", problems)
+    recipes = {name: RECIPES[name] for name in sorted(SUPERNET_RECIPES)}
+    network_recipes = {name: RECIPES[name] for name in sorted(NETWORK_RECIPES)}
+    recipe = spec.evaluator.recipe
+    supernet = None
+    if spec.evaluator.supernet_id is not None:
+        if recipe is not None:
+            problems.append(Problem("/evaluator/recipe", "conflict", "an existing supernet has its recipe already"))
+        supernet = _existing_supernet(session, spec, space, dataset, problems)
+    else:
+        recipe = _method(recipe or MethodChoice("sandwich"), recipes, "/evaluator/recipe", problems)
+    finalists = spec.finalists
+    if finalists.mode == "inherit":
+        if finalists.recipe is not None or finalists.seeds != 1:
+            problems.append(Problem("/finalists/mode", "conflict", "inherited weights are not trained with a recipe"))
+    else:
+        chosen = finalists.recipe or MethodChoice("alone")
+        finalists = replace(finalists, recipe=_method(chosen, network_recipes, "/finalists/recipe", problems))
+    if finalists.count < 0 or finalists.seeds < 1:
+        problems.append(Problem("/finalists", "invalid_value", "count must be at least 0 and seeds at least 1"))
+    if spec.budget.trials < 1 or (spec.budget.wall_s is not None and spec.budget.wall_s <= 0):
+        problems.append(Problem("/budget", "invalid_value", "trials must be at least 1 and wall_s positive"))
+    if spec.parallelism < 1:
+        problems.append(Problem("/parallelism", "invalid_value", "must be at least 1"))
+    if problems or space is None or dataset is None:
+        raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems))
+    complete = replace(
+        spec,
+        space_id=space.id,
+        dataset_id=dataset.id,
+        strategy=strategy,
+        evaluator=replace(spec.evaluator, recipe=recipe),
+        finalists=finalists,
+    )
+    return CheckedSpec(complete, space, dataset, device, supernet)
+
+
+def _check_objectives(session: Session, spec: SearchSpec, problems: list[Problem]) -> DeviceRecord | None:
+    known = "known: " + ", ".join(METRICS)
+    names = [objective.metric for objective in spec.objectives]
+    if not spec.axes:
+        problems.append(Problem("/objectives", "invalid_value", "at least one objective must be optimised", known))
+    if len(spec.axes) > 4:
+        problems.append(Problem("/objectives", "invalid_value", "at most four objectives can be optimised"))
+    device = None
+    targets = {objective.target for objective in spec.objectives if objective.target is not None}
+    if len(targets) > 1:
+        problems.append(Problem("/objectives", "conflict", "one search measures on one device in one way"))
+    for i, objective in enumerate(spec.objectives):
+        here = f"/objectives/{i}"
+        if objective.metric not in METRICS:
+            problems.append(Problem(f"{here}/metric", "unknown", f"unknown metric {objective.metric!r}", known))
+            continue
+        if names.index(objective.metric) != i:
+            problems.append(Problem(f"{here}/metric", "duplicate", f"{objective.metric} is given twice"))
+        bound = objective.constraint
+        if bound is not None and None not in (bound.minimum, bound.maximum) and bound.minimum > bound.maximum:  # type: ignore[operator]
+            problems.append(Problem(f"{here}/constraint", "invalid_value", "minimum is larger than maximum"))
+        if not objective.optimize and bound is None:
+            problems.append(Problem(here, "invalid_value", "neither optimised nor constrained"))
+        if (objective.source == "device") != (objective.target is not None):
+            message = "latency needs a device" if objective.target is None else "only latency is measured on a device"
+            problems.append(Problem(f"{here}/target", "invalid_value", message))
+        elif objective.target is not None:
+            try:
+                device = devices.get(session, objective.target.device)
+            except NotFound as error:
+                problems.append(Problem(f"{here}/target/device", "unknown", error.detail))
+                continue
+            if objective.target.runtime not in device.runtimes:
+                allowed = "allowed: " + ", ".join(device.runtimes)
+                message = f"device {device.name} has no runtime {objective.target.runtime!r}"
+                problems.append(Problem(f"{here}/target/runtime", "unknown", message, allowed))
+    return device
+
+
+def _method(choice: MethodChoice, allowed: dict[str, type[Any]], pointer: str, problems: list[Problem]) -> MethodChoice:
+    """The choice with every parameter filled in."""
+    model: type[BaseModel] | None = allowed.get(choice.name)
+    if model is None:
+        message = f"unknown name {choice.name!r}"
+        problems.append(Problem(f"{pointer}/name", "unknown", message, "known: " + ", ".join(sorted(allowed))))
+        return choice
+    try:
+        return MethodChoice(choice.name, model.model_validate(choice.params).model_dump(mode="json"))
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False, include_context=False):
+            where = "".join(f"/{part}" for part in item["loc"])
+            problems.append(Problem(f"{pointer}/params{where}", "invalid_value", item["msg"]))
+        return choice
+
+
+def _existing_supernet(
+    session: Session,
+    spec: SearchSpec,
+    space: SearchSpace | None,
+    dataset: DatasetRecord | None,
+    problems: list[Problem],
+) -> SupernetRecord | None:
+    pointer = "/evaluator/supernet_id"
+    try:
+        supernet = supernets.get(session, str(spec.evaluator.supernet_id))
+    except NotFound as error:
+        problems.append(Problem(pointer, "unknown", error.detail))
+        return None
+    if space is not None and supernet.space_id != space.id:
+        problems.append(Problem(pointer, "conflict", f"belongs to search space {supernet.space_id}"))
+    if dataset is not None and supernet.dataset_id != dataset.id:
+        problems.append(Problem(pointer, "conflict", f"was trained on data set {supernet.dataset_id}"))
+    return supernet
+
+
+def _bind(space: SearchSpace, dataset: DatasetRecord, problems: list[Problem]) -> SearchSpace:
+    """The space with the sizes of the data set wherever its document leaves them to the data."""
+    try:
+        return space.bind(classes=len(dataset.manifest["classes"]), input=dataset.manifest["input"])
+    except SpaceError as error:
+        problems += [
+            Problem("/dataset_id", "conflict", f"search space at {item.pointer}: {item.message}")
+            for item in error.problems
+        ]
+        return space

@@ -1,0 +1,82 @@
+"""Fronts of a search: of the search stage (scores on the search split, predicted latency) and of its finalists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas_service.control.objectives import objectives_of
+from nas_service.domain.pareto import hypervolume, hypervolume_contributions, non_dominated, select_best_k
+from nas_service.domain.records import SearchRecord, TrialRecord
+from nas_service.domain.search import SearchSpec
+from nas_service.storage import searches, trials
+from nas_service.storage.session import Session
+
+
+@dataclass(frozen=True)
+class Front:
+    """Non-dominated trials, ordered by the first axis, best first; ``contributions`` is the volume only each adds.
+
+    ``dominated`` are succeeded finalists that the others dominate, so that nothing that was measured is hidden.
+    ``hypervolume`` is None before the search phase, which fixes the reference point.
+    """
+
+    search_id: str
+    stage: str
+    axes: tuple[str, ...]
+    num_evaluations: int
+    reference_point: list[float] | None
+    hypervolume: float | None
+    points: list[TrialRecord]
+    contributions: list[float]
+    dominated: list[TrialRecord]
+
+
+def read_front(session: Session, search_id: str, stage: str = "search", at_evaluation: int | None = None) -> Front:
+    """The front now or, for stage ``search``, after the first ``at_evaluation`` trials. Raises NotFound."""
+    search = searches.get(session, search_id)
+    found = trials.of_search(session, search_id, stage, states=("succeeded",))
+    if stage == "search":
+        # Told trials only, so that the front agrees with the stored hypervolume.
+        limit = search.num_told if at_evaluation is None else min(at_evaluation, search.num_told)
+        found = [trial for trial in found if trial.number < limit]
+        return front_of(search, stage, found, limit)
+    return front_of(search, stage, found, len(found))
+
+
+def front_of(search: SearchRecord, stage: str, found: list[TrialRecord], num_evaluations: int) -> Front:
+    """The front of succeeded trials."""
+    spec = SearchSpec.from_json(search.spec)
+    scored = [(trial, objectives) for trial in found if (objectives := objectives_of(spec, trial)) is not None]
+    axes, reference = tuple(axis.metric for axis in spec.axes), search.reference_point
+    if not scored:
+        volume = 0.0 if reference is not None else None
+        return Front(search.id, stage, axes, num_evaluations, reference, volume, [], [], [])
+    F = np.array([objectives for _, objectives in scored])
+    mask = non_dominated(F)
+    order = [i for i in np.lexsort(F.T[::-1]) if mask[i]]
+    gains = [0.0] * len(order) if reference is None else hypervolume_contributions(F[order], reference).tolist()
+    return Front(
+        search_id=search.id,
+        stage=stage,
+        axes=axes,
+        num_evaluations=num_evaluations,
+        reference_point=reference,
+        hypervolume=None if reference is None else hypervolume(F, reference),
+        points=[scored[i][0] for i in order],
+        contributions=gains,
+        dominated=[trial for (trial, _), keep in zip(scored, mask, strict=True) if not keep]
+        if stage == "final"
+        else [],
+    )
+
+
+def candidates(search: SearchRecord, found: list[TrialRecord]) -> list[TrialRecord]:
+    """The whole search front in the order in which its members should become finalists: by greedy hypervolume gain."""
+    spec = SearchSpec.from_json(search.spec)
+    scored = [(trial, objectives) for trial in found if (objectives := objectives_of(spec, trial)) is not None]
+    if not scored or search.reference_point is None:
+        return []
+    F = np.array([objectives for _, objectives in scored])
+    return [scored[i][0] for i in select_best_k(F, search.reference_point, len(scored))]

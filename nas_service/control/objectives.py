@@ -1,0 +1,121 @@
+"""From metrics to minimised objectives, and whether a trial keeps the constraints of its search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nas_service.domain.latency_estimator import predict_latency_ms
+from nas_service.domain.records import TrialRecord
+from nas_service.domain.search import Constraint, SearchSpec
+from nas_service.methods.strategies.base import Genes, Problem
+from search_spaces.space import SearchSpace
+
+_REFERENCE_SAMPLES = 1000
+
+
+def objectives_of(spec: SearchSpec, trial: TrialRecord) -> tuple[float, ...] | None:
+    """Minimised objectives of a trial, one per axis; None when one is missing or not a finite number."""
+    values = [trial.value(axis.metric) for axis in spec.axes]
+    if any(value is None or not math.isfinite(value) for value in values):
+        return None
+    return tuple(axis.sign * float(value) for axis, value in zip(spec.axes, values, strict=True))  # type: ignore[arg-type]
+
+
+def violations(spec: SearchSpec, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The constraints that these values (by metric) break; a metric without a value breaks none."""
+    broken = []
+    for objective in spec.objectives:
+        value, bound = values.get(objective.metric), objective.constraint
+        if value is None or bound is None:
+            continue
+        if bound.minimum is not None and value < bound.minimum:
+            broken.append({"metric": objective.metric, "value": value, "minimum": bound.minimum})
+        if bound.maximum is not None and value > bound.maximum:
+            broken.append({"metric": objective.metric, "value": value, "maximum": bound.maximum})
+    return broken
+
+
+def cost_function(space: SearchSpace, estimator: dict[str, Any] | None) -> Callable[[Genes], dict[str, np.ndarray]]:
+    """Genes (n, G) to everything known without an evaluation: exact costs and, with an estimator, ``latency_ms``."""
+
+    def costs(genes: Genes) -> dict[str, np.ndarray]:
+        known: dict[str, np.ndarray] = dict(space.costs(genes))
+        if estimator is not None:
+            known["latency_ms"] = np.asarray(predict_latency_ms(estimator, space, genes), dtype=np.float64)
+        return known
+
+    return costs
+
+
+def feasibility(spec: SearchSpec, costs: Callable[[Genes], dict[str, np.ndarray]]) -> Callable[[Genes], np.ndarray]:
+    """Genes (n, G) to whether (n,) they keep every constraint that needs no evaluation."""
+    bounds = [
+        (objective.metric, objective.constraint)
+        for objective in spec.objectives
+        if objective.constraint is not None and objective.source != "evaluator"
+    ]
+
+    def feasible(genes: Genes) -> np.ndarray:
+        keeps = np.ones(len(genes), dtype=bool)
+        if not bounds or len(genes) == 0:
+            return keeps
+        known = costs(genes)
+        for metric, bound in bounds:
+            if metric in known:
+                keeps &= _inside(known[metric], bound)
+        return keeps
+
+    return feasible
+
+
+def build_problem(spec: SearchSpec, space: SearchSpace, estimator: dict[str, Any] | None) -> Problem:
+    """What the strategy of a search is to solve. ``estimator`` stands in for measured latency."""
+    costs = cost_function(space, estimator)
+    cost_bounds = {
+        objective.metric: (objective.constraint.minimum, objective.constraint.maximum)
+        for objective in spec.objectives
+        if objective.constraint is not None and objective.source == "cost"
+    }
+    return Problem(
+        space=space,
+        num_objectives=len(spec.axes),
+        seed=spec.seed,
+        feasible=feasibility(spec, costs),
+        bounds=cost_bounds,
+        costs=costs,
+        objective_names=tuple(axis.metric for axis in spec.axes),
+        known=tuple(
+            axis.sign > 0 and (axis.source == "cost" or (axis.source == "device" and estimator is not None))
+            for axis in spec.axes
+        ),
+        budget=spec.budget.trials,
+    )
+
+
+def reference_point(spec: SearchSpec, problem: Problem, num_classes: int) -> list[float]:
+    """Fixed point (minimised) that bounds hypervolumes of a search: a network that guesses, as costly as any.
+
+    Costs: a tenth above the largest of the largest architecture and of 1,000 random ones, drawn with a fixed seed.
+    """
+    space = problem.space
+    sampled = space.sample(_REFERENCE_SAMPLES, np.random.default_rng(0))
+    known = problem.costs(np.concatenate((space.largest()[None], sampled)))
+    point = []
+    for axis in spec.axes:
+        if axis.metric == "accuracy_top1":
+            point.append(0.0 if axis.sign < 0 else 1.0)
+        elif axis.metric == "loss":
+            point.append(2.0 * math.log(max(2, num_classes)) if axis.sign > 0 else 0.0)
+        else:
+            point.append(1.1 * float(known[axis.metric].max()) if axis.sign > 0 else 0.0)
+    return point
+
+
+def _inside(values: np.ndarray, bound: Constraint) -> np.ndarray:
+    low = -np.inf if bound.minimum is None else bound.minimum
+    high = np.inf if bound.maximum is None else bound.maximum
+    return (values >= low) & (values <= high)

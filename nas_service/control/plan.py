@@ -1,0 +1,103 @@
+"""What a search would do, without starting anything: size of the space, costs, feasibility, jobs, time and disk."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from nas_service.control.check import CheckedSpec, check_spec
+from nas_service.control.create import recipe_document
+from nas_service.control.objectives import cost_function, feasibility
+from nas_service.domain.search import SearchSpec
+from nas_service.ids import content_key
+from nas_service.storage import supernets, trials
+from nas_service.storage.session import Session
+
+_SAMPLES = 2000
+_KEPT_CHECKPOINTS = 3
+
+
+def plan_search(session: Session, spec: SearchSpec) -> dict[str, Any]:
+    """Plain JSON. Raises InvalidInput with every problem, exactly as creating the search would.
+
+    Times are means of earlier searches of the space and None where there were none.
+    """
+    checked = check_spec(session, spec)
+    space = checked.space
+    sampled = np.concatenate((space.smallest()[None], space.largest()[None], space.sample(_SAMPLES, _rng())))
+    costs = cost_function(space, None)(sampled)
+    feasible = feasibility(checked.spec, cost_function(space, None))(sampled)
+    uncertain = any(
+        objective.constraint is not None and objective.source != "cost" for objective in checked.spec.objectives
+    )
+    num_trials = min(checked.spec.budget.trials, space.cardinality)
+    ready = _supernet_is_ready(session, checked)
+    return {
+        "space": {
+            "id": space.id,
+            "name": space.name,
+            "num_choices": len(space.genes),
+            "cardinality": str(space.cardinality),
+        },
+        "costs": {
+            name: {
+                "minimum": int(values.min()),
+                "median": float(np.median(values)),
+                "maximum": int(values.max()),
+            }
+            for name, values in costs.items()
+        },
+        "constraints": {
+            "feasible_share": float(feasible[2:].mean()),
+            "num_sampled": _SAMPLES,
+            "any_feasible": bool(feasible.any()),
+            "not_known_before_evaluation": uncertain,
+        },
+        "num_trials": num_trials,
+        "supernet_is_ready": ready,
+        "jobs": _jobs(session, checked, num_trials, ready),
+        "time": _time(session, checked, num_trials, ready),
+        "disk_bytes": 0 if ready else _checkpoint_bytes(int(costs["params"].max())),
+    }
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def _supernet_is_ready(session: Session, checked: CheckedSpec) -> bool:
+    if checked.supernet is not None:
+        return checked.supernet.state == "ready"
+    recipe = recipe_document(checked.spec)
+    key = content_key("supernet", 1, checked.space.id, checked.dataset.fingerprint, recipe, checked.spec.seed)
+    found = supernets.find(session, key)
+    return found is not None and found.state == "ready"
+
+
+def _jobs(session: Session, checked: CheckedSpec, num_trials: int, ready: bool) -> dict[str, int]:
+    finalists, latency = checked.spec.finalists, checked.device is not None
+    inherits = finalists.mode == "inherit"
+    return {
+        "train_supernet": 0 if ready else 1,
+        "fit_latency": int(latency),
+        "evaluate": ceil(num_trials / checked.spec.parallelism) + (2 if inherits and finalists.count else 0),
+        "train_network": 0 if inherits else finalists.count,
+        "measure": int(latency and finalists.count > 0),
+    }
+
+
+def _time(session: Session, checked: CheckedSpec, num_trials: int, ready: bool) -> dict[str, float | None]:
+    train_s = 0.0 if ready else supernets.mean_train_s(session, checked.space.id)
+    eval_s = trials.mean_eval_s(session, checked.space.id)
+    search_s = None if eval_s is None else eval_s * num_trials
+    if search_s is not None and checked.spec.budget.wall_s is not None:
+        search_s = min(search_s, checked.spec.budget.wall_s)
+    total_s = None if train_s is None or search_s is None else train_s + search_s
+    return {"train_supernet_s": train_s, "search_s": search_s, "total_s": total_s}
+
+
+def _checkpoint_bytes(params: int) -> int:
+    """Weights, and as much again for the optimiser, in float32, for each checkpoint that is kept."""
+    return 2 * 4 * params * _KEPT_CHECKPOINTS

@@ -1,0 +1,132 @@
+"""Reading: a search with its progress, its trials, architectures, supernets with their curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nas_service.control.spaces import compiled_space
+from nas_service.domain.records import CurvePoint, EstimatorRecord, JobRecord, SearchRecord, SupernetRecord, TrialRecord
+from nas_service.domain.search import SearchSpec
+from nas_service.domain.states import SEARCH_PHASES, TRIAL_TERMINAL
+from nas_service.errors import NotFound
+from nas_service.storage import estimators, searches, supernets, trials, work
+from nas_service.storage.session import Session
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands. ``fraction`` (0 to 1) and ``eta_s`` are of the phase; None where unknown."""
+
+    phase: str
+    phase_number: int
+    num_phases: int
+    fraction: float | None
+    eta_s: float | None
+    detail: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class SearchDetail:
+    """A search with everything its page shows at the top."""
+
+    search: SearchRecord
+    spec: SearchSpec
+    progress: Progress
+    trial_counts: dict[str, dict[str, int]]
+    supernet: SupernetRecord | None
+    estimator: EstimatorRecord | None
+
+
+@dataclass(frozen=True)
+class SupernetDetail:
+    """A supernet with its learning curves and the job that trains or trained it."""
+
+    supernet: SupernetRecord
+    curve: list[CurvePoint]
+    job: JobRecord | None
+
+
+@dataclass(frozen=True)
+class ArchitectureDetail:
+    """An architecture: its choices, exact costs, network layer by layer, and the trials that evaluated it."""
+
+    hash: str
+    space_id: str
+    choices: dict[str, Any]
+    genes: list[int]
+    costs: dict[str, int]
+    network: dict[str, Any]
+    trials: list[TrialRecord]
+
+
+def search_detail(session: Session, search_id: str) -> SearchDetail:
+    """Raises NotFound."""
+    search = searches.get(session, search_id)
+    counts = trials.counts(session, search_id)
+    return SearchDetail(
+        search=search,
+        spec=SearchSpec.from_json(search.spec),
+        progress=progress_of(session, search, counts),
+        trial_counts=counts,
+        supernet=supernets.get(session, search.supernet_id) if search.supernet_id else None,
+        estimator=estimators.get(session, search.estimator_id) if search.estimator_id else None,
+    )
+
+
+def progress_of(session: Session, search: SearchRecord, counts: dict[str, dict[str, int]]) -> Progress:
+    """Progress of the current phase; the counts are those of ``trials.counts``."""
+    number = SEARCH_PHASES.index(search.phase)
+    fraction, eta_s, detail = None, None, None
+    if search.phase in ("supernet", "latency"):
+        subject = search.supernet_id if search.phase == "supernet" else search.estimator_id
+        job = work.of_subject(session, subject) if subject else None
+        detail = None if job is None else job.progress
+        if detail and detail.get("num_steps"):
+            fraction = min(1.0, detail.get("step", 0) / detail["num_steps"])
+            eta_s = detail.get("eta_s")
+    elif search.phase == "search":
+        budget = search.spec["budget"]["trials"]
+        done = _num_terminal(counts.get("search", {}))
+        fraction = done / budget
+        elapsed_s = searches.searching_for_s(session, search.id)
+        eta_s = elapsed_s / done * (budget - done) if done and search.state == "running" else None
+        detail = {"num_finished": done, "num_trials": budget}
+    elif search.phase == "finalists":
+        wanted = search.spec["finalists"]["count"]
+        done = _num_terminal(counts.get("final", {}))
+        fraction = min(1.0, done / wanted) if wanted else 1.0
+        detail = {"num_finished": done, "num_finalists": wanted}
+    else:
+        fraction, eta_s = 1.0, 0.0
+    return Progress(search.phase, number, len(SEARCH_PHASES) - 1, fraction, eta_s, detail)
+
+
+def supernet_detail(session: Session, supernet_id: str) -> SupernetDetail:
+    """Raises NotFound."""
+    supernet = supernets.get(session, supernet_id)
+    return SupernetDetail(supernet, supernets.curve(session, supernet_id), work.of_subject(session, supernet_id))
+
+
+def architecture_detail(session: Session, architecture_hash: str, *, limit: int = 100) -> ArchitectureDetail:
+    """An architecture that some trial has evaluated. Raises NotFound."""
+    found = trials.of_architecture(session, architecture_hash, limit=limit)
+    if not found:
+        raise NotFound(f"no trial has evaluated an architecture {architecture_hash}")
+    space = compiled_space(session, searches.get(session, found[0].search_id).space_id)
+    genes = np.array(found[0].genes, dtype=np.int16)
+    return ArchitectureDetail(
+        hash=architecture_hash,
+        space_id=space.id,
+        choices=dict(space.architecture(genes).choices),
+        genes=found[0].genes,
+        costs={name: int(values[0]) for name, values in space.costs(genes[None]).items()},
+        network=space.resolve(genes).to_json(),
+        trials=found,
+    )
+
+
+def _num_terminal(counts: dict[str, int]) -> int:
+    return sum(count for state, count in counts.items() if state in TRIAL_TERMINAL)

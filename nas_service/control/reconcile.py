@@ -1,0 +1,113 @@
+"""The reconciler: reads what is wanted and what is there, and takes each search one step further.
+
+Level-triggered: nothing is remembered but what a row says, so it can be killed at any point and started again, and two
+of them at once do no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from nas_service.control.advance import Live, search_phase
+from nas_service.control.ending import fail_search, finish_search
+from nas_service.control.exports import settle_exports
+from nas_service.control.finalists import finalists_phase
+from nas_service.control.payloads import surroundings_of
+from nas_service.control.preparation import latency_phase, supernet_phase
+from nas_service.errors import Unavailable
+from nas_service.storage import estimators, events, jobs, searches, supernets, work
+from nas_service.storage.session import Engine, Session, run_in_transaction
+
+log = logging.getLogger(__name__)
+
+_MAX_FAILURES = 3
+
+
+class Reconciler:
+    """Steps every active search. Keeps strategies in memory between steps; the rows can always rebuild them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._lives: dict[str, Live] = {}
+        self._failures: dict[str, int] = {}
+
+    def reconcile(self) -> None:
+        """One pass. An error in one search leaves the others alone; repeated, it fails that search.
+
+        Raises Unavailable when the database is away.
+        """
+        active = run_in_transaction(self.engine, searches.active_ids)
+        for search_id in active:
+            try:
+                run_in_transaction(self.engine, lambda session, search_id=search_id: self.step(session, search_id))
+                self._failures.pop(search_id, None)
+            except Unavailable:
+                self._lives.clear()
+                raise
+            except Exception as error:
+                self._lives.pop(search_id, None)
+                self._note_failure(search_id, error)
+        for search_id in set(self._lives) - set(active):
+            del self._lives[search_id]
+        run_in_transaction(self.engine, settle_exports)
+        run_in_transaction(self.engine, stop_unwanted)
+
+    def step(self, session: Session, search_id: str) -> None:
+        """Take one search as far as it goes without waiting, unless another controller is at it."""
+        search = searches.lock(session, search_id, skip_locked=True)
+        if search is None:
+            return
+        if search.state == "pausing":
+            if not work.has_running(session, search_id):
+                searches.change_state(session, search, "paused")
+                events.record(session, "search.state", {"state": "paused"}, search_id=search_id)
+            return
+        if search.state == "queued":
+            searches.change_state(session, search, "running")
+            events.record(session, "search.state", {"state": "running"}, search_id=search_id)
+            search = searches.get(session, search_id)
+        while search.state == "running":
+            around = surroundings_of(session, search)
+            if search.phase == "supernet":
+                phase = supernet_phase(session, around)
+            elif search.phase == "latency":
+                phase = latency_phase(session, around)
+            elif search.phase == "search":
+                phase = search_phase(session, around, self._lives)
+            else:
+                phase = finalists_phase(session, around)
+            if phase is None:
+                return
+            if phase == "done":
+                finish_search(session, search)
+                return
+            searches.enter_phase(session, search_id, phase)
+            events.record(session, "search.phase", {"phase": phase}, search_id=search_id)
+            search = searches.get(session, search_id)
+
+    def _note_failure(self, search_id: str, error: Exception) -> None:
+        count = self._failures.get(search_id, 0) + 1
+        self._failures[search_id] = count
+        log.exception("step %d of search %s failed", count, search_id, exc_info=error)
+        if count < _MAX_FAILURES:
+            return
+        self._failures.pop(search_id)
+        message = f"the controller cannot advance this search: {type(error).__name__}: {error}"[:2000]
+
+        def fail(session: Session) -> None:
+            search = searches.lock(session, search_id, skip_locked=True)
+            if search is not None and search.state in ("running", "pausing"):
+                fail_search(session, search, "error", message)
+
+        run_in_transaction(self.engine, fail)
+
+
+def stop_unwanted(session: Session) -> None:
+    """Stop shared jobs for which no running search waits any more; they go on from their checkpoint when one does."""
+    for job in work.unfinished_shared(session):
+        subject = str(job.subject_id)
+        if job.kind == "train_supernet":
+            if not searches.wants(session, supernet_id=subject) and jobs.cancel(session, job.id):
+                supernets.set_state(session, subject, "queued")
+        elif not searches.wants(session, estimator_id=subject) and jobs.cancel(session, job.id):
+            estimators.set_state(session, subject, "queued")

@@ -1,0 +1,168 @@
+"""A pool of child processes on this machine, without Ray: for tests, and for a machine that does without a cluster."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from workers.context import WorkContext
+from workers.pool_interface import Done, Lost, Message, Report, warm_key
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Slot:
+    process: BaseProcess
+    connection: Connection
+    job: tuple[str, int] | None = None
+    warm: set[str] = field(default_factory=set)
+
+
+class LocalPool:
+    """Processes are spawned, live until ``close`` and are replaced when they die. Messages are JSON, never pickles."""
+
+    def __init__(self, artifacts: Path, marker: str, *, num_slots: int, threads: int = 1, device: str = "cpu") -> None:
+        self.num_slots = num_slots
+        self._settings = (str(artifacts), marker, device, threads)
+        self._context = multiprocessing.get_context("spawn")
+        self._slots = [self._start() for _ in range(num_slots)]
+
+    @property
+    def num_free(self) -> int:
+        return sum(slot.job is None for slot in self._slots)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process id of the worker of each running job."""
+        return {slot.job[0]: int(slot.process.pid or 0) for slot in self._slots if slot.job is not None}
+
+    def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:
+        free = [i for i, slot in enumerate(self._slots) if slot.job is None]
+        if not free:
+            raise RuntimeError("no slot is free")
+        key = warm_key(kind, payload)
+        chosen = next((i for i in free if key in self._slots[i].warm), free[0])
+        if not self._slots[chosen].process.is_alive():
+            self._replace(chosen)
+        slot = self._slots[chosen]
+        slot.job = (job_id, epoch)
+        slot.warm.add(key)
+        try:
+            self._send(slot, {"do": "run", "kind": kind, "payload": payload})
+        except OSError:
+            log.warning("worker process %s died while it was idle", slot.process.pid)
+            # The closed connection says so to ``poll``, which reports the job as lost.
+
+    def poll(self, timeout_s: float) -> list[Message]:
+        messages: list[Message] = []
+        ready = wait([slot.connection for slot in self._slots], timeout_s)
+        for i, slot in enumerate(self._slots):
+            if slot.connection in ready:
+                self._drain(i, slot, messages)
+        return messages
+
+    def stop(self, job_id: str) -> None:
+        for slot in self._slots:
+            if slot.job is not None and slot.job[0] == job_id:
+                try:
+                    self._send(slot, {"do": "stop"})
+                except OSError:
+                    log.warning("worker process %s is gone", slot.process.pid)
+
+    def close(self) -> None:
+        for slot in self._slots:
+            slot.process.kill()
+        for slot in self._slots:
+            slot.process.join()
+            slot.connection.close()
+
+    def _drain(self, i: int, slot: _Slot, messages: list[Message]) -> None:
+        try:
+            while slot.connection.poll():
+                message = json.loads(slot.connection.recv_bytes())
+                if slot.job is None:
+                    continue
+                if "report" in message:
+                    messages.append(Report(*slot.job, message["report"]))
+                else:
+                    messages.append(Done(*slot.job, message.get("result"), message.get("error")))
+                    slot.job = None
+        except (EOFError, OSError):
+            slot.process.join(timeout=10)
+            if slot.job is not None:
+                code = slot.process.exitcode
+                messages.append(Lost(*slot.job, f"worker process {slot.process.pid} ended with exit code {code}"))
+            self._replace(i)
+
+    def _replace(self, i: int) -> None:
+        old = self._slots[i]
+        old.process.kill()
+        old.process.join()
+        old.connection.close()
+        self._slots[i] = self._start()
+
+    def _start(self) -> _Slot:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=serve, args=(theirs, *self._settings), daemon=True)
+        process.start()
+        theirs.close()
+        return _Slot(process, ours)
+
+    @staticmethod
+    def _send(slot: _Slot, message: dict[str, Any]) -> None:
+        slot.connection.send_bytes(json.dumps(message, allow_nan=False).encode())
+
+
+def serve(connection: Connection, artifacts: str, marker: str, device: str, threads: int) -> None:
+    """The life of a worker process: one job after another, until the pool's end of the connection closes."""
+    # Ctrl-C goes to every process of the terminal; only the dispatcher decides when a worker ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stopping = threading.Event()
+    inbox: list[dict[str, Any]] = []
+    arrived = threading.Condition()
+    sending = threading.Lock()
+
+    def receive() -> None:
+        try:
+            while True:
+                message = json.loads(connection.recv_bytes())
+                if message["do"] == "stop":
+                    stopping.set()
+                    continue
+                with arrived:
+                    inbox.append(message)
+                    arrived.notify()
+        except (EOFError, OSError):
+            os._exit(0)  # the pool is gone: nobody would take the result
+
+    def send(message: dict[str, Any]) -> None:
+        with sending:
+            connection.send_bytes(json.dumps(message, allow_nan=False).encode())
+
+    threading.Thread(target=receive, daemon=True).start()
+    import workers.tasks  # noqa: F401 (torch and all, while there is nothing else to do)
+    from workers.execute import execute
+
+    context = WorkContext(
+        artifacts=Path(artifacts),
+        report=lambda report: send({"report": report}),
+        should_stop=stopping.is_set,
+        device=device,
+        threads=threads,
+    )
+    while True:
+        with arrived:
+            arrived.wait_for(lambda: bool(inbox))
+            message = inbox.pop(0)
+        stopping.clear()
+        send(execute(message["kind"], message["payload"], context, marker))
