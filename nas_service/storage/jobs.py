@@ -43,7 +43,7 @@ class ClaimedJob:
 
 @dataclass(frozen=True)
 class FreedJob:
-    """What `reap` freed; ``state`` is "queued" (again), "quarantined" or "cancelled". ``owner`` lost it at ``epoch``."""
+    """What `reap` freed: its new ``state``, "queued", "quarantined" or "cancelled", and who lost it at ``epoch``."""
 
     id: str
     kind: str
