@@ -94,7 +94,7 @@ class Share:
     """One occurrence of a node whose choices are shared under a name: `taken` are its gene names so far."""
 
     name: str
-    taken: set[str] = field(default_factory=set)
+    taken: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -112,11 +112,14 @@ class Frame:
     templates: tuple[str, ...] = ()
     gene_path: tuple[str, ...] = ()
     share: Share | None = None
+    shared_as: str = ""
 
     def along(self, *names: str) -> dict[str, Any]:
         """The paths of weights and of genes, both one step (or none, for empty names) further."""
         kept = tuple(name for name in names if name)
-        return {"prefix": (*self.prefix, *kept), "gene_path": (*self.gene_path, *kept)}
+        # A share is found under its own name, whatever the node that stands for it is called.
+        of_genes = kept[1:] if kept and kept[0] == self.shared_as else kept
+        return {"prefix": (*self.prefix, *kept), "gene_path": (*self.gene_path, *of_genes), "shared_as": ""}
 
     def child(self, **changes: Any) -> Frame:
         return replace(self, **({"names": {}, "labels": {}, "parent": self} | changes))
@@ -171,10 +174,10 @@ class _Compiler:
         self.scale = scale
         self.genes: list[Gene] = []
         self.gene_guards: list[tuple[Value, ...]] = []
-        self.gene_names: set[str] = set()
+        self.gene_names: dict[str, int] = {}
         self.shared_genes: dict[str, int] = {}
         self.share_guards: dict[str, tuple[Value, ...]] = {}
-        self.keys: set[str] = set()
+        self.keys: dict[str, int] = {}
         self.constraints: list[Constraint] = []
         self.problems: list[Problem] = []
         self.num_registers = 1  # register 0 is the network input
@@ -233,12 +236,13 @@ class _Compiler:
             if len(self.problems) > 50:
                 raise LimitError(self.problems) from None
 
-    def _unique(self, name: str, taken: set[str]) -> str:
-        unique, count = name, 1
+    def _unique(self, name: str, taken: dict[str, int]) -> str:
+        """The name, with a number where it is taken; `taken` counts how often each name was asked for."""
+        unique = name
         while unique in taken:
-            count += 1
-            unique = f"{name}_{count}"
-        taken.add(unique)
+            taken[name] += 1
+            unique = f"{name}_{taken[name]}"
+        taken[unique] = 1
         return unique
 
     def _register(self) -> int:
@@ -384,8 +388,8 @@ class _Compiler:
             raise LimitError(pointer, "limits", f"more than {MAX_GENES} choices", "share choices with let")
         if len(options) > MAX_OPTIONS:
             raise SpaceError(pointer, "options", f"{len(options)} options; at most {MAX_OPTIONS} are allowed")
-        texts = [json.dumps(option) for option in options]
-        twice = next((text for text in texts if texts.count(text) > 1), None)
+        seen: set[str] = set()
+        twice = next((text for text in map(json.dumps, options) if text in seen or seen.add(text)), None)
         if twice is not None:
             raise SpaceError(pointer, "options", f"the option {twice} appears twice", "remove one")
         path = ".".join((*frame.gene_path, hint))
@@ -397,7 +401,7 @@ class _Compiler:
             self.shared_genes[name] = len(self.genes)
             if name in self.gene_names:
                 raise SpaceError(pointer, "share", f"a choice outside is named '{name}' too", "rename the share")
-            self.gene_names.add(name)
+            self.gene_names[name] = 1
         else:
             name = self._unique(path, self.gene_names)
         self.genes.append(Gene(name, tuple(options), ordered))
@@ -607,6 +611,7 @@ class _Compiler:
         frame = outer.child()
         if raw.get("share"):
             frame.share, frame.gene_path = Share(raw["share"]), (raw["share"],)
+            frame.shared_as = label or raw.get("name") or ""
             self.share_guards.setdefault(raw["share"], outer.guards)
         body: list[Op] = []
         used: list[int] = []
@@ -635,7 +640,7 @@ class _Compiler:
             if own_name:
                 outer.labels[own_name] = register
             if in_graph and outer.earlier is not None:
-                taken = {item.label for item in outer.earlier}
+                taken = {item.label: 1 for item in outer.earlier}
                 shown = self._unique(own_name or f"node{sum(not i.is_input for i in outer.earlier)}", taken)
                 outer.earlier.append(Earlier(shown, register, outer.guards, False))
 
@@ -823,7 +828,7 @@ class _Compiler:
         if isinstance(branches, dict):
             items = [(label, branches[label], f"{pointer}/one_of/{label}") for label in sorted(branches)]
         else:
-            taken: set[str] = set()
+            taken: dict[str, int] = {}
             items = [
                 (
                     self._unique(node.get("name") or node.get("block") or f"option{position}", taken),

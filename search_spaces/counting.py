@@ -125,27 +125,29 @@ class Counter:
                     "the constraints tie too many choices together to count the space",
                     "state conditions over neighbouring layers, or share choices",
                 )
-            bucket = [factors.pop(number) for number in sorted(touching[gene])]
+            numbers = sorted(touching[gene])
+            bucket = [factors.pop(number) for number in numbers]
+            for other in {other for factor in bucket for other in factor.genes}:
+                touching[other].difference_update(numbers)
             given = tuple(sorted({other for factor in bucket for other in factor.genes} - {gene}))
             axes = (*given, gene)
             product: Any = np.ones(tuple(self._states(other) for other in axes), dtype=object)
             for factor in bucket:
                 product = product * _aligned(factor, axes)
-            total = product.sum(axis=-1)
-            safe = np.where(total == 0, 1, total)
-            chance = np.asarray(product / np.asarray(safe)[..., None], dtype=np.float64)
+            total = np.asarray(product.sum(axis=-1), dtype=object)
+            safe = total.copy()
+            safe[total == 0] = 1
+            chance = np.asarray(product / safe[..., None], dtype=np.float64)
             self.eliminations.append(
                 Elimination(gene, given, np.cumsum(chance, axis=-1), np.asarray(product > 0, dtype=bool))
             )
             remaining.discard(gene)
-            for numbers in touching:
-                numbers.difference_update([n for n in list(numbers) if n not in factors])
             if given:
-                add(Factor(given, np.asarray(total, dtype=object)))
+                add(Factor(given, total))
                 for other in given:
                     weight[other] = table_size(other)
             else:
-                scalar *= int(total)
+                scalar *= int(total[()])
         return scalar
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -14,8 +14,10 @@ from search_spaces.architecture import Architecture
 from search_spaces.binding import bind_document, is_bound
 from search_spaces.compiler import compile_document
 from search_spaces.counting import Counter
+from search_spaces.describe import network_text, outline_of
 from search_spaces.document import Document, parse_document
 from search_spaces.envelopes import envelopes_of
+from search_spaces.equivalence import Rule, equivalence_key
 from search_spaces.errors import Problem, SpaceError, did_you_mean, pointer_of
 from search_spaces.machine import Machine, batch_costs
 from search_spaces.network import Envelope, ImageShape, Network, TokensShape, VectorShape
@@ -257,6 +259,29 @@ class SearchSpace:
     def envelopes(self, scale: str = "search") -> dict[str, Envelope]:
         """Per weight key: every possible value of each parameter and input shape (possibly more, never fewer)."""
         return envelopes_of(self.program_at(scale))
+
+    def equivalence_key(self, genes: np.ndarray, rule: Rule = "algebra") -> str:
+        """Key of the computation that genes (G,) stand for; see `search_spaces.equivalence` for the rules."""
+        return equivalence_key(self.resolve(genes), rule)
+
+    def describe(self, scale: str = "search") -> dict[str, Any]:
+        """The space as plain data for drawing: choices and the nested structure of nodes."""
+        program = self.program_at(scale)
+        genes = [
+            {
+                "name": gene.name,
+                "options": list(gene.options),
+                "ordered": gene.ordered,
+                "conditional": bool(program.guards[position]),
+            }
+            for position, gene in enumerate(self.genes)
+        ]
+        nodes = outline_of(program, self.envelopes(scale))
+        return {"id": self.id, "name": self.name, "cardinality": str(self.cardinality), "genes": genes, "nodes": nodes}
+
+    def pretty(self, genes: np.ndarray, scale: str = "search") -> str:
+        """The network of genes (G,) as text, one line per node."""
+        return network_text(self.resolve(genes, scale))
 
     # --- internals -------------------------------------------------------------------------------------
 

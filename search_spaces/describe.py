@@ -1,0 +1,72 @@
+"""A space as plain data for drawing, and an architecture as readable text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search_spaces.network import Envelope, Network
+from search_spaces.program import BlockOp, GraphOp, Op, Program, RepeatOp, ResidualOp, SwitchOp
+
+
+def outline_of(program: Program, envelopes: Mapping[str, Envelope]) -> list[dict[str, Any]]:
+    """The structure as nested plain data.
+
+    Entries: {kind: block, key, block, params: {name: [possible values]}}, {kind: repeat, always, iterations},
+    {kind: choice, gene, branches: [{label, nodes}]}, {kind: graph, nodes, output}, {kind: residual, nodes, shortcut}.
+    """
+    return _outline(program.ops, program, envelopes)
+
+
+def _outline(ops: Sequence[Op], program: Program, envelopes: Mapping[str, Envelope]) -> list[dict[str, Any]]:
+    result: list[dict[str, Any]] = []
+    for op in ops:
+        match op:
+            case BlockOp():
+                result.append(_block(op, envelopes))
+            case RepeatOp():
+                result.append(
+                    {
+                        "kind": "repeat",
+                        "always": sum(guard is None for guard, _ in op.iterations),
+                        "iterations": [_outline(body, program, envelopes) for _, body in op.iterations],
+                    }
+                )
+            case SwitchOp():
+                gene = program.genes[next(iter(op.index.genes))]
+                result.append(
+                    {
+                        "kind": "choice",
+                        "gene": gene.name,
+                        "branches": [
+                            {"label": label, "nodes": _outline(body, program, envelopes)}
+                            for label, body in zip(gene.options, op.branches, strict=True)
+                        ],
+                    }
+                )
+            case GraphOp():
+                output = None if op.loose_ends is None else _block(op.loose_ends.node, envelopes)
+                nodes = _outline(op.body, program, envelopes)
+                result.append({"kind": "graph", "nodes": nodes, "output": output})
+            case ResidualOp():
+                shortcut = None if op.shortcut is None else _outline(op.shortcut, program, envelopes)
+                nodes = _outline(op.body, program, envelopes)
+                result.append({"kind": "residual", "nodes": nodes, "shortcut": shortcut})
+    return result
+
+
+def _block(op: BlockOp, envelopes: Mapping[str, Envelope]) -> dict[str, Any]:
+    envelope = envelopes[op.key]
+    params = {name: list(values) for name, values in envelope.params.items()}
+    return {"kind": "block", "key": op.key, "block": op.block.kind, "params": params}
+
+
+def network_text(network: Network) -> str:
+    """One line per node: key, block, parameters, output shape."""
+    width = max((len(node.key) for node in network.nodes), default=0)
+    lines = []
+    for node in network.nodes:
+        params = " ".join(f"{name}={value}" for name, value in sorted(node.params.items()))
+        sizes = "x".join(str(size) for size in vars(node.out_shape).values())
+        lines.append(f"{node.key:<{width}}  {node.block}({params}) -> {sizes}")
+    return "\n".join(lines)
