@@ -68,7 +68,8 @@ class DeviceData:
             batches = []
             for start in range(0, len(indices), batch_size):
                 x, y = self.raw(indices[start : start + batch_size])
-                batches.append((self.normalise(x), y))
+                x = self.normalise(x)
+                batches.append((x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x, y))
             self._batches[key] = batches
         return self._batches[key]
 

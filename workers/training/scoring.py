@@ -27,6 +27,13 @@ class Calibration:
 SCORE_BATCH_SIZE = 1024
 
 
+def for_inference(module: nn.Module) -> nn.Module:
+    """The module in eval mode with weights laid out channels last: batch-norm and small convolutions are up to twice
+    as fast that way on CPUs. The layout changes last bits of sums, so everything that is scored has it.
+    """
+    return module.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
 def score(
     module: PlainNetwork, calibrate: Sequence[tuple[Tensor, Tensor]], batches: Sequence[tuple[Tensor, Tensor]]
 ) -> dict[str, Any]:
@@ -60,6 +67,10 @@ def score_as_is(module: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> 
 
 
 def score_on(module: PlainNetwork, data: DeviceData, split: str, calibration: Calibration) -> dict[str, Any]:
-    """Recalibrate on the calibrate split and score on another one."""
+    """Recalibrate on the calibrate split and score on another one.
+
+    The module takes on the memory layout in which it runs fastest, so a network still in training is passed as a copy.
+    """
+    for_inference(module)
     calibrate = data.batches("calibrate", calibration.batch_size, calibration.num_samples)
     return score(module, calibrate, data.batches(split, SCORE_BATCH_SIZE))

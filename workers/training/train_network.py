@@ -1,5 +1,6 @@
 """Job: train one architecture by itself, from its supernet weights (finetune) or from scratch (retrain)."""
 
+import copy
 import statistics
 from typing import Any, Literal
 
@@ -99,7 +100,7 @@ def _train_seed(
     series = CheckpointSeries(context.artifacts, relative, job.epoch, config_sha256(config))
 
     def curve_points() -> list[dict[str, Any]]:
-        metrics = score_on(net, data, "search", Calibration())
+        metrics = score_on(copy.deepcopy(net), data, "search", Calibration())
         return [{"subnet": "only", "seed": seed, "split": "search", **metrics}]
 
     trainer = Trainer(

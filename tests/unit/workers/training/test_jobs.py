@@ -16,7 +16,7 @@ from workers.context import WorkContext
 from workers.evaluate import evaluate
 from workers.training.checkpoint import CheckpointError, open_checkpoint
 from workers.training.optimise import load_tensors
-from workers.training.scoring import score_as_is
+from workers.training.scoring import for_inference, score_as_is
 from workers.training.train_network import train_network
 from workers.training.train_supernet import train_supernet
 from workers.warm import forget, warm_data, warm_supernet
@@ -211,7 +211,7 @@ def test_one_network(mode: str, trained: dict[str, Any], artifacts: Path, space:
     checkpoint = open_checkpoint(artifacts / result["checkpoint"]["path"], result["checkpoint"]["sha256"])
     load_tensors(net, checkpoint.weights())
     data = warm_data(digits().fingerprint, context)
-    assert score_as_is(net, data.batches("test", 1024)) == result["metrics"]["test"]
+    assert score_as_is(for_inference(net), data.batches("test", 1024)) == result["metrics"]["test"]
 
 
 def test_finetune_needs_weights(artifacts: Path, space: SearchSpace) -> None:

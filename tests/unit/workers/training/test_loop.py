@@ -201,7 +201,8 @@ def test_reports_progress_curve_and_verified_checkpoints(tmp_path: Path) -> None
     assert checkpoint["step"] == 12
 
 
-def test_bf16_and_channels_last_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", [True, False])
+def test_bf16_keeps_weights_in_fp32_in_both_layouts(tmp_path: Path, layout: bool) -> None:
     class Convolution(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -211,7 +212,7 @@ def test_bf16_and_channels_last_run(tmp_path: Path) -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.last(self.conv(x).mean((2, 3)))
 
-    rule = {**BARE, "name": "alone", "precision": "bf16", "channels_last": True}
+    rule = {**BARE, "name": "alone", "precision": "bf16", "channels_last": layout}
     trainer = tiny_trainer(tmp_path, rule, net=Convolution())
     trainer.run()
     assert trainer.net.conv.weight.dtype == torch.float32

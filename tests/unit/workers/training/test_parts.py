@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from nas_service.methods.recipes.base import Augmentation
-from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES, parse_recipe
+from nas_service.methods.recipes.registry import NETWORK_RECIPES, PRESETS, RECIPES, SUPERNET_RECIPES, parse_recipe
 from nas_service.methods.recipes.sandwich import SandwichParams
 from tests.unit.workers.training.tiny import TinySupernet, digits
 from workers.recipes.registry import NETWORK_BUILDERS, SUPERNET_BUILDERS
@@ -36,6 +36,13 @@ def test_every_parameter_is_explained(name: str) -> None:
 def test_wrong_parameters_are_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError):
         parse_recipe({"name": "sandwich", **wrong})
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_presets_are_valid(preset: str) -> None:
+    name, params = parse_recipe(PRESETS[preset])
+    assert params.total_steps(1078) == 606
+    assert name in RECIPES
 
 
 def test_streams_are_independent_of_each_other() -> None:
