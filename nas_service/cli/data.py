@@ -63,5 +63,5 @@ def register(engine: Engine, settings: Settings, dataset: Any) -> dict[str, Any]
     """Write the arrays, then the row: a registered data set always has its files."""
     DatasetStore(settings.artifacts / "datasets").write(dataset)
     with unit_of_work(engine) as session:
-        datasets.register(session, name=dataset.name, manifest=dataset.manifest)
-    return dataset.manifest
+        datasets.register(session, name=dataset.name, manifest=dict(dataset.info))
+    return dict(dataset.info)

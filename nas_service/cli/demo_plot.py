@@ -26,7 +26,7 @@ def save_plot(path: Path, members: list[dict[str, Any]], controls: dict[str, lis
     ordered = sorted(members, key=lambda member: member["macs"])
     macs = [member["macs"] for member in ordered]
     axes.plot(macs, [member["accuracy_top1"] for member in ordered], marker="o", label="final front (select split)")
-    tested = [(member["metrics"].get("test") or {}).get("accuracy_top1") for member in ordered]
+    tested: list[float] = [(member["metrics"].get("test") or {})["accuracy_top1"] for member in ordered]
     axes.plot(macs, tested, marker="s", linestyle="none", fillstyle="none", label="final front (test split)")
     axes.set_xscale("log")
     axes.set_xlabel("multiply-accumulates of one image")

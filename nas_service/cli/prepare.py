@@ -34,7 +34,7 @@ def prepare(engine: Engine, settings: Settings) -> None:
         dataset = build_dataset("digits", ingest_digits())
         DatasetStore(settings.artifacts / "datasets").write(dataset)
         with unit_of_work(engine) as session:
-            datasets.register(session, name="digits", manifest=dataset.manifest)
+            datasets.register(session, name="digits", manifest=dict(dataset.info))
 
 
 def first_key(engine: Engine) -> str | None:
