@@ -1,0 +1,188 @@
+"""ASGI layers that judge a request before any route sees it: host, size, text of the URL, body; and headers of answers.
+
+From the outside in: ``Envelope`` (request id, security headers, last resort for errors), ``KnownHost``, then
+authentication (`auth.py`), then ``BoundedRequest``.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nas_service.api import problems, strict_json
+from nas_service.errors import NasError, TooLarge
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_URL_BYTES = 8 * 1024
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+log = logging.getLogger("nas.api")
+
+
+class Envelope:
+    """Outermost: gives the request an id, adds security headers, turns what nothing caught into a 500 problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+        start = time.perf_counter()
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+                headers["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception as error:
+            if status == 0:
+                if not isinstance(error, NasError):
+                    log.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
+                known = (
+                    error
+                    if isinstance(error, NasError)
+                    else NasError("The service failed; its log has the request id.")
+                )
+                await problems.response(known, scope["path"], request_id)(scope, receive, send_with_headers)
+            elif status < 500:
+                raise
+        finally:
+            log.info(
+                "request",
+                extra={
+                    "request_id": request_id,
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "duration_s": round(time.perf_counter() - start, 6),
+                },
+            )
+
+
+class KnownHost:
+    """Refuses requests whose Host header is not in the allow-list (DNS rebinding): 421; without one: 400."""
+
+    def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
+        self.app = app
+        self.allowed = frozenset(name.lower() for name in allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            hosts = Headers(scope=scope).getlist("host")
+            if len(hosts) != 1 or not hosts[0]:
+                raise problems.BadRequest("exactly one Host header is required")
+            if _host_name(hosts[0]) not in self.allowed:
+                raise problems.MisdirectedRequest("the Host header names no host of this service")
+        await self.app(scope, receive, send)
+
+
+class BoundedRequest:
+    """Bounds the URL and the body, and reads JSON bodies strictly; the application gets the body in one piece."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        _check_url(scope)
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > self.max_body_bytes:
+            raise TooLarge(f"the body may have at most {self.max_body_bytes} bytes")
+        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self.app(scope, receive, send)
+            return
+        body = await self._read(receive)
+        if body is None:
+            return
+        if body:
+            if headers.get("content-encoding", "identity") != "identity":
+                raise problems.UnsupportedMediaType("compressed bodies are not accepted")
+            media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if media_type != "application/json":
+                raise problems.UnsupportedMediaType("send the body as application/json")
+            strict_json.parse(body)
+        pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return pending.pop() if pending else await receive()
+
+        await self.app(scope, replay, send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """The whole body, or None when the client has gone."""
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > self.max_body_bytes:
+                raise TooLarge(f"the body may have at most {self.max_body_bytes} bytes")
+            pieces.append(piece)
+            if not message.get("more_body", False):
+                return b"".join(pieces)
+
+
+def _check_url(scope: Scope) -> None:
+    raw = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
+    query = scope.get("query_string", b"")
+    if len(raw) + len(query) > MAX_URL_BYTES:
+        raise problems.from_status(414, f"the URL may have at most {MAX_URL_BYTES} bytes")
+    for part in (raw, query):
+        decoded = unquote_to_bytes(part)
+        if b"\0" in decoded:
+            raise problems.BadRequest("the URL contains the character U+0000")
+        try:
+            decoded.decode("utf-8")
+        except UnicodeDecodeError:
+            raise problems.BadRequest("the URL is not UTF-8") from None
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets, lower case."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    if 8 <= len(given) <= 64 and given.isascii() and given.replace("-", "").replace("_", "").isalnum():
+        return given
+    return secrets.token_hex(8)

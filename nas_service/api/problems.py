@@ -1,0 +1,175 @@
+"""Problem documents (RFC 9457): the one shape of every answer that is not a success."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from nas_service.datasets.errors import DatasetError
+from nas_service.errors import InvalidInput, NasError, Problem
+from search_spaces.errors import SpaceError
+
+MEDIA_TYPE = "application/problem+json"
+MAX_PROBLEMS = 50
+_MAX_TEXT = 500
+log = logging.getLogger("nas.api")
+
+
+class BadRequest(NasError):
+    """The request cannot be read: malformed JSON, an unknown query parameter, a bad cursor."""
+
+    status = 400
+    code = "bad_request"
+    title = "Bad request"
+
+
+class MisdirectedRequest(NasError):
+    """The Host header names a host that this service does not answer for."""
+
+    status = 421
+    code = "misdirected_request"
+    title = "Unknown host"
+
+
+class UnsupportedMediaType(NasError):
+    """The body is not declared as JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+    title = "Unsupported media type"
+
+
+class TooManyRequests(NasError):
+    """More requests or streams at once than one key may have."""
+
+    status = 429
+    code = "too_many_requests"
+    title = "Too many requests"
+
+
+def pointer_of(parts: Sequence[str | int]) -> str:
+    """JSON pointer (RFC 6901) of a path of keys and indices."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def document(error: NasError, instance: str = "", request_id: str = "") -> dict[str, Any]:
+    """The problem document of an error."""
+    body: dict[str, Any] = {
+        "type": f"urn:nas:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": _printable(error.detail),
+        "code": error.code,
+    }
+    if instance:
+        body["instance"] = _printable(instance)
+    if request_id:
+        body["request_id"] = request_id
+    if error.problems:
+        body["errors"] = [
+            {key: _printable(value) for key, value in problem.to_json().items()}
+            for problem in error.problems[:MAX_PROBLEMS]
+        ]
+    return body
+
+
+def response(
+    error: NasError, instance: str = "", request_id: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer that carries an error, with the headers its status asks for."""
+    extra = dict(headers or {})
+    if error.status == 401:
+        extra.setdefault("WWW-Authenticate", "Bearer")
+    if error.status in (429, 503):
+        extra.setdefault("Retry-After", "2")
+    content = json.dumps(document(error, instance, request_id), ensure_ascii=True).encode()
+    return Response(content, error.status, extra, MEDIA_TYPE)
+
+
+def from_space_error(error: SpaceError, prefix: str = "") -> InvalidInput:
+    """What the language refused, with pointers below ``prefix`` into the request body."""
+    problems = tuple(
+        Problem(prefix + item.pointer, item.rule or "invalid_value", item.message, item.suggestion or None)
+        for item in error.problems
+    )
+    return InvalidInput(f"the search space is refused: {problems[0].message}", problems=problems)
+
+
+def from_validation(errors: Sequence[Mapping[str, Any]], prefix: Sequence[str | int] = ()) -> InvalidInput:
+    """Pydantic's findings as problems; ``prefix`` is the place of the validated value in the request body."""
+    problems = []
+    for item in errors[:MAX_PROBLEMS]:
+        location = [part for part in item["loc"] if not (isinstance(part, str) and part.startswith("<"))]
+        if location and location[0] == "body":
+            location = location[1:]
+        elif location and location[0] in ("query", "path", "header", "cookie"):
+            # No JSON pointer leads there; the name says where.
+            problems.append(Problem(f"#{location[0]}{pointer_of(location[1:])}", item["type"], item["msg"], None))
+            continue
+        problems.append(Problem(pointer_of([*prefix, *location]), item["type"], item["msg"], _allowed(item)))
+    first = problems[0]
+    return InvalidInput(f"{first.pointer or 'the request'}: {first.message}", problems=tuple(problems))
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application a problem document."""
+
+    def answer(request: Request, error: NasError, headers: Mapping[str, str] | None = None) -> Response:
+        return response(error, request.url.path, getattr(request.state, "request_id", ""), headers)
+
+    async def of_service(request: Request, error: Exception) -> Response:
+        assert isinstance(error, NasError)
+        return answer(request, error)
+
+    async def of_space(request: Request, error: Exception) -> Response:
+        assert isinstance(error, SpaceError)
+        return answer(request, from_space_error(error))
+
+    async def of_dataset(request: Request, error: Exception) -> Response:
+        return answer(request, InvalidInput(str(error)))
+
+    async def of_validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        if any(item["type"] == "json_invalid" for item in error.errors()):
+            return answer(request, BadRequest("the body is not valid JSON"))
+        return answer(request, from_validation(error.errors()))
+
+    async def of_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return answer(request, from_status(error.status_code, str(error.detail)), error.headers)
+
+    app.add_exception_handler(NasError, of_service)
+    app.add_exception_handler(SpaceError, of_space)
+    app.add_exception_handler(DatasetError, of_dataset)
+    app.add_exception_handler(RequestValidationError, of_validation)
+    app.add_exception_handler(HTTPException, of_http)
+
+
+def from_status(status: int, detail: str) -> NasError:
+    """An error for a status that the framework chose (unknown path, wrong method)."""
+    phrase = HTTPStatus(status).phrase
+    error = NasError(detail if detail and detail != phrase else f"{phrase}.")
+    error.status, error.title, error.code = status, phrase, phrase.lower().replace(" ", "_").replace("-", "_")
+    return error
+
+
+def _allowed(item: Mapping[str, Any]) -> str | None:
+    context = item.get("ctx") or {}
+    if "expected" in context:
+        return f"allowed: {context['expected']}"
+    if item["type"] == "extra_forbidden":
+        return "remove it; the OpenAPI document lists the fields"
+    return None
+
+
+def _printable(text: str) -> str:
+    # Lone surrogates from a request would break the encoder of the answer.
+    return text[:_MAX_TEXT].encode("utf-8", "backslashreplace").decode()
