@@ -44,12 +44,12 @@ Batches = list[tuple[Tensor, Tensor]]
 
 
 class Weights(BaseModel):
-    """Where the weights come from: a supernet {id, checkpoint: {path, sha256}}, or a network trained by itself."""
+    """Where the weights come from: a supernet {id, checkpoint: {path, sha256}}, or a network's own checkpoint."""
 
     model_config = ConfigDict(extra="forbid")
 
     supernet: dict[str, Any] | None = None
-    network: dict[str, Any] | None = None
+    network: dict[str, Any] | None = Field(default=None, description="{path, sha256}")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "Weights":
@@ -175,7 +175,7 @@ def _load(job: ExportJob, network: Network, genes: np.ndarray, context: WorkCont
     if job.weights.supernet is not None:
         return warm_supernet(job.weights.supernet, job.space, job.dataset, context).supernet.extract(genes)
     assert job.weights.network is not None  # checked when the payload was parsed
-    reference = job.weights.network["checkpoint"]
+    reference = job.weights.network
     module = build_plain(network)
     load_tensors(module, open_checkpoint(context.resolve(reference["path"]), reference["sha256"]).weights())
     return module.eval()

@@ -118,5 +118,6 @@ def _facts(manifest: Mapping[str, Any], architecture: Mapping[str, Any]) -> list
     facts += [("MACs", f"{costs['macs']:,}"), ("parameters", f"{costs['params']:,}")]
     latency = manifest["reported_metrics"].get("latency_ms")
     if isinstance(latency, int | float):
-        facts.append(("latency", f"{latency:.3f} ms"))
+        origin = manifest["provenance"].get("latency_is")
+        facts.append(("latency", f"{latency:.3f} ms" + (f" ({origin})" if origin else "")))
     return facts

@@ -52,7 +52,7 @@ def payload_of(trained: Trained, export_id: str, **changes) -> dict:
         "dataset": trained.fingerprint,
         "weights": {"supernet": trained.supernet},
         "seed": 7,
-        "provenance": {"search_id": "sea_1"},
+        "provenance": {"search_id": "sea_1", "latency_is": "measured"},
     }
     return {**payload, **changes}
 
@@ -103,7 +103,7 @@ def test_the_manifest_says_what_it_is_and_where_it_comes_from(trained, exported,
     assert manifest["parity"]["max_abs_difference_onnx"] < 1e-4
     assert manifest["parity"]["max_abs_difference_fresh_process"] < 1e-6
     assert manifest["parity"]["max_abs_difference_supernet"] < 1e-5
-    assert "0.250 ms" in (folder / "README.md").read_text()
+    assert "0.250 ms (measured)" in (folder / "README.md").read_text()
 
 
 def test_predict_runs_where_this_project_is_not_installed(trained, exported, tmp_path):
@@ -173,7 +173,7 @@ def test_a_network_trained_by_itself(trained):
     module = build_plain(trained.space.resolve(np.array(trained.genes())), seed=1)
     written = write_checkpoint(artifacts / "networks" / "net_1", "final.1", {"model": named_tensors(module)}, {})
     reference = {"path": str(written.path.relative_to(artifacts)), "sha256": written.sha256}
-    payload = payload_of(trained, "exp_2", weights={"network": {"checkpoint": reference}})
+    payload = payload_of(trained, "exp_2", weights={"network": reference})
     result = export(payload, trained.context)
     assert "max_abs_difference_supernet" not in result["parity"]
     state = load_file(artifacts / result["path"] / "model.safetensors")
