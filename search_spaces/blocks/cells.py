@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import KERNEL, OUT, STRIDE, Tally, flag, image, require, strided
+from search_spaces.blocks.arithmetic import KERNEL, OUT, STRIDE, Tally, flag, image, maximum, require, strided
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import ImageShape, Shape, elements
 
@@ -89,6 +89,32 @@ class FactorizedReduce(Block):
         tally.branch(elements(y))
         tally.emit(elements(y))
         tally.learn(2 * p["out"], when=flag(p["affine"]))
+        return tally.cost()
+
+
+class SkipConnect(Block):
+    """Identity where shapes stay; a 1x1 `relu_conv_bn` where only channels change; else `factorized_reduce`."""
+
+    kind = "skip_connect"
+    help = "Identity, or the cheapest operation that reaches the output's shape."
+    params: ClassVar = (OUT, Param("stride", "int", 1, allowed=(1, 2), help="Stride."), AFFINE)
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = image(inputs, self.kind)
+        require((p["stride"] == 1) | (p["out"] % 2 == 0), "skip_connect of stride 2 needs even output channels")
+        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = image(inputs, self.kind)
+        y = self.out_shape(inputs, p)
+        assert isinstance(y, ImageShape)
+        reduces = flag(p["stride"] == 2)
+        works = maximum(reduces, flag(x.channels != p["out"]))
+        tally = Tally(inputs)
+        # The two halves of a reduction cost as much as one 1x1 convolution to all channels.
+        tally.conv(x.channels, p["out"], 1, y.height, y.width, when=works)
+        tally.emit(elements(y), when=reduces)
+        tally.learn(2 * p["out"], when=works * flag(p["affine"]))
         return tally.cost()
 
 

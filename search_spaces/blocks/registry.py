@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search_spaces.blocks.base import Block
-from search_spaces.blocks.cells import BNRelu, FactorizedReduce, ReluConvBN, SepConv
+from search_spaces.blocks.cells import BNRelu, FactorizedReduce, ReluConvBN, SepConv, SkipConnect
 from search_spaces.blocks.convolution import ConvBNAct
 from search_spaces.blocks.heads import ImageHead
 from search_spaces.blocks.mobile import MBConv
@@ -42,6 +42,7 @@ BLOCKS: dict[str, Block] = {
         SelfAttention(),
         SepConv(),
         SequenceHead(),
+        SkipConnect(),
         TokenEmbedding(),
         TokenNorm(),
         TokenProjection(),

@@ -100,6 +100,18 @@ class FactorizedReduce(nn.Module):
         return self.norm(torch.cat((self.even(x), self.odd(shifted)), 1))
 
 
+class SkipConnect(nn.Module):
+    """`identity`, a 1x1 `project`, or a factorized `reduce`."""
+
+    def __init__(self, in_channels: int, out_channels: int, operation: str, affine: bool) -> None:
+        super().__init__()
+        self.project = ReluConvBN(in_channels, out_channels, 1, 1, affine) if operation == "project" else nn.Identity()
+        self.reduce = FactorizedReduce(in_channels, out_channels, affine) if operation == "reduce" else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.reduce(self.project(x))
+
+
 class BNRelu(nn.Module):
     """Batch norm, then ReLU."""
 
@@ -160,6 +172,17 @@ def factorized_reduce_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any])
     }
 
 
+def skip_connect_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    channels = image(inputs, "skip_connect").channels
+    changed = "project" if channels != p["out"] else "identity"
+    return {
+        "in_channels": channels,
+        "out_channels": p["out"],
+        "operation": "reduce" if p["stride"] == 2 else changed,
+        "affine": bool(p["affine"]),
+    }
+
+
 def bn_relu_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     return {"channels": image(inputs, "bn_relu").channels}
 
@@ -177,5 +200,6 @@ def pool_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments
 RELU_CONV_BN = ModuleSpec(ReluConvBN, relu_conv_bn_arguments)
 SEP_CONV = ModuleSpec(SepConv, sep_conv_arguments, helpers=(SepUnit,))
 FACTORIZED_REDUCE = ModuleSpec(FactorizedReduce, factorized_reduce_arguments)
+SKIP_CONNECT = ModuleSpec(SkipConnect, skip_connect_arguments, helpers=(ReluConvBN, FactorizedReduce))
 BN_RELU = ModuleSpec(BNRelu, bn_relu_arguments)
 POOL = ModuleSpec(Pool, pool_arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces.elastic.cells import BN_RELU, FACTORIZED_REDUCE, POOL, RELU_CONV_BN, SEP_CONV
+from search_spaces.elastic.cells import BN_RELU, FACTORIZED_REDUCE, POOL, RELU_CONV_BN, SEP_CONV, SKIP_CONNECT
 from search_spaces.elastic.convolution import CONV_BN_ACT
 from search_spaces.elastic.heads import IMAGE_HEAD
 from search_spaces.elastic.mobile import MBCONV
@@ -39,6 +39,7 @@ MODULES: dict[str, ModuleSpec] = {
     "self_attention": SELF_ATTENTION,
     "sep_conv": SEP_CONV,
     "sequence_head": SEQUENCE_HEAD,
+    "skip_connect": SKIP_CONNECT,
     "token_embedding": TOKEN_EMBEDDING,
     "token_norm": TOKEN_NORM,
     "token_projection": TOKEN_PROJECTION,
