@@ -30,7 +30,7 @@ from workers.training.checkpoint import open_checkpoint
 from workers.training.data import DeviceData
 from workers.training.environment import prepare
 from workers.training.optimise import load_tensors
-from workers.training.scoring import SCORE_BATCH_SIZE, score_as_is
+from workers.training.scoring import SCORE_BATCH_SIZE, for_inference, score_as_is
 from workers.warm import warm_data, warm_space, warm_supernet
 
 FORMAT_VERSION = 1
@@ -120,6 +120,7 @@ def _write_all(job: ExportJob, folder: Path, context: WorkContext) -> None:
     data = warm_data(job.dataset, context)
     _progress(context, "weights", 0)
     module = _load(job, network, genes, context).to(data.device)
+    for_inference(module)  # the memory layout of the evaluation, so that the scores have the same bits
     calibrate = _batches(data, network, "calibrate", job.calibration.batch_size, job.calibration.num_samples)
     recalibrate(module, [x for x, _ in calibrate])
     select = _batches(data, network, "select", SCORE_BATCH_SIZE)
@@ -135,7 +136,7 @@ def _write_all(job: ExportJob, folder: Path, context: WorkContext) -> None:
             parity["max_abs_difference_supernet"] = _supernet_parity(
                 job, genes, probe, module(probe), calibrate, context
             )
-        module, probe = module.cpu(), probe.cpu()
+        module, probe = module.cpu().to(memory_format=torch.contiguous_format), probe.cpu()  # type: ignore[call-overload]
         expected = module(probe)
     _progress(context, "files", 1)
     _write_network(folder, module, network, data, probe)
