@@ -15,6 +15,7 @@ from workers.measure.onnxruntime_runner import open_session
 
 # Differences relative to the largest output. ONNX Runtime folds batch norm into convolutions and sums in its own order.
 ONNX_TOLERANCE = 1e-3
+SUPERNET_TOLERANCE = 1e-3  # another memory layout, and so other last bits in every layer and in the statistics
 FRESH_TOLERANCE = 1e-5
 _TIME_LIMIT_S = 300
 
@@ -73,12 +74,12 @@ def check_fresh_process(folder: Path, x: torch.Tensor, expected: torch.Tensor) -
 
 def check_supernet(found: torch.Tensor, expected: torch.Tensor) -> float:
     """Largest absolute difference between the supernet with the architecture active and the extracted network."""
-    return _within("the extracted network", _difference("the supernet", found, expected), expected, FRESH_TOLERANCE)
+    return _within("the extracted network", _difference("the supernet", found, expected), expected, SUPERNET_TOLERANCE)
 
 
 def tolerances() -> dict[str, Any]:
     """What the checks allow, relative to the largest output."""
-    return {"onnx": ONNX_TOLERANCE, "fresh_process": FRESH_TOLERANCE, "supernet": FRESH_TOLERANCE}
+    return {"onnx": ONNX_TOLERANCE, "fresh_process": FRESH_TOLERANCE, "supernet": SUPERNET_TOLERANCE}
 
 
 def _difference(what: str, found: torch.Tensor, expected: torch.Tensor) -> float:

@@ -102,7 +102,7 @@ def test_the_manifest_says_what_it_is_and_where_it_comes_from(trained, exported,
     assert manifest["architecture_hash"] == trained.space.architecture(np.array(trained.genes())).hash
     assert manifest["parity"]["max_abs_difference_onnx"] < 1e-4
     assert manifest["parity"]["max_abs_difference_fresh_process"] < 1e-6
-    assert manifest["parity"]["max_abs_difference_supernet"] < 1e-5
+    assert manifest["parity"]["max_abs_difference_supernet"] < 1e-3
     assert "0.250 ms (measured)" in (folder / "README.md").read_text()
 
 
