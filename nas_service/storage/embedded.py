@@ -15,6 +15,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -31,6 +32,7 @@ VERSION = "18"
 SERVER_USER = "nas-postgres"  # who runs the server when we are root, which Postgres refuses
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107
 START_S = 60
+OLD_BACKENDS = b"pre-existing shared memory block"  # in the log while a killed server's backends still run
 SETTINGS = {"listen_addresses": "", "unix_socket_permissions": "0700", "max_connections": "100"}
 
 
@@ -59,7 +61,7 @@ class EmbeddedPostgres:
                 raise Unavailable(f"{self.data} was made by Postgres {found}; this release needs {VERSION}")
             if not self.is_running():
                 self._write_settings()
-                self._run("pg_ctl", "-w", "-t", str(START_S), "-D", str(self.data), "-l", str(self.log), "start")
+                self._start_server()
             self._create_database()
         return self.url()
 
@@ -152,6 +154,20 @@ class EmbeddedPostgres:
         if include not in main.read_text():
             with main.open("a") as file:
                 file.write(include)
+
+    def _start_server(self) -> None:
+        """Start it; after a killed server, wait for its last backends, which notice only when their query ends."""
+        deadline = time.monotonic() + START_S
+        while True:
+            old_log = self.log.stat().st_size if self.log.exists() else 0
+            try:
+                self._run("pg_ctl", "-w", "-t", str(START_S), "-D", str(self.data), "-l", str(self.log), "start")
+                return
+            except Unavailable:
+                new_log = self.log.read_bytes()[old_log:] if self.log.exists() else b""
+                if OLD_BACKENDS not in new_log or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def _create_database(self) -> None:
         url = self.url(superuser=True).replace(DRIVER, "postgresql://")
