@@ -122,7 +122,8 @@ class Frame:
         return {"prefix": (*self.prefix, *kept), "gene_path": (*self.gene_path, *of_genes), "shared_as": ""}
 
     def child(self, **changes: Any) -> Frame:
-        return replace(self, **({"names": {}, "labels": {}, "parent": self} | changes))
+        fresh: dict[str, Any] = {"names": {}, "labels": {}, "parent": self}
+        return replace(self, **(fresh | changes))
 
     def look(self, name: str) -> Any:
         if name == "in":
@@ -388,9 +389,9 @@ class _Compiler:
             raise LimitError(pointer, "limits", f"more than {MAX_GENES} choices", "share choices with let")
         if len(options) > MAX_OPTIONS:
             raise SpaceError(pointer, "options", f"{len(options)} options; at most {MAX_OPTIONS} are allowed")
-        seen: set[str] = set()
-        twice = next((text for text in map(json.dumps, options) if text in seen or seen.add(text)), None)
-        if twice is not None:
+        texts = [json.dumps(option) for option in options]
+        if len(set(texts)) < len(texts):
+            twice = next(text for position, text in enumerate(texts) if text in texts[:position])
             raise SpaceError(pointer, "options", f"the option {twice} appears twice", "remove one")
         path = ".".join((*frame.gene_path, hint))
         if frame.share is not None:
@@ -599,8 +600,12 @@ class _Compiler:
 
     def _nodes(self, raw: list[Any], frame: Frame, ops: list[Op], pointer: str) -> None:
         for position, node in enumerate(raw):
+            before = len(self.problems)
             with self._collect():
                 self._node(node, frame, ops, f"{pointer}/{position}")
+            if len(self.problems) > before and node.get("name"):
+                # What refers to a broken node is not wrong as well.
+                frame.labels.setdefault(node["name"], self._register())
 
     def _node(self, raw: Mapping[str, Any], outer: Frame, ops: list[Op], pointer: str, label: str = "") -> None:
         """Compiles a node behind `ops`. `outer` gets its name; `label` replaces it (branches of a choice)."""
@@ -977,10 +982,10 @@ def _implied(here: Value, own: tuple[int, ...], holds: Value) -> Value:
 _KIND_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 
 
-def _param_problem(param: Param, item: Any) -> str:
-    if param.kind == "int" and isinstance(item, float) and item.is_integer():
-        item = int(item)
-    if not isinstance(item, _KIND_TYPES[param.kind]) or (isinstance(item, bool) and param.kind != "bool"):
+def _param_problem(param: Param, value: Any) -> str:
+    """What is wrong with a parameter's value; empty when nothing is."""
+    item: Any = int(value) if param.kind == "int" and isinstance(value, float) and value.is_integer() else value
+    if type(item) not in _KIND_TYPES[param.kind]:
         return f"needs {'a whole number' if param.kind == 'int' else 'a ' + param.kind}"
     if param.allowed is not None and item not in param.allowed:
         return "allowed are " + ", ".join(map(str, param.allowed))

@@ -5,7 +5,8 @@ Mapping order never carries meaning (names are processed in sorted order); list 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, StringConstraints, Tag
 from pydantic import ValidationError as PydanticError
@@ -87,20 +88,23 @@ def _value_tag(value: Any) -> str | None:
     return "<scalar>"
 
 
-Value = TypeAliasType(
-    "Value",
-    Annotated[
-        Annotated[bool | int | float | str | None, Tag("<scalar>")]
-        | Annotated[list["Value"], Tag("<list>")]
-        | Annotated[OneOf, Tag("<one_of>")]
-        | Annotated[IntChoice, Tag("<int>")]
-        | Annotated[FloatChoice, Tag("<float>")]
-        | Annotated[ManyOf, Tag("<many_of>")]
-        | Annotated[Choose, Tag("<choose>")]
-        | Annotated[dict[str, "Value"], Tag("<record>")],
-        Discriminator(_value_tag),
-    ],
-)
+if TYPE_CHECKING:
+    Value = Any  # recursive: pydantic follows it, mypy does not
+else:
+    Value = TypeAliasType(
+        "Value",
+        Annotated[
+            Annotated[bool | int | float | str | None, Tag("<scalar>")]
+            | Annotated[list["Value"], Tag("<list>")]
+            | Annotated[OneOf, Tag("<one_of>")]
+            | Annotated[IntChoice, Tag("<int>")]
+            | Annotated[FloatChoice, Tag("<float>")]
+            | Annotated[ManyOf, Tag("<many_of>")]
+            | Annotated[Choose, Tag("<choose>")]
+            | Annotated[dict[str, "Value"], Tag("<record>")],
+            Discriminator(_value_tag),
+        ],
+    )
 
 
 class _Node(_Model):
@@ -207,20 +211,23 @@ def _node_tag(value: Any) -> str | None:
     return None
 
 
-Node = TypeAliasType(
-    "Node",
-    Annotated[
-        Annotated[BlockNode, Tag("<block>")]
-        | Annotated[SequenceNode, Tag("<sequence>")]
-        | Annotated[RepeatNode, Tag("<repeat>")]
-        | Annotated[ForEachNode, Tag("<for_each>")]
-        | Annotated[OneOfNode, Tag("<one_of>")]
-        | Annotated[UseNode, Tag("<use>")]
-        | Annotated[GraphNode, Tag("<graph>")]
-        | Annotated[ResidualNode, Tag("<residual>")],
-        Discriminator(_node_tag),
-    ],
-)
+if TYPE_CHECKING:
+    Node = Any  # recursive: pydantic follows it, mypy does not
+else:
+    Node = TypeAliasType(
+        "Node",
+        Annotated[
+            Annotated[BlockNode, Tag("<block>")]
+            | Annotated[SequenceNode, Tag("<sequence>")]
+            | Annotated[RepeatNode, Tag("<repeat>")]
+            | Annotated[ForEachNode, Tag("<for_each>")]
+            | Annotated[OneOfNode, Tag("<one_of>")]
+            | Annotated[UseNode, Tag("<use>")]
+            | Annotated[GraphNode, Tag("<graph>")]
+            | Annotated[ResidualNode, Tag("<residual>")],
+            Discriminator(_node_tag),
+        ],
+    )
 
 
 class FromData(_Model):
@@ -306,7 +313,9 @@ def parse_document(data: dict[str, Any] | str) -> Document:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of language version 1, for editors and the API."""
-    schema = Document.model_json_schema(by_alias=True)
+    # A choice is also a mapping of values: several alternatives may match, which `oneOf` would refuse.
+    text = json.dumps(Document.model_json_schema(by_alias=True)).replace('"oneOf"', '"anyOf"')
+    schema = json.loads(text)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Search space, v1"} | schema
 
 
@@ -335,7 +344,7 @@ def _problems(error: PydanticError, raw: Any) -> list[Problem]:
         message, suggestion, rule = item["msg"], "", item["type"]
         if rule == "extra_forbidden":
             known = _known_keys(item["loc"], raw)
-            message, suggestion = f"the key '{parts[-1]}' is unknown here", did_you_mean(parts[-1], known)
+            message, suggestion = f"the key '{parts[-1]}' is unknown here", did_you_mean(str(parts[-1]), known)
             rule = "unknown_key"
         elif rule == "union_tag_not_found" or rule == "union_tag_invalid":
             rule = "node"
@@ -351,7 +360,7 @@ def _problems(error: PydanticError, raw: Any) -> list[Problem]:
 
 def _known_keys(location: tuple[int | str, ...], raw: Any) -> list[str]:
     """The keys allowed beside an unknown one: found by walking the models along the location."""
-    model: type[BaseModel] = Document
+    model: Any = Document
     for part in location[:-1]:
         if part in _MODELS_BY_TAG:
             model = _MODELS_BY_TAG[str(part)]

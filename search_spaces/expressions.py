@@ -73,7 +73,7 @@ def term(op: str, *args: Any) -> Term:
 
 
 @v_args(inline=True)
-class _Build(Transformer):  # type: ignore[type-arg]
+class _Build(Transformer):
     def number(self, token: Token) -> Term:
         text = str(token)
         whole = text.isdigit()

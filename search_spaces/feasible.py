@@ -1,10 +1,10 @@
 """Sampling under hard cost bounds where feasible architectures are rare.
 
-Uniform draws are kept when they already meet the bounds. If these are too few, walks continue from the draws nearest
-to the bounds: while a walk violates them it accepts only mutations that do not violate more; once inside it is a
-Metropolis-Hastings walk whose stationary distribution is uniform over the feasible region (the acceptance ratio
-corrects for architectures with different numbers of active genes and for the options of genes that appear). Every
-returned architecture is checked against the bounds; distinct walks are thinned between returns.
+Uniform draws are kept when they already meet the bounds. If these are too few, walks continue from them, or from
+the draws nearest to the bounds when hardly any is inside: while a walk violates the bounds it accepts only mutations
+that do not violate more; once inside it is a Metropolis-Hastings walk whose stationary distribution is uniform over
+the feasible region (the acceptance ratio corrects for architectures with different numbers of active genes and for
+the options of genes that appear). Every returned architecture is checked against the bounds, so none is wasted.
 """
 
 from __future__ import annotations
@@ -38,21 +38,22 @@ def sample_feasible(
 ) -> np.ndarray:
     """Up to n feasible architectures (m, G); fewer only when the walks find no way into the bounds."""
     counter = operators.counter
-    drawn = counter.sample(max(256, 2 * n), rng)
+    drawn = counter.sample(max(1_024, 2 * n), rng)
     wrong = violation(costs(drawn), bounds)
     found = drawn[wrong == 0.0]
     if len(found) >= n:
         return found[:n]
     anchor_wrong = violation(costs(anchors), bounds)
     pool, pool_wrong = np.concatenate([drawn, anchors]), np.concatenate([wrong, anchor_wrong])
-    walks = max(n - len(found), 32)
-    nearest = np.argsort(pool_wrong, kind="stable")[: max(8, walks // 4)]
+    walks = max((n - len(found)) * 5 // 4 + 1, 32)  # some walks find no way in
+    inside = np.flatnonzero(pool_wrong == 0.0)
+    nearest = inside if len(inside) >= 4 else np.argsort(pool_wrong, kind="stable")[: max(8, walks // 4)]
     chosen = nearest[rng.integers(len(nearest), size=walks)]
     state, outside = pool[chosen], pool_wrong[chosen]
     sizes = operators.sizes
     inside_steps = np.zeros(walks, dtype=np.int64)
     for _ in range(MAX_STEPS):
-        if (inside_steps >= THINNING).all():
+        if (inside_steps >= THINNING).mean() >= 0.9:
             break
         proposed = operators.step(state, rng)
         proposed_wrong = np.full(walks, np.inf)

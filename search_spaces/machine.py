@@ -31,7 +31,7 @@ from search_spaces.program import (
     ResidualOp,
     SwitchOp,
 )
-from search_spaces.values import Value, logical_and, logical_not, where
+from search_spaces.values import Value, logical_and, logical_not, logical_or, where
 
 
 @dataclass(frozen=True)
@@ -212,14 +212,19 @@ class Machine:
 
     def loose_ends(self, op: LooseEndsOp, first: int) -> Flow:
         flows = [self.registers[number] for number in op.candidates]
+        # The branches of a choice read one flow object: where it is read at all is found once.
+        readers: dict[int, tuple[Flow, Any]] = {}
+        for visit in self.visits[first:]:
+            for given in visit.inputs:
+                _, where_read = readers.get(id(given), (given, False))
+                readers[id(given)] = (given, logical_or(where_read, visit.mask))
         unused = []
         for flow in flows:
             read: Any = False
-            for visit in self.visits[first:]:
-                for given in visit.inputs:
-                    same = given.ids == flow.ids
-                    if isinstance(same, np.ndarray) or same:
-                        read = logical_not(logical_and(logical_not(read), logical_not(logical_and(visit.mask, same))))
+            for given, where_read in readers.values():
+                same = given.ids == flow.ids
+                if isinstance(same, np.ndarray) or same:
+                    read = logical_or(read, logical_and(where_read, same))
             unused.append(logical_not(read))
         return self.partial_block(op.node, flows, unused)
 

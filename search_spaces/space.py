@@ -82,10 +82,11 @@ class SearchSpace:
         sizes = self._operators.sizes
         if matrix.ndim != 2 or matrix.shape[1] != len(sizes):
             return np.zeros(len(matrix), dtype=bool)
-        inside = ((matrix >= -1) & (matrix < sizes)).all(axis=1)
+        inside = np.atleast_1d(((matrix >= -1) & (matrix < sizes)).all(axis=1))
         safe = np.where(inside[:, None], matrix, 0).astype(np.int16)
         canonical = self._counter.canonical(safe)
-        return inside & (canonical == safe).all(axis=1) & self._counter.satisfied(canonical)
+        same = np.asarray((canonical == safe).all(axis=1))
+        return np.asarray(inside & same & self._counter.satisfied(canonical))
 
     def mutate(self, genes: np.ndarray, rng: np.random.Generator, num_mutations: int = 1) -> np.ndarray:
         """Children (n, G): valid, each different from its parent; newly active genes are drawn."""
@@ -168,7 +169,7 @@ class SearchSpace:
     def architecture(self, genes: np.ndarray) -> Architecture:
         """The architecture of valid genes (G,). Raises SpaceError for invalid genes."""
         row = np.asarray(genes)
-        if row.ndim != 1 or not self.valid(row)[0]:
+        if row.ndim != 1 or not self.valid(row).all():
             raise SpaceError("", "genes", "the genes are not a member of the space", "use canonical()")
         choices = {
             gene.name: gene.options[int(option)] for gene, option in zip(self.genes, row, strict=True) if option >= 0
@@ -252,7 +253,7 @@ class SearchSpace:
     def resolve(self, genes: np.ndarray, scale: str = "search") -> Network:
         """The concrete network of genes (G,)."""
         row = np.asarray(genes)
-        if row.ndim != 1 or not self.valid(row)[0]:
+        if row.ndim != 1 or not self.valid(row).all():
             raise SpaceError("", "genes", "the genes are not a member of the space", "use canonical()")
         return resolve_network(self.program_at(scale), row)
 

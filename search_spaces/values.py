@@ -261,7 +261,14 @@ def logical_and(*parts: Any) -> Any:
 
 
 def logical_or(*parts: Any) -> Any:
-    return logical_not(logical_and(*[logical_not(part) for part in parts]))
+    result: Any = False
+    for part in parts:
+        if not isinstance(part, np.ndarray):
+            if part:
+                return True
+        else:
+            result = _truth(part) if result is False else result | _truth(part)
+    return result
 
 
 def logical_not(value: Any) -> Any:
@@ -475,7 +482,7 @@ def quantified(args: tuple[Any, ...], resolve: Resolver) -> list[tuple[Value, Re
         items = collection.items
     else:
         raise SpaceError("", "type", "a quantifier ranges over a collection or a list")
-    result = []
+    result: list[tuple[Value, Resolver]] = []
     for item in items:
         parts = item.items if len(names) > 1 and isinstance(item, ListValue) else (item,)
         if len(parts) != len(names):

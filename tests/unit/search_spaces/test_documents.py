@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import search_spaces
 from search_spaces.equivalence import equivalence_key
 from search_spaces.library_index import LIBRARY, library_text
 from search_spaces.space import SearchSpace
@@ -98,3 +99,10 @@ def test_nasbench201_equivalence_classes() -> None:
         for rule in ("structure", "skip", "zero", "algebra")
     }
     assert found == {"structure": 15_625, "skip": 12_751, "zero": 6_466, "algebra": 4_930}
+
+
+def test_the_example_of_the_language_page_compiles() -> None:
+    page = Path(search_spaces.__file__).with_name("README.md").read_text()
+    example = compiled(page.split("```yaml\n")[1].split("```")[0])
+    assert example.cardinality == (4 + 4**2 + 4**3) ** 2
+    assert not example.is_bound
