@@ -55,7 +55,11 @@ def recalibrate(module: Supernet | PlainNetwork, batches: Iterable[torch.Tensor]
         return 0
     pools = {owner: _Pool() for owner in owners}
     widths = {owner: max(leaf.num_features for leaf, own in pairs if own is owner) for owner in owners}
-    counters = {owner: owner.num_batches_tracked.clone() for owner in owners}
+    counters = [
+        (owner.num_batches_tracked, owner.num_batches_tracked.clone())
+        for owner in owners
+        if owner.num_batches_tracked is not None
+    ]
     momenta = {owner: owner.momentum for owner in owners}
     modes = [(part, part.training) for part in module.modules()]
 
@@ -88,7 +92,8 @@ def recalibrate(module: Supernet | PlainNetwork, batches: Iterable[torch.Tensor]
             part.training = training
         for owner in owners:
             owner.momentum = momenta[owner]
-            owner.num_batches_tracked.copy_(counters[owner])  # type: ignore[operator]
+        for counter, before in counters:
+            counter.copy_(before)
     return num_batches
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from search_spaces.blocks.arithmetic import image
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Shape
+from search_spaces.network import Envelope, Shape
 
 
 class ReluConvBN(nn.Module):
@@ -101,12 +101,12 @@ class FactorizedReduce(nn.Module):
 
 
 class SkipConnect(nn.Module):
-    """`identity`, a 1x1 `project`, or a factorized `reduce`."""
+    """Identity, or a 1x1 convolution to other channels, or a factorized reduction."""
 
-    def __init__(self, in_channels: int, out_channels: int, operation: str, affine: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, project: bool, reduce: bool, affine: bool) -> None:
         super().__init__()
-        self.project = ReluConvBN(in_channels, out_channels, 1, 1, affine) if operation == "project" else nn.Identity()
-        self.reduce = FactorizedReduce(in_channels, out_channels, affine) if operation == "reduce" else nn.Identity()
+        self.project = ReluConvBN(in_channels, out_channels, 1, 1, affine) if project else nn.Identity()
+        self.reduce = FactorizedReduce(in_channels, out_channels, affine) if reduce else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.reduce(self.project(x))
@@ -174,13 +174,21 @@ def factorized_reduce_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any])
 
 def skip_connect_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     channels = image(inputs, "skip_connect").channels
-    changed = "project" if channels != p["out"] else "identity"
     return {
         "in_channels": channels,
         "out_channels": p["out"],
-        "operation": "reduce" if p["stride"] == 2 else changed,
+        "project": p["stride"] == 1 and channels != p["out"],
+        "reduce": p["stride"] == 2,
         "affine": bool(p["affine"]),
     }
+
+
+def widen_skip_connect(arguments: Arguments, envelope: Envelope) -> Arguments:
+    """Each operation exists as soon as one combination of channels and stride needs it."""
+    channels = {image((shape,), "skip_connect").channels for shape in envelope.in_shapes[0]}
+    strides, outs = set(envelope.params["stride"]), set(envelope.params["out"])
+    always_equal = len(channels) == 1 and outs == channels
+    return arguments | {"project": 1 in strides and not always_equal, "reduce": 2 in strides}
 
 
 def bn_relu_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
@@ -200,6 +208,11 @@ def pool_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments
 RELU_CONV_BN = ModuleSpec(ReluConvBN, relu_conv_bn_arguments)
 SEP_CONV = ModuleSpec(SepConv, sep_conv_arguments, helpers=(SepUnit,))
 FACTORIZED_REDUCE = ModuleSpec(FactorizedReduce, factorized_reduce_arguments)
-SKIP_CONNECT = ModuleSpec(SkipConnect, skip_connect_arguments, helpers=(ReluConvBN, FactorizedReduce))
+SKIP_CONNECT = ModuleSpec(
+    SkipConnect,
+    skip_connect_arguments,
+    helpers=(ReluConvBN, FactorizedReduce),
+    widen=widen_skip_connect,
+)
 BN_RELU = ModuleSpec(BNRelu, bn_relu_arguments)
 POOL = ModuleSpec(Pool, pool_arguments)

@@ -124,7 +124,9 @@ class ElasticBlock(nn.Module):
         self._skeletons: OrderedDict[tuple[Any, ...], Skeleton] = OrderedDict()
 
     def _add_kernel_transforms(self, envelope: Envelope) -> None:
-        self._kernels = tuple(sorted({int(size) for size in envelope.params["kernel"]}, reverse=True))
+        self._kernels = tuple(
+            sorted({size for size in envelope.params["kernel"] if isinstance(size, int)}, reverse=True)
+        )
         for path, leaf in self.named_modules():
             if isinstance(leaf, nn.Conv2d) and leaf.kernel_size[0] == self._kernels[0] > 1:
                 for large, small in pairwise(self._kernels):
@@ -205,11 +207,11 @@ class ElasticBlock(nn.Module):
         if module.training != self.training:
             module.train(self.training)
         for leaf, owner in skeleton.norms:
-            leaf.momentum = owner.momentum
-            leaf.training = owner.training
+            if leaf.momentum != owner.momentum or leaf.training != owner.training:
+                leaf.momentum, leaf.training = owner.momentum, owner.training
         for dropout, owner_dropout in skeleton.dropouts:
-            dropout.p = owner_dropout.p
-            dropout.training = owner_dropout.training
+            if dropout.p != owner_dropout.p or dropout.training != owner_dropout.training:
+                dropout.p, dropout.training = owner_dropout.p, owner_dropout.training
         for loan in skeleton.loans:
             loan.target[loan.name] = self.lent(loan)
         try:

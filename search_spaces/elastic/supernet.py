@@ -55,7 +55,7 @@ class Supernet(nn.Module):
         return self.__dict__ | {"_plans": OrderedDict(), "_active": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        super().__setstate__(state)  # type: ignore[arg-type]
+        super().__setstate__(state)
         self._active = self.plan(self._active_genes)
 
     def block(self, key: str) -> ElasticBlock:

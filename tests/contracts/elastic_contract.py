@@ -23,7 +23,7 @@ from search_spaces.space import SearchSpace
 from tests.contracts.block_contract import randomise
 
 FEW = settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],

@@ -171,3 +171,9 @@ class TestHalvingPool(BlockContract):
     kind = "pool"
     inputs: ClassVar = [[ImageShape(4, 8, 8), ImageShape(6, 7, 7)]]
     options: ClassVar = {"operation": ["avg", "max"], "kernel": [2], "stride": [2], "norm": [True]}
+
+
+class TestSkipConnect(BlockContract):
+    kind = "skip_connect"
+    inputs: ClassVar = [[ImageShape(4, 8, 8), ImageShape(6, 7, 7)]]
+    options: ClassVar = {"out": [4, 6], "stride": [1, 2], "affine": [True, False]}
