@@ -20,6 +20,7 @@ from search_spaces.blocks.registry import BLOCKS
 from search_spaces.document import Document
 from search_spaces.errors import Problem, SpaceError, did_you_mean
 from search_spaces.expressions import Term, parse_expression
+from search_spaces.parameters import MAX_SIZE, param_problem
 from search_spaces.program import (
     Back,
     BlockOp,
@@ -308,8 +309,16 @@ class _Compiler:
             values = {"length": record.entries["length"], "features": constant(1)}
         else:
             values = {name: record.entries[name] for name in kinds[self.input_kind]}
-        self.input_values = {name: to_value(value) for name, value in values.items()}
+        for name, value in values.items():
+            with _at(f"/input/{name if name in given else 'resolution'}"):
+                self.input_values[name] = self._input_value(to_value(value))
         root.names["input"] = record
+
+    def _input_value(self, value: Value) -> Value:
+        found = tabulate(value, [len(gene.options) for gene in self.genes], 4_096) if value.is_pure else None
+        if found is None or any(type(size) is not int or not 1 <= size <= MAX_SIZE for size in found):
+            raise SpaceError("", "input", "an input size is a whole number or a choice of some", "give plain numbers")
+        return value
 
     # --- values ----------------------------------------------------------------------------------------
 
@@ -634,6 +643,8 @@ class _Compiler:
             _KINDS[kind](self, raw, frame, body, pointer, name, sources)
             for position, text in enumerate(raw.get("constraints") or []):
                 self._constraint(text, frame, f"{pointer}/constraints/{position}")
+        if used and Register(used[0]) in sources:
+            raise SpaceError(f"{pointer}/inputs", "cycle", "the input of a node is its own input", "name a node, or -1")
         if used:
             ops.append(Capture(used[0], sources[0] if sources else Back(1)))
         ops += body
@@ -729,7 +740,7 @@ class _Compiler:
         if found is None:
             return
         for item in list(dict.fromkeys(found)):
-            problem = _param_problem(param, item)
+            problem = param_problem(param, item)
             if problem:
                 raise SpaceError("", "parameter", f"{block.kind}.{param.name} = {item!r}: {problem}", param.help)
 
@@ -977,20 +988,3 @@ def _implied(here: Value, own: tuple[int, ...], holds: Value) -> Value:
         return logical_or(logical_not(active), holds(env))
 
     return Value(run=run, genes=here.genes | holds.genes | frozenset(own), captures=holds.captures)
-
-
-_KIND_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
-
-
-def _param_problem(param: Param, value: Any) -> str:
-    """What is wrong with a parameter's value; empty when nothing is."""
-    item: Any = int(value) if param.kind == "int" and isinstance(value, float) and value.is_integer() else value
-    if type(item) not in _KIND_TYPES[param.kind]:
-        return f"needs {'a whole number' if param.kind == 'int' else 'a ' + param.kind}"
-    if param.allowed is not None and item not in param.allowed:
-        return "allowed are " + ", ".join(map(str, param.allowed))
-    if param.minimum is not None and item < param.minimum:
-        return f"at least {param.minimum:g}"
-    if param.maximum is not None and item > param.maximum:
-        return f"at most {param.maximum:g}"
-    return ""

@@ -32,7 +32,7 @@ from search_spaces.program import (
     ResidualOp,
     SwitchOp,
 )
-from search_spaces.values import Value
+from search_spaces.values import ARITHMETIC_ERRORS, Value
 
 MAX_SHAPES = 4_096
 MAX_ROWS = 2**18
@@ -237,7 +237,7 @@ class _Sets:
             self.note(op, flows, params)
         try:
             out = op.block.out_shape(tuple(shape_of(flow) for flow in flows), params)
-        except BlockError as error:
+        except (BlockError, *ARITHMETIC_ERRORS) as error:
             raise SpaceError(op.pointer, "block", f"{error} (at {op.key})") from None
         rows = [np.broadcast_to(np.asarray(getattr(out, part.name), dtype=np.int64), (n,)) for part in fields(out)]
         table = _distinct(np.stack(rows, axis=1), op.pointer)

@@ -15,6 +15,7 @@ import numpy as np
 from search_spaces.blocks.base import Block, BlockError, Cost
 from search_spaces.errors import SpaceError
 from search_spaces.network import SHAPE_KINDS, ImageShape, Shape, elements
+from search_spaces.parameters import MAX_SIZE, param_problem
 from search_spaces.program import (
     Back,
     BlockOp,
@@ -31,7 +32,7 @@ from search_spaces.program import (
     ResidualOp,
     SwitchOp,
 )
-from search_spaces.values import Value, logical_and, logical_not, logical_or, where
+from search_spaces.values import ARITHMETIC_ERRORS, Value, logical_and, logical_not, logical_or, where
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,16 @@ class Machine:
         params = {}
         for param in op.block.params:
             found = self.value(op.params[param.name], f"{op.pointer}/{param.name}")
-            params[param.name] = _coerced(found, param.kind, f"{op.pointer}/{param.name}")
+            value = _coerced(found, param.kind, f"{op.pointer}/{param.name}")
+            if not isinstance(value, np.ndarray) and not op.params[param.name].is_pure:
+                # Values that follow a shape are known only now; the others were checked once at compilation.
+                problem = param_problem(param, value)
+                if problem:
+                    at = f"{op.pointer}/{param.name}"
+                    raise SpaceError(
+                        at, "parameter", f"{op.block.kind}.{param.name} = {value!r}: {problem}", param.help
+                    )
+            params[param.name] = value
         shapes = tuple(flow.shape for flow in inputs)
         out, cost = self.call(op, shapes, params)
         self.visits.append(Visit(op, self.mask, params, inputs, None, out, cost))
@@ -270,10 +280,10 @@ class Machine:
             out = _plain(block.out_shape(shapes, params))
             for part in fields(out):
                 size = getattr(out, part.name)
-                if not isinstance(size, np.ndarray) and size < 1:
-                    raise BlockError(f"{block.kind} leaves {part.name} {size} of {_describe(shapes)}")
+                if not isinstance(size, np.ndarray) and not 1 <= size <= MAX_SIZE:
+                    raise BlockError(f"{block.kind} makes {part.name} {size} of {_describe(shapes)}")
             return out, block.cost(shapes, params) if self.with_cost else None
-        except BlockError as error:
+        except (BlockError, *ARITHMETIC_ERRORS) as error:
             raise SpaceError(
                 op.pointer, "block", f"{error} (at {op.key})", "change the choices that lead here"
             ) from None

@@ -30,6 +30,7 @@ __all__ = ["Architecture", "Gene", "SearchSpace"]
 CHUNK = 8_192
 COST_NAMES = ("macs", "params", "activations", "peak_activation_bytes")
 CHECKED_ARCHITECTURES = 24
+MAX_COST = 2**53
 
 
 class SearchSpace:
@@ -302,7 +303,7 @@ class SearchSpace:
         for row in np.unique(rows, axis=0)[: CHECKED_ARCHITECTURES + 2]:
             try:
                 network = resolve_network(self.program, row)
-                problem = _output_problem(network)
+                problem = _output_problem(network) or _size_problem(network)
             except SpaceError as error:
                 problems.update(dict.fromkeys(error.problems))
             else:
@@ -324,6 +325,13 @@ def _output_problem(network: Network) -> Problem | None:
             )  # fmt: skip
     elif network.task.endswith("_lm") and not isinstance(out, TokensShape):
         return Problem("/network", "output", f"a language model ends with tokens, not with {_shown(out)}")
+    return None
+
+
+def _size_problem(network: Network) -> Problem | None:
+    cost = network.cost()
+    if max(cost.macs, cost.params, cost.activations, cost.peak_activation_bytes) > MAX_COST:
+        return Problem("/network", "size", "a network costs more than 2**53 operations, weights or bytes")
     return None
 
 

@@ -17,6 +17,14 @@ from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape
 MAX_NUMBER = 2**53
 
 
+ARITHMETIC_ERRORS = (TypeError, ValueError, OverflowError, ZeroDivisionError)
+
+
+def not_computable(error: Exception) -> SpaceError:
+    """The finding for an operation on values that do not go together."""
+    return SpaceError("", "type", f"cannot be computed: {error}", "check the types and sizes of the options")
+
+
 class Env(Protocol):
     """What a closure may ask for: option indices (int or int array, -1 inactive) and captured input shapes."""
 
@@ -35,7 +43,14 @@ class Value:
     captures: frozenset[int] = frozenset()
 
     def __call__(self, env: Env) -> Any:
-        return self.constant if self.run is None else self.run(env)
+        if self.run is None:
+            return self.constant
+        try:
+            return self.run(env)
+        except SpaceError:
+            raise
+        except ARITHMETIC_ERRORS as error:
+            raise not_computable(error) from None
 
     @property
     def is_constant(self) -> bool:
@@ -117,7 +132,12 @@ def constant(value: Any) -> Value:
 def combine(function: Callable[..., Any], *operands: Value) -> Value:
     """The value of `function` over operands; folded when all are constant."""
     if all(operand.is_constant for operand in operands):
-        return constant(check_number(function(*(operand.constant for operand in operands))))
+        try:
+            return constant(check_number(function(*(operand.constant for operand in operands))))
+        except SpaceError:
+            raise
+        except ARITHMETIC_ERRORS as error:
+            raise not_computable(error) from None
     genes = frozenset().union(*(operand.genes for operand in operands))
     captures = frozenset().union(*(operand.captures for operand in operands))
     if len(operands) == 2:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from search_spaces.document import json_schema, parse_document
 from search_spaces.errors import SpaceError
@@ -127,3 +131,37 @@ def test_the_json_schema_refuses_what_is_misspelt() -> None:
     raw = document([conv()]) | {"netwrk": []}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(json_schema()).validate(raw)
+
+
+JUNK: list[Any] = [
+    None, True, -1, 1.5, 2**40, "", "=", "=in", "=in.height", "=[1, 2]", "=layers", "=input", "='a'", "=2 ** 40 * in",
+    "data", [], [1, 2], {}, {"one_of": ["a", None]}, {"choose": "earlier"}, {"int": [1, 3]}, {"block": "identity"},
+    {"many_of": {"k": 2, "from": [1, 2, 3]}}, {"one_of": [[1, 2], [3, 4]]}, "=all(l in layers: l.kernel > 1)",
+]  # fmt: skip
+PARENTS = [
+    parse_document((FOLDER / f"{name}.yaml").read_text()).to_json()
+    for name in ("ofa-mobilenetv3", "flexibert", "darts-cell", "matformer-gpt")
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in items for place in places(item, (*path, key)))]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.sampled_from(PARENTS), st.data())
+def test_broken_documents_raise_space_errors_and_nothing_else(parent: dict[str, Any], data: st.DataObject) -> None:
+    raw = copy.deepcopy(parent)
+    *path, last = data.draw(st.sampled_from(places(raw)[1:]))
+    target = raw
+    for key in path:
+        target = target[key]
+    target[last] = copy.deepcopy(data.draw(st.sampled_from(JUNK)))
+    try:
+        found = SearchSpace.from_document(raw)
+    except SpaceError as error:
+        assert all(problem.message and problem.rule for problem in error.problems)
+        return
+    rows = found.sample(4, np.random.default_rng(0))
+    assert found.costs(rows)["macs"][0] == found.resolve(rows[0]).cost().macs

@@ -1,0 +1,27 @@
+"""Checks a value against a block's declared parameter: type, allowed values, bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search_spaces.blocks.base import Param
+
+MAX_SIZE = 10_000_000
+
+KIND_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+
+
+def param_problem(param: Param, value: Any) -> str:
+    """What is wrong with a parameter's value; empty when nothing is."""
+    item: Any = int(value) if param.kind == "int" and isinstance(value, float) and value.is_integer() else value
+    if type(item) not in KIND_TYPES[param.kind]:
+        return f"needs {'a whole number' if param.kind == 'int' else 'a ' + param.kind}"
+    if isinstance(item, int) and abs(item) > MAX_SIZE:
+        return f"at most {MAX_SIZE:,}"
+    if param.allowed is not None and item not in param.allowed:
+        return "allowed are " + ", ".join(map(str, param.allowed))
+    if param.minimum is not None and item < param.minimum:
+        return f"at least {param.minimum:g}"
+    if param.maximum is not None and item > param.maximum:
+        return f"at most {param.maximum:g}"
+    return ""
