@@ -28,7 +28,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = frozenset(
     {("GET", "/livez"), ("HEAD", "/livez"), ("GET", "/readyz"), ("HEAD", "/readyz"), ("POST", "/v1/session")}
 )
-PUBLIC_PAGES = ("/", "/favicon.ico", "/ui", "/ui/", "/assets/")
+PUBLIC_PAGES = ("/", "/favicon.ico", "/ui")
 
 # First match wins; what matches nothing needs `admin`.
 _RULES: tuple[tuple[Callable[[str, str], bool], str | None], ...] = (
@@ -106,7 +106,7 @@ def is_public(method: str, path: str) -> bool:
         return True
     if method not in ("GET", "HEAD"):
         return False
-    return path in PUBLIC_PAGES or path.startswith(("/ui/", "/assets/"))
+    return path in PUBLIC_PAGES or path.startswith("/ui/")
 
 
 def scope_for(method: str, path: str) -> str | None:

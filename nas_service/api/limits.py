@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -32,14 +32,17 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+# method, route template, status, seconds
+Observe = Callable[[str, str, int, float], None]
 log = logging.getLogger("nas.api")
 
 
 class Envelope:
     """Outermost: gives the request an id, adds security headers, turns what nothing caught into a 500 problem."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observe: Observe | None = None) -> None:
         self.app = app
+        self.observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,18 +67,18 @@ class Envelope:
         try:
             await self.app(scope, receive, send_with_headers)
         except Exception as error:
+            if not isinstance(error, NasError):
+                log.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
             if status == 0:
-                if not isinstance(error, NasError):
-                    log.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
-                known = (
-                    error
-                    if isinstance(error, NasError)
-                    else NasError("The service failed; its log has the request id.")
-                )
+                known = error if isinstance(error, NasError) else problems.failure()
                 await problems.response(known, scope["path"], request_id)(scope, receive, send_with_headers)
             elif status < 500:
-                raise
+                raise  # the answer has begun: all that is left is to break it off
         finally:
+            duration_s = time.perf_counter() - start
+            if self.observe is not None:
+                route = getattr(scope.get("route"), "path", "unmatched")
+                self.observe(scope["method"], route, status, duration_s)
             log.info(
                 "request",
                 extra={
@@ -83,7 +86,7 @@ class Envelope:
                     "method": scope["method"],
                     "path": scope["path"],
                     "status": status,
-                    "duration_s": round(time.perf_counter() - start, 6),
+                    "duration_s": round(duration_s, 6),
                 },
             )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -20,7 +19,6 @@ from search_spaces.errors import SpaceError
 MEDIA_TYPE = "application/problem+json"
 MAX_PROBLEMS = 50
 _MAX_TEXT = 500
-log = logging.getLogger("nas.api")
 
 
 class BadRequest(NasError):
@@ -146,11 +144,21 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         return answer(request, from_status(error.status_code, str(error.detail)), error.headers)
 
+    async def of_anything(request: Request, error: Exception) -> Response:
+        # Raised again after this answer, for the outermost layer to log.
+        return answer(request, failure())
+
     app.add_exception_handler(NasError, of_service)
+    app.add_exception_handler(Exception, of_anything)
     app.add_exception_handler(SpaceError, of_space)
     app.add_exception_handler(DatasetError, of_dataset)
     app.add_exception_handler(RequestValidationError, of_validation)
     app.add_exception_handler(HTTPException, of_http)
+
+
+def failure() -> NasError:
+    """What a client is told of an error that nothing foresaw."""
+    return NasError("The service failed; its log has the request id.")
 
 
 def from_status(status: int, detail: str) -> NasError:

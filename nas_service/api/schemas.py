@@ -35,6 +35,7 @@ SupernetId = Annotated[str, StringConstraints(pattern=r"^sup_[0-9a-f]{32}$")]
 DatasetId = Annotated[str, StringConstraints(pattern=r"^dat_[0-9a-f]{32}$")]
 DeviceId = Annotated[str, StringConstraints(pattern=r"^dev_[0-9a-f]{32}$")]
 ExportId = Annotated[str, StringConstraints(pattern=r"^exp_[0-9a-f]{32}$")]
+KeyId = Annotated[str, StringConstraints(pattern=r"^key_[0-9a-f]{32}$")]
 ArchitectureHash = Annotated[str, StringConstraints(pattern=r"^arc_[0-9a-f]{32}$")]
 # No control characters: a name is shown in lists, titles and logs.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -174,13 +175,6 @@ class ArchitecturesIn(WireModel):
     """Architectures by their choices: gene name to option."""
 
     architectures: list[dict[str, Any]] = Field(min_length=1, max_length=1000)
-
-
-class SampleIn(WireModel):
-    """How many architectures to draw, uniformly over all of them."""
-
-    count: int = Field(10, ge=1, le=1000)
-    seed: int = Field(0, ge=0, le=2**63 - 1)
 
 
 class ExportIn(WireModel):

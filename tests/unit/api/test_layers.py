@@ -25,6 +25,10 @@ async def fail(request: Request) -> JSONResponse:
     raise RuntimeError("a secret detail")
 
 
+async def fail_first(scope, receive, send) -> None:
+    raise RuntimeError("a secret detail")
+
+
 def make(lookup=KEYS.get, remember_s=0.0) -> TestClient:
     paths = ["/", "/livez", "/metrics", "/debug", "/v1/searches", "/v1/session", "/v1/keys"]
     paths += ["/v1/exports/{id}/files/{name}"]
@@ -162,4 +166,13 @@ def test_every_answer_has_the_headers_and_an_id():
 def test_a_failure_tells_nothing():
     answer = make().get("/v1/fail", headers=key("reader"))
     assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+def test_a_failure_before_any_route_is_a_problem():
+    client = TestClient(Envelope(fail_first), raise_server_exceptions=False)
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "internal_error"
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
     assert "secret" not in answer.text

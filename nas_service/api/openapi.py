@@ -1,0 +1,84 @@
+"""The OpenAPI document: stable operation ids, problem documents on every operation; committed beside this file.
+
+``python -m nas_service.api.openapi`` writes it anew after a change of the API.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from nas_service.api.views import ProblemOut
+
+COMMITTED = Path(__file__).with_name("openapi.json")
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
+_STATUSES = {
+    400: "The request cannot be read.",
+    401: "No valid key or session.",
+    403: "The key lacks the scope.",
+    404: "There is no such thing.",
+    409: "Its state does not allow this.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    421: "Unknown host.",
+    422: "A value breaks a rule; `errors` says where.",
+    429: "Too many at once.",
+    503: "Try again later.",
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": _PROBLEM} for status, text in _STATUSES.items()
+}
+
+
+def operation_id(route: APIRoute) -> str:
+    """``tag_function``, e.g. ``searches_create``."""
+    return f"{route.tags[0] if route.tags else 'page'}_{route.name}"
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app.openapi()`` give the complete document, built once."""
+
+    def build() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = build  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    problem = ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs"))
+    schemas["ProblemOut"] = problem
+    components["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "An API key `nas_...`."},
+        "session": {"type": "apiKey", "in": "cookie", "name": "nas_session"},
+    }
+    document["security"] = [{"key": []}, {"session": []}]
+    for path, method in (("/livez", "get"), ("/readyz", "get"), ("/v1/session", "post")):
+        document["paths"][path][method]["security"] = []
+    return document
+
+
+def text_of(app: FastAPI) -> str:
+    """The document as it is committed."""
+    return json.dumps(app.openapi(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write the committed document."""
+    from nas_service.app import build_api
+
+    COMMITTED.write_text(text_of(build_api()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

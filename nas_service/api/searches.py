@@ -1,0 +1,162 @@
+"""Searches: create, plan, list, read, pause, resume, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from nas_service.api.deps import (
+    IdempotencyKey,
+    PagingDep,
+    PrincipalDep,
+    Service,
+    ServiceDep,
+    ShortText,
+    once,
+    page_by_id,
+)
+from nas_service.api.requested_space import in_request, stored_space_id
+from nas_service.api.schemas import SearchId, SearchIn
+from nas_service.api.views import EstimatorOut, Page, PlanOut, ProgressOut, SearchOut
+from nas_service.control import searches as actions
+from nas_service.control.create import create_search
+from nas_service.control.plan import plan_search
+from nas_service.control.queries import Progress, SearchDetail, search_detail
+from nas_service.domain.records import SearchRecord
+from nas_service.domain.search import SearchSpec
+from nas_service.domain.states import SEARCH_TERMINAL
+from nas_service.errors import InvalidInput, NotFound
+from nas_service.storage import audit, datasets, searches
+from nas_service.storage.session import Session, run_in_transaction
+
+router = APIRouter(prefix="/v1", tags=["searches"])
+
+PHASE_TEXT = {
+    "supernet": "training the supernet",
+    "latency": "fitting the latency estimator",
+    "search": "searching",
+    "finalists": "scoring the finalists",
+    "done": "done",
+}
+State = Literal["queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
+
+
+@router.post("/searches", status_code=201, response_model=SearchOut)
+def create(
+    request: Request, body: SearchIn, service: ServiceDep, principal: PrincipalDep, key: IdempotencyKey = None
+) -> JSONResponse:
+    """Start a search."""
+
+    def work(session: Session) -> tuple[SearchOut, str]:
+        spec = _spec(session, body, principal.id)
+        try:
+            search_id = create_search(session, spec, principal.id)
+        except InvalidInput as error:
+            raise in_request(error) from None
+        audit.record(session, principal.id, "search.create", search_id, _remote(request))
+        return of_detail(search_detail(session, search_id)), f"/v1/searches/{search_id}"
+
+    return once(request, service, principal, key, body, 201, work)
+
+
+@router.post("/search-plans", response_model=PlanOut)
+def plan(body: SearchIn, service: ServiceDep, principal: PrincipalDep) -> PlanOut:
+    """What a search would do, without starting anything."""
+    with service.reading() as session:
+        spec = _spec(session, body, principal.id)
+        try:
+            return PlanOut.model_validate(plan_search(session, spec))
+        except InvalidInput as error:
+            raise in_request(error) from None
+
+
+@router.get("/searches", response_model=Page[SearchOut])
+def list_all(
+    service: ServiceDep,
+    paging: PagingDep,
+    state: Annotated[State | None, Query()] = None,
+    name: Annotated[ShortText | None, Query(description="Text that the name contains.")] = None,
+) -> Page[SearchOut]:
+    """Searches, newest first."""
+    filters = {"state": state, "name": name}
+    page = page_by_id(service, paging, SearchOut, partial(searches.page, state=state, name=name), filters)
+    active = [item for item in page.items if item.state not in SEARCH_TERMINAL]
+    with service.reading() as session:
+        for item in active:
+            item.progress = _progress(search_detail(session, item.id).progress)
+    return page
+
+
+@router.get("/searches/{search_id}", response_model=SearchOut)
+def get(search_id: SearchId, service: ServiceDep) -> SearchOut:
+    """A search with its progress."""
+    with service.reading() as session:
+        return of_detail(search_detail(session, search_id))
+
+
+@router.post("/searches/{search_id}/pause", response_model=SearchOut)
+def pause(search_id: SearchId, request: Request, service: ServiceDep, principal: PrincipalDep) -> SearchOut:
+    """Start nothing new; what is being computed is finished and recorded."""
+    return _act(actions.pause, "search.pause", search_id, request, service, principal.id)
+
+
+@router.post("/searches/{search_id}/resume", response_model=SearchOut)
+def resume(search_id: SearchId, request: Request, service: ServiceDep, principal: PrincipalDep) -> SearchOut:
+    """Go on where it was paused."""
+    return _act(actions.resume, "search.resume", search_id, request, service, principal.id)
+
+
+@router.post("/searches/{search_id}/cancel", response_model=SearchOut)
+def cancel(search_id: SearchId, request: Request, service: ServiceDep, principal: PrincipalDep) -> SearchOut:
+    """End it now; what was recorded stays."""
+    return _act(actions.cancel, "search.cancel", search_id, request, service, principal.id)
+
+
+def of_detail(detail: SearchDetail) -> SearchOut:
+    """The answer for one search."""
+    view = SearchOut.model_validate(detail.search)
+    view.progress = _progress(detail.progress)
+    view.trial_counts = detail.trial_counts
+    view.latency_estimator = None if detail.estimator is None else EstimatorOut.model_validate(detail.estimator)
+    return view
+
+
+def _progress(progress: Progress) -> ProgressOut:
+    view = ProgressOut.model_validate(progress)
+    view.message = PHASE_TEXT.get(progress.phase, progress.phase)
+    return view
+
+
+def _spec(session: Session, body: SearchIn, created_by: str) -> SearchSpec:
+    space_id = stored_space_id(session, body.space, created_by)
+    try:
+        dataset_id = datasets.get(session, body.dataset).id
+    except NotFound as error:
+        raise InvalidInput.at(
+            "/dataset", error.detail, code="unknown", suggestion="GET /v1/datasets lists them"
+        ) from None
+    return body.to_spec(space_id, dataset_id)
+
+
+def _act(
+    action: Callable[[Session, str], SearchRecord],
+    name: str,
+    search_id: str,
+    request: Request,
+    service: Service,
+    principal_id: str,
+) -> SearchOut:
+    def work(session: Session) -> SearchOut:
+        action(session, search_id)
+        audit.record(session, principal_id, name, search_id, _remote(request))
+        return of_detail(search_detail(session, search_id))
+
+    return run_in_transaction(service.engine, work)
+
+
+def _remote(request: Request) -> str | None:
+    return request.client.host if request.client else None

@@ -1,0 +1,136 @@
+"""Search spaces: store, list, check, profile, sample, cost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from nas_service.api.deps import IdempotencyKey, PagingDep, PrincipalDep, ServiceDep, once, page_by_id
+from nas_service.api.problems import from_space_error
+from nas_service.api.requested_space import compile_document
+from nas_service.api.schemas import ArchitecturesIn, SpaceCreateIn, SpaceId
+from nas_service.api.views import (
+    ArchitecturesOut,
+    CostedArchitecture,
+    Page,
+    SpaceDetailOut,
+    SpaceOut,
+    SpaceProfileOut,
+)
+from nas_service.control.spaces import compiled_space, store_space
+from nas_service.storage import spaces
+from nas_service.storage.session import Session
+from search_spaces.errors import SpaceError
+from search_spaces.space import SearchSpace
+
+router = APIRouter(prefix="/v1", tags=["search_spaces"])
+_SAMPLED = 1000
+
+
+@router.post("/search-spaces", status_code=201, response_model=SpaceOut)
+def create(
+    request: Request, body: SpaceCreateIn, service: ServiceDep, principal: PrincipalDep, key: IdempotencyKey = None
+) -> JSONResponse:
+    """Store a search space; equal documents have one id."""
+    space = compile_document(body.document, "/document")
+
+    def work(session: Session) -> tuple[SpaceOut, str]:
+        space_id = store_space(session, space, principal.id)
+        return SpaceOut.model_validate(spaces.get(session, space_id)), f"/v1/search-spaces/{space_id}"
+
+    return once(request, service, principal, key, body, 201, work)
+
+
+@router.post("/search-space-checks", response_model=SpaceProfileOut)
+def check(body: SpaceCreateIn) -> SpaceProfileOut:
+    """Size and costs of a document, or what is wrong with it; nothing is stored."""
+    return _profile(compile_document(body.document, "/document"))
+
+
+@router.get("/search-spaces", response_model=Page[SpaceOut])
+def list_all(service: ServiceDep, paging: PagingDep) -> Page[SpaceOut]:
+    """Search spaces, newest first."""
+    return page_by_id(service, paging, SpaceOut, spaces.page)
+
+
+@router.get("/search-spaces/{space_id}", response_model=SpaceDetailOut)
+def get(space_id: SpaceId, service: ServiceDep) -> SpaceDetailOut:
+    """A search space with its document and choices."""
+    with service.reading() as session:
+        record = spaces.get(session, space_id)
+        space = compiled_space(session, space_id)
+    genes = [{"name": gene.name, "options": list(gene.options), "ordered": gene.ordered} for gene in space.genes]
+    return SpaceDetailOut.model_validate({**vars(record), "genes": genes})
+
+
+@router.get("/search-spaces/{space_id}/profile", response_model=SpaceProfileOut)
+def profile(space_id: SpaceId, service: ServiceDep) -> SpaceProfileOut:
+    """Size and costs of a stored space."""
+    with service.reading() as session:
+        space = compiled_space(session, space_id)
+    return _profile(space)
+
+
+@router.get("/search-spaces/{space_id}/samples", response_model=ArchitecturesOut)
+def sample(
+    space_id: SpaceId,
+    service: ServiceDep,
+    count: Annotated[int, Query(ge=1, le=1000)] = 10,
+    seed: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
+) -> ArchitecturesOut:
+    """Architectures drawn uniformly; equal seeds draw equal ones."""
+    with service.reading() as session:
+        space = compiled_space(session, space_id)
+    return _costed(space, space.sample(count, np.random.default_rng(seed)))
+
+
+@router.post("/search-spaces/{space_id}/costs", response_model=ArchitecturesOut)
+def costs(space_id: SpaceId, body: ArchitecturesIn, service: ServiceDep) -> ArchitecturesOut:
+    """Exact costs and hashes of architectures given by their choices."""
+    with service.reading() as session:
+        space = compiled_space(session, space_id)
+    rows = []
+    for index, choices in enumerate(body.architectures):
+        try:
+            rows.append(space.genes_of(choices))
+        except SpaceError as error:
+            raise from_space_error(error, f"/architectures/{index}") from None
+    return _costed(space, np.stack(rows))
+
+
+def _profile(space: SearchSpace) -> SpaceProfileOut:
+    sampled = space.sample(_SAMPLED, np.random.default_rng(0))
+    found = space.costs(np.concatenate((space.smallest()[None], space.largest()[None], sampled)))
+    return SpaceProfileOut(
+        id=space.id,
+        name=space.name,
+        num_genes=len(space.genes),
+        cardinality=str(space.cardinality),
+        costs={
+            name: {
+                "minimum": int(values.min()),
+                "median": float(np.median(values)),
+                "maximum": int(values.max()),
+            }
+            for name, values in found.items()
+        },
+        num_sampled=_SAMPLED,
+    )
+
+
+def _costed(space: SearchSpace, genes: np.ndarray) -> ArchitecturesOut:
+    found = space.costs(genes)
+    items = []
+    for index, row in enumerate(genes):
+        architecture = space.architecture(row)
+        items.append(
+            CostedArchitecture(
+                hash=architecture.hash,
+                choices=dict(architecture.choices),
+                costs={name: int(values[index]) for name, values in found.items()},
+            )
+        )
+    return ArchitecturesOut(items=items)

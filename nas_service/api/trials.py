@@ -1,0 +1,168 @@
+"""Trials, fronts, measurements and architectures: what a search has found."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query
+
+from nas_service.api.deps import PagingDep, ServiceDep
+from nas_service.api.schemas import ArchitectureHash, Label, SearchId, TrialId
+from nas_service.api.views import (
+    ArchitectureOut,
+    FrontOut,
+    FrontPointOut,
+    MeasurementOut,
+    NodeOut,
+    Page,
+    TrialDetailOut,
+    TrialOut,
+)
+from nas_service.control.fronts import read_front
+from nas_service.control.queries import architecture_detail
+from nas_service.control.spaces import compiled_space
+from nas_service.domain.search import SearchSpec
+from nas_service.errors import InvalidInput
+from nas_service.storage import fronts, searches, trials
+from search_spaces.blocks.registry import BLOCKS
+from search_spaces.network import Network, shape_to_json
+
+router = APIRouter(prefix="/v1", tags=["trials"])
+
+Stage = Literal["search", "final"]
+TrialState = Literal["pending", "running", "succeeded", "infeasible", "failed", "quarantined", "cancelled"]
+Sort = Literal[
+    "number", "accuracy_top1", "loss", "macs", "params", "latency_ms", "created_at",
+    "-number", "-accuracy_top1", "-loss", "-macs", "-params", "-latency_ms", "-created_at",
+]  # fmt: skip
+
+
+@router.get("/searches/{search_id}/trials", response_model=Page[TrialOut])
+def list_of_search(
+    search_id: SearchId,
+    service: ServiceDep,
+    paging: PagingDep,
+    stage: Annotated[Stage | None, Query()] = None,
+    state: Annotated[TrialState | None, Query()] = None,
+    sort: Annotated[Sort, Query(description="A leading minus sorts downwards.")] = "number",
+) -> Page[TrialOut]:
+    """Trials of a search."""
+    filters = {"list": "trials", "search_id": search_id, "stage": stage, "state": state, "sort": sort}
+    after = service.cursors.read(paging.page_token, filters)
+    column, descending = sort.lstrip("-"), sort.startswith("-")
+    with service.reading() as session:
+        searches.get(session, search_id)
+        found = trials.page(
+            session,
+            search_id,
+            stage=stage,
+            state=state,
+            sort=column,
+            descending=descending,
+            limit=paging.page_size + 1,
+            after=None if after is None else (_value(after[0], column), after[1]),
+        )
+    shown = found[: paging.page_size]
+    token = None
+    if len(found) > len(shown):
+        token = service.cursors.write([_place(shown[-1], column), shown[-1].id], filters)
+    return Page[TrialOut](items=[TrialOut.model_validate(trial) for trial in shown], next_page_token=token)
+
+
+@router.get("/trials/{trial_id}", response_model=TrialDetailOut)
+def get(trial_id: TrialId, service: ServiceDep) -> TrialDetailOut:
+    """A trial with the choices of its architecture."""
+    with service.reading() as session:
+        trial = trials.get(session, trial_id)
+        space = compiled_space(session, searches.get(session, trial.search_id).space_id)
+    choices = dict(space.architecture(np.array(trial.genes, dtype=np.int16)).choices)
+    return TrialDetailOut.model_validate({**vars(trial), "choices": choices})
+
+
+@router.get("/searches/{search_id}/front", response_model=FrontOut)
+def front(
+    search_id: SearchId,
+    service: ServiceDep,
+    stage: Annotated[Stage, Query(description="`search`: predicted latency; `final`: measured.")] = "final",
+    at_evaluation: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="Stage search only.")] = None,
+    device: Annotated[Label | None, Query(description="Name of the device of the latency objective.")] = None,
+) -> FrontOut:
+    """The front of a search, now or after a number of evaluations."""
+    if at_evaluation is not None and stage != "search":
+        raise InvalidInput("at_evaluation: only the front of stage `search` has a history")
+    with service.reading() as session:
+        target = SearchSpec.from_json(searches.get(session, search_id).spec).latency_target
+        if device is not None and (target is None or target.device != device):
+            known = "no device" if target is None else f"device '{target.device}'"
+            raise InvalidInput(f"device: this search measures on {known}")
+        found = read_front(session, search_id, stage, at_evaluation)
+        history = fronts.curve(session, search_id)
+    return FrontOut(
+        search_id=found.search_id,
+        stage=found.stage,
+        axes=list(found.axes),
+        num_evaluations=found.num_evaluations,
+        reference_point=found.reference_point,
+        hypervolume=found.hypervolume,
+        members=[TrialOut.model_validate(trial) for trial in found.points],
+        contributions=found.contributions,
+        dominated=[TrialOut.model_validate(trial) for trial in found.dominated],
+        history=[FrontPointOut.model_validate(point) for point in history],
+    )
+
+
+@router.get("/searches/{search_id}/measurements", response_model=Page[MeasurementOut])
+def measurements(search_id: SearchId, service: ServiceDep) -> Page[MeasurementOut]:
+    """What was measured for a search, in order of time."""
+    with service.reading() as session:
+        searches.get(session, search_id)
+        found = trials.measurements(session, search_id)
+    return Page[MeasurementOut](items=[MeasurementOut.model_validate(item) for item in found])
+
+
+@router.get("/architectures/{architecture_hash}", response_model=ArchitectureOut)
+def architecture(architecture_hash: ArchitectureHash, service: ServiceDep) -> ArchitectureOut:
+    """An architecture that some trial has evaluated: choices, costs, blocks, trials."""
+    with service.reading() as session:
+        found = architecture_detail(session, architecture_hash)
+    return ArchitectureOut(
+        hash=found.hash,
+        space_id=found.space_id,
+        choices=found.choices,
+        costs=found.costs,
+        nodes=_nodes(Network.from_json(found.network)),
+        trials=[TrialOut.model_validate(trial) for trial in found.trials],
+    )
+
+
+def _nodes(network: Network) -> list[NodeOut]:
+    nodes = []
+    for node in network.nodes:
+        cost = BLOCKS[node.block].cost(node.in_shapes, node.params)
+        nodes.append(
+            NodeOut(
+                key=node.key,
+                block=node.block,
+                params=dict(node.params),
+                inputs=list(node.inputs),
+                out_shape=shape_to_json(node.out_shape),
+                macs=int(cost.macs),
+                params_count=int(cost.params),
+            )
+        )
+    return nodes
+
+
+def _place(trial: Any, column: str) -> Any:
+    """The value a trial is sorted by, as plain JSON; missing values count as 0."""
+    value = getattr(trial, column)
+    if column == "created_at":
+        return value.isoformat()
+    return 0 if value is None else value
+
+
+def _value(place: Any, column: str) -> Any:
+    """The inverse of ``_place``."""
+    return datetime.fromisoformat(place) if column == "created_at" else place

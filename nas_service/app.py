@@ -1,0 +1,95 @@
+"""The web application: routes inside, and around them the layers that judge every request first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+
+from fastapi import Depends, FastAPI
+from starlette.types import ASGIApp
+
+from nas_service.api import (
+    datasets,
+    devices,
+    events,
+    exports,
+    health,
+    methods,
+    openapi,
+    pages,
+    problems,
+    searches,
+    sessions,
+    spaces,
+    supernets,
+    trials,
+)
+from nas_service.api.auth import Authentication, Principal
+from nas_service.api.deps import Service, known_parameters_only
+from nas_service.api.limits import BoundedRequest, Envelope, KnownHost
+from nas_service.errors import InvalidInput
+from nas_service.settings import Settings
+from nas_service.storage import browser_sessions, keys
+from nas_service.storage.keys import KeyHolder
+from nas_service.storage.session import Session, make_engine
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+POOL_SIZE = 10
+ROUTERS = (searches, trials, events, exports, spaces, supernets, datasets, devices, methods, sessions, health)
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The ASGI application of one process. Connects to the database with the first request.
+
+    Raises InvalidInput without a database URL.
+    """
+    if settings.database_url is None:
+        raise InvalidInput.at("NAS_DATABASE_URL", "is not set")
+    service = Service(settings, make_engine(settings.database_url, pool_size=POOL_SIZE))
+    api = build_api()
+    api.state.service = service
+    layers: ASGIApp = BoundedRequest(api)
+    layers = Authentication(
+        layers, _lookup(service, keys.verify_key), _lookup(service, browser_sessions.session_holder)
+    )
+    layers = KnownHost(layers, allowed_hosts(settings))
+    return Envelope(layers, service.monitor.observe)
+
+
+def build_api() -> FastAPI:
+    """Routes, error handlers and the OpenAPI document, without the layers and without a database."""
+    api = FastAPI(
+        title="NAS service",
+        version=version("nas-service"),
+        description="Neural architecture search: supernet training, search, measured latency, Pareto fronts, exports.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=openapi.operation_id,
+        dependencies=[Depends(known_parameters_only)],
+        responses=openapi.RESPONSES,
+    )
+    for module in ROUTERS:
+        api.include_router(module.router)
+    pages.install(api)
+    problems.install(api)
+    openapi.install(api)
+    return api
+
+
+def allowed_hosts(settings: Settings) -> frozenset[str]:
+    """Names under which the service answers: loopback, the address it binds to, and those in ``NAS_ALLOWED_HOSTS``."""
+    given = os.environ.get("NAS_ALLOWED_HOSTS", "")
+    named = {name.strip().lower() for name in given.split(",") if name.strip()}
+    return frozenset({*LOOPBACK, settings.host.lower(), *named})
+
+
+def _lookup(service: Service, find: Callable[[Session, str], KeyHolder | None]) -> Callable[[str], Principal | None]:
+    def look_up(secret: str) -> Principal | None:
+        with service.reading() as session:
+            holder = find(session, secret)
+        return None if holder is None else Principal(holder.id, holder.name, holder.scopes)
+
+    return look_up
