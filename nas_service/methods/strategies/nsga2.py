@@ -87,7 +87,7 @@ class Nsga2(ProposingStrategy):
         """The ends of the space first, since they anchor the front, then random architectures."""
         space = self.problem.space
         ends = [space.smallest, space.largest]
-        if number < len(ends):
+        if number < len(ends) and any(gene.ordered for gene in space.genes):
             fresh = self.candidates.fresh(np.atleast_2d(ends[number]()), self.candidates.taken(pending))
             if len(fresh):
                 return Proposal(fresh[0], {"kind": "initial"})

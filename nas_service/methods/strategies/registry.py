@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from nas_service.methods.strategies.aging_evolution import AgingEvolution
+from nas_service.methods.strategies.auto import Auto
 from nas_service.methods.strategies.base import Strategy
 from nas_service.methods.strategies.fixed import Fixed
 from nas_service.methods.strategies.local_search import LocalSearch
 from nas_service.methods.strategies.nsga2 import Nsga2
 from nas_service.methods.strategies.random import RandomSearch
+from nas_service.methods.strategies.surrogate import Surrogate
 from nas_service.methods.strategies.uniform_scaling import UniformScaling
 
 STRATEGIES: dict[str, type[Strategy]] = {
     strategy.name: strategy
     for strategy in (
+        Auto,
         Nsga2,
+        Surrogate,
         RandomSearch,
         LocalSearch,
         AgingEvolution,

@@ -11,6 +11,14 @@ class TestRandom(StrategyContract):
     name = "random"
 
 
+class TestAuto(StrategyContract):
+    name = "auto"
+
+
+class TestSurrogate(StrategyContract):
+    name = "surrogate"
+
+
 class TestNsga2(StrategyContract):
     name = "nsga2"
 
