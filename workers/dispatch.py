@@ -20,11 +20,10 @@ from nas_service.control.reconcile import Reconciler
 from nas_service.control.results import Claim, record_done, record_failure, record_report, record_start
 from nas_service.errors import Unavailable
 from nas_service.settings import Settings
-from nas_service.storage import devices, jobs
+from nas_service.storage import devices, installation, jobs
 from nas_service.storage.jobs import ClaimedJob
 from nas_service.storage.session import Engine, Session, make_engine, run_in_transaction
 from workers.local_pool import LocalPool
-from workers.marker import ensure_marker
 from workers.measure.machine import machine_fingerprint, num_usable_cores
 from workers.pool_interface import Lost, Message, Pool, Report
 
@@ -33,6 +32,8 @@ log = logging.getLogger(__name__)
 RECONCILE_EVERY_S = 1.0
 REAP_EVERY_S = 5.0
 DRAIN_S = 4.0
+# The longest a job works without a word: epochs and single evaluations of large networks are far below.
+SILENCE_S = 1800.0
 LOCAL_DEVICE = "local-cpu"
 
 
@@ -56,6 +57,7 @@ class Dispatcher:
         self._claims: dict[str, ClaimedJob] = {}
         self._waiting: deque[ClaimedJob] = deque()
         self._unrecorded: deque[Message] = deque()
+        self._heard: dict[str, float] = {}
         self._next_reconcile = self._next_renew = self._next_reap = 0.0
 
     def step(self, timeout_s: float = 0.2) -> None:
@@ -73,7 +75,7 @@ class Dispatcher:
             self._next_reconcile = now + RECONCILE_EVERY_S
         self._claim()
         self._submit()
-        self._unrecorded.extend(self.pool.poll(timeout_s))
+        self._listen(timeout_s)
         self._record()
 
     def drain(self, seconds: float = DRAIN_S) -> None:
@@ -82,12 +84,26 @@ class Dispatcher:
             self.pool.stop(job_id)
         deadline = time.monotonic() + seconds
         while self._running() and time.monotonic() < deadline:
-            self._unrecorded.extend(self.pool.poll(0.1))
+            self._listen(0.1)
             self._record()
         for claim in list(self._claims.values()):
             run_in_transaction(self.engine, lambda session, claim=claim: jobs.release(session, claim.id, claim.epoch))
         self._claims.clear()
         self._waiting.clear()
+
+    def _listen(self, timeout_s: float) -> None:
+        """Collect what workers say; one that has said nothing for too long hangs and is ended."""
+        messages = self.pool.poll(timeout_s)
+        now = time.monotonic()
+        self._heard.update({message.job_id: now for message in messages})
+        self._unrecorded.extend(messages)
+        for job_id in self._running():
+            if now - self._heard.setdefault(job_id, now) > SILENCE_S:
+                log.warning("job %s has been silent for %.0f s, its worker is ended", job_id, SILENCE_S)
+                self.pool.kill(job_id)
+                self._heard[job_id] = now
+        for job_id in set(self._heard) - set(self._claims):
+            del self._heard[job_id]
 
     def _running(self) -> list[str]:
         waiting = {claim.id for claim in self._waiting}
@@ -114,7 +130,7 @@ class Dispatcher:
     def _submit(self) -> None:
         while self._waiting and self.pool.num_free:
             claim = self._waiting[0]
-            alone = self.pool.num_free == self.pool.num_slots
+            alone = self.pool.num_busy == 0
             exclusive_runs = any(self._claims[job_id].exclusive for job_id in self._running())
             if exclusive_runs or (claim.exclusive and not alone):
                 return
@@ -201,8 +217,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     engine = make_engine(settings.database_url)
-    marker = ensure_marker(settings.artifacts)
-    pool = make_pool(settings, marker)
+    installed = run_in_transaction(engine, installation.ensure)
+    installation.mark_artifacts(installed, settings.artifacts)
+    pool = make_pool(settings, installed.artifact_marker)
     try:
         run_in_transaction(engine, register_local_device)
         run(Dispatcher(engine, pool, Timing(settings.lease_s, settings.renew_s)), stopping)

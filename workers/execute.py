@@ -25,6 +25,8 @@ def execute(kind: str, payload: dict[str, Any], context: WorkContext, marker: st
         result = run_job(kind, payload, context)
         json.dumps(result, allow_nan=False)
     except Exception as error:
+        if context.should_stop():  # some kinds of jobs have nothing to save and end by raising
+            return {"result": {"interrupted": True}}
         log.warning("job of kind %s failed", kind, exc_info=error)
         message = f"{type(error).__name__}: {error}"[:_MESSAGE_LIMIT]
         return {"error": {"reason": reason_of(error), "message": message}}

@@ -42,6 +42,10 @@ class LocalPool:
         return sum(slot.job is None for slot in self._slots)
 
     @property
+    def num_busy(self) -> int:
+        return self.num_slots - self.num_free
+
+    @property
     def pids(self) -> dict[str, int]:
         """Process id of the worker of each running job."""
         return {slot.job[0]: int(slot.process.pid or 0) for slot in self._slots if slot.job is not None}
@@ -78,6 +82,11 @@ class LocalPool:
                     self._send(slot, {"do": "stop"})
                 except OSError:
                     log.warning("worker process %s is gone", slot.process.pid)
+
+    def kill(self, job_id: str) -> None:
+        for slot in self._slots:
+            if slot.job is not None and slot.job[0] == job_id:
+                slot.process.kill()
 
     def close(self) -> None:
         for slot in self._slots:

@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from workers.pool_interface import Done, Lost, Message, Report, warm_key
 log = logging.getLogger(__name__)
 
 _GET_S = 10.0
+_START_S = 120.0
 
 
 class Slot:
@@ -80,6 +82,7 @@ class _Worker:
     actor: Any
     pid: int | None = None
     ready: Any = None
+    started: float = field(default_factory=time.monotonic)
     job: tuple[str, int] | None = None
     outcome: Any = None
     reports: Any = None
@@ -107,7 +110,11 @@ class RayPool:
 
     @property
     def num_free(self) -> int:
-        return sum(worker.job is None for worker in self._workers)
+        return sum(worker.job is None and worker.pid is not None for worker in self._workers)
+
+    @property
+    def num_busy(self) -> int:
+        return sum(worker.job is not None for worker in self._workers)
 
     @property
     def pids(self) -> dict[str, int]:
@@ -115,7 +122,7 @@ class RayPool:
         return {worker.job[0]: worker.pid for worker in self._workers if worker.job and worker.pid}
 
     def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:
-        free = [worker for worker in self._workers if worker.job is None]
+        free = [worker for worker in self._workers if worker.job is None and worker.pid is not None]
         if not free:
             raise RuntimeError("no slot is free")
         key = warm_key(kind, payload)
@@ -135,6 +142,7 @@ class RayPool:
         ready, _ = ray.wait(waited, num_returns=1, timeout=timeout_s)
         done = set(ready) | set(ray.wait(waited, num_returns=len(waited), timeout=0)[0])
         messages: list[Message] = []
+        self._check_alive()
         for i, worker in enumerate(self._workers):
             try:
                 self._note_ready(worker, done)
@@ -152,11 +160,21 @@ class RayPool:
             if worker.job is not None and worker.job[0] == job_id:
                 worker.actor.stop.remote()
 
+    def kill(self, job_id: str) -> None:
+        for worker in self._workers:
+            if worker.job is not None and worker.job[0] == job_id:
+                ray.kill(worker.actor)
+
     def close(self) -> None:
         for worker in self._workers:
             with contextlib.suppress(RayError):
                 ray.kill(worker.actor)
         ray.shutdown()
+
+    def _check_alive(self) -> None:
+        """Raise when no worker has come up for long: the cluster itself is gone, and only a new start helps."""
+        if all(w.pid is None and time.monotonic() - w.started > _START_S for w in self._workers):
+            raise RuntimeError(f"Ray has started no worker within {_START_S:.0f} s")
 
     def _collect(self, worker: _Worker, done: set[Any], messages: list[Message]) -> None:
         if worker.job is None:

@@ -44,7 +44,12 @@ class Pool(Protocol):
 
     @property
     def num_free(self) -> int:
-        """Slots without a job."""
+        """Slots that can take a job now."""
+        ...
+
+    @property
+    def num_busy(self) -> int:
+        """Slots with a job."""
         ...
 
     def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:
@@ -58,6 +63,10 @@ class Pool(Protocol):
 
     def stop(self, job_id: str) -> None:
         """Ask a job to save its work and end early; it then ends with a result that says ``interrupted``."""
+        ...
+
+    def kill(self, job_id: str) -> None:
+        """End the worker of a job at once; the job is then reported as lost."""
         ...
 
     def close(self) -> None:

@@ -61,7 +61,8 @@ def _add_candidates(session: Session, around: Surroundings, final: list[TrialRec
     """Insert the next best members of the search front as finalists; whether there were any left."""
     found = trials.of_search(session, around.search.id, "search", states=("succeeded",))
     taken = {trial.architecture_hash for trial in final}
-    chosen = [trial for trial in candidates(around.search, found) if trial.architecture_hash not in taken][:wanted]
+    order = candidates(around.search, found, around.spec.finalists.count)
+    chosen = [trial for trial in order if trial.architecture_hash not in taken][:wanted]
     rows = []
     for i, origin in enumerate(chosen):
         number = len(final) + i

@@ -72,11 +72,19 @@ def front_of(search: SearchRecord, stage: str, found: list[TrialRecord], num_eva
     )
 
 
-def candidates(search: SearchRecord, found: list[TrialRecord]) -> list[TrialRecord]:
-    """The whole search front in the order in which its members should become finalists: by greedy hypervolume gain."""
+def candidates(search: SearchRecord, found: list[TrialRecord], count: int) -> list[TrialRecord]:
+    """The whole search front in the order in which its members should become finalists: by greedy hypervolume gain.
+
+    The gain is measured from just outside the front itself, its worst values and a margin of 1 / (count - 1) of its
+    range (Ishibuchi et al., "How to specify a reference point in hypervolume calculation", 2018): measured from the
+    reference of the search, the ends of the front, the most accurate network among them, would add next to nothing.
+    """
     spec = SearchSpec.from_json(search.spec)
     scored = [(trial, objectives) for trial in found if (objectives := objectives_of(spec, trial)) is not None]
-    if not scored or search.reference_point is None:
+    if not scored:
         return []
     F = np.array([objectives for _, objectives in scored])
-    return [scored[i][0] for i in select_best_k(F, search.reference_point, len(scored))]
+    front = F[non_dominated(F)]
+    span = np.ptp(front, axis=0)
+    reference = front.max(axis=0) + np.where(span > 0, span, 1.0) / max(1, count - 1)
+    return [scored[i][0] for i in select_best_k(F, reference, len(scored))]

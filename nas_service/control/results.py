@@ -63,7 +63,7 @@ def record_done(session: Session, claim: Claim, result: dict[str, Any]) -> bool:
         return False
     if result.get("interrupted"):
         if claim.kind == "evaluate":
-            _record_scores(session, claim, result["results"])
+            _record_scores(session, claim, result.get("results", []))
         jobs.release(session, claim.id, claim.epoch)
         return True
     _EFFECTS[claim.kind](session, claim, result)
@@ -81,9 +81,11 @@ def record_failure(session: Session, claim: Claim, reason: str, message: str) ->
 
 
 def _train_supernet(session: Session, claim: Claim, result: dict[str, Any]) -> None:
-    for point in result["curve"]:
-        _add_curve_point(session, claim, point)
     supernet_id = str(claim.subject_id)
+    known = {(point.subnet, point.step) for point in supernets.curve(session, supernet_id)}
+    for point in result["curve"]:  # all of it, earlier attempts included; most came as reports
+        if (point["subnet"], point["step"]) not in known:
+            _add_curve_point(session, claim, point)
     supernets.set_ready(session, supernet_id, checkpoint=result["checkpoint"], train_s=result["train_s"])
     events.record(session, "supernet.ready", {"supernet_id": supernet_id, "train_s": result["train_s"]})
 

@@ -10,8 +10,10 @@ import pytest
 
 from nas_service.datasets.store import DatasetStore
 from tests.support.searches import digits, digits_space
-from workers.marker import ensure_marker
+from workers.marker import FILE_NAME
 from workers.pool_interface import Done, Lost, Report
+
+MARKER = "marker of the tests"
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,7 @@ def artifacts(tmp_path_factory):
     """An artifact directory with the digits and a marker."""
     folder = tmp_path_factory.mktemp("artifacts")
     DatasetStore(folder / "datasets").write(digits())
-    ensure_marker(folder)
+    (folder / FILE_NAME).write_text(MARKER)
     return folder
 
 
@@ -49,6 +51,16 @@ class PoolContract:
     @staticmethod
     def ended(job_id):
         return lambda messages: any(m.job_id == job_id and not isinstance(m, Report) for m in messages)
+
+    def wait_until_free(self, pool):
+        deadline = time.monotonic() + 120
+        while pool.num_free < pool.num_slots:
+            assert time.monotonic() < deadline
+            assert pool.poll(0.2) == []
+
+    @pytest.fixture(autouse=True)
+    def all_free(self, pool):
+        self.wait_until_free(pool)
 
     def test_a_job_reports_and_then_ends_with_its_result(self, pool, artifacts):
         pool.submit("job_a", 3, "train_supernet", self.training("sup_a"))
@@ -87,6 +99,13 @@ class PoolContract:
         assert done.result["interrupted"]
         assert (artifacts / done.result["checkpoint"]["path"]).is_dir()
 
+    def test_a_worker_can_be_ended(self, pool):
+        pool.submit("job_k", 2, "train_supernet", self.training("sup_k", num_steps=100_000))
+        assert pool.num_busy == 1
+        pool.kill("job_k")
+        assert isinstance(self.collect(pool, self.ended("job_k"))[-1], Lost)
+        assert pool.num_busy == 0
+
     def test_a_killed_worker_is_reported_and_replaced(self, pool):
         pool.submit("job_g", 5, "train_supernet", self.training("sup_g", num_steps=100_000))
         self.collect(pool, lambda found: any(isinstance(m, Report) for m in found))
@@ -94,7 +113,7 @@ class PoolContract:
         lost = self.collect(pool, self.ended("job_g"))[-1]
         assert isinstance(lost, Lost)
         assert lost.epoch == 5
-        assert pool.num_free == pool.num_slots
+        self.wait_until_free(pool)
         for name in ("h", "i"):
             pool.submit(f"job_{name}", 1, "train_supernet", self.training(f"sup_{name}"))
         messages = self.collect(pool, lambda found: self.ended("job_h")(found) and self.ended("job_i")(found))

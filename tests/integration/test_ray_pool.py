@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contracts.pool_contract import PoolContract, artifacts  # noqa: F401 (a fixture)
-from workers.marker import ensure_marker
+from tests.contracts.pool_contract import MARKER, PoolContract, artifacts  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.ray
 
@@ -16,6 +15,6 @@ class TestRayPool(PoolContract):
     def pool(cls, artifacts):  # noqa: F811
         from workers.pool import RayPool
 
-        pool = RayPool(artifacts, ensure_marker(artifacts), num_slots=2)
+        pool = RayPool(artifacts, MARKER, num_slots=2)
         yield pool
         pool.close()

@@ -16,21 +16,22 @@ from nas_service.storage.session import run_in_transaction
 from tests.support.searches import ACCURACY, LATENCY, MACS, digits, install, search_of, start, trials_of
 from workers.dispatch import Dispatcher, Timing
 from workers.local_pool import LocalPool
-from workers.marker import ensure_marker
+from workers.marker import FILE_NAME
 
-RECIPE = MethodChoice("sandwich", {"num_steps": 150, "num_random": 1, "curve_every_steps": 75})
+RECIPE = MethodChoice("sandwich", {"num_steps": 250, "num_random": 1, "curve_every_steps": 125})
 
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("artifacts")
     DatasetStore(folder / "datasets").write(digits())
+    (folder / FILE_NAME).write_text("m")
     return folder
 
 
 @pytest.fixture
 def dispatcher(engine, empty_tables, artifacts):
-    pool = LocalPool(artifacts, ensure_marker(artifacts), num_slots=2)
+    pool = LocalPool(artifacts, "m", num_slots=2)
     yield Dispatcher(engine, pool, Timing())
     pool.close()
 
@@ -62,6 +63,9 @@ def test_from_a_specification_to_a_downloadable_network(engine, dispatcher, arti
     assert all("accuracy_top1" in trial.metrics["test"] for trial in final)
     front = run_in_transaction(engine, lambda session: read_front(session, search_id, "final"))
     assert front.points[0].accuracy_top1 > 0.5
+    # The best of the search front by accuracy is among the finalists.
+    best = max(trials_of(engine, search_id), key=lambda trial: trial.accuracy_top1)
+    assert best.architecture_hash in {trial.architecture_hash for trial in final}
 
     export = run_in_transaction(engine, lambda session: request_export(session, search_id, front.points[0].id))
 

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contracts.pool_contract import PoolContract, artifacts  # noqa: F401 (a fixture)
+from nas_service.storage import installation
+from tests.contracts.pool_contract import MARKER, PoolContract, artifacts  # noqa: F401 (a fixture)
 from workers.local_pool import LocalPool
-from workers.marker import WrongArtifactsError, check_marker, ensure_marker
+from workers.marker import FILE_NAME, WrongArtifactsError, check_marker
 
 
 class TestLocalPool(PoolContract):
     @pytest.fixture(scope="class")
     @classmethod
     def pool(cls, artifacts):  # noqa: F811
-        pool = LocalPool(artifacts, ensure_marker(artifacts), num_slots=2)
+        pool = LocalPool(artifacts, MARKER, num_slots=2)
         yield pool
         pool.close()
 
 
-def test_the_marker_is_written_once_and_checked(tmp_path):
-    marker = ensure_marker(tmp_path / "a")
-    assert ensure_marker(tmp_path / "a") == marker
-    check_marker(tmp_path / "a", marker)
+def test_only_the_directory_with_the_marker_is_accepted(tmp_path):
+    assert FILE_NAME == installation.MARKER
     with pytest.raises(WrongArtifactsError):
-        check_marker(tmp_path / "b", marker)
-    ensure_marker(tmp_path / "b")
+        check_marker(tmp_path, "a")
+    (tmp_path / FILE_NAME).write_text("a")
+    check_marker(tmp_path, "a")
     with pytest.raises(WrongArtifactsError):
-        check_marker(tmp_path / "b", marker)
+        check_marker(tmp_path, "b")
