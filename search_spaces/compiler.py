@@ -398,9 +398,9 @@ class _Compiler:
             raise LimitError(pointer, "limits", f"more than {MAX_GENES} choices", "share choices with let")
         if len(options) > MAX_OPTIONS:
             raise SpaceError(pointer, "options", f"{len(options)} options; at most {MAX_OPTIONS} are allowed")
-        texts = [json.dumps(option) for option in options]
-        if len(set(texts)) < len(texts):
-            twice = next(text for position, text in enumerate(texts) if text in texts[:position])
+        kinds = [(type(option), option) for option in options]
+        if len(set(kinds)) < len(kinds):
+            twice = next(json.dumps(kind[1]) for position, kind in enumerate(kinds) if kind in kinds[:position])
             raise SpaceError(pointer, "options", f"the option {twice} appears twice", "remove one")
         path = ".".join((*frame.gene_path, hint))
         if frame.share is not None:
