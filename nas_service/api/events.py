@@ -48,12 +48,12 @@ def list_of_search(
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="Events with a greater `seq`.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000, description="JSON only.")] = 200,
     last_event_id: Annotated[
-        str | None, Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="Stream only.")
-    ] = None,
+        int, Header(alias="Last-Event-ID", ge=0, le=2**63 - 1, description="Stream only: goes on after this `seq`.")
+    ] = 0,
 ) -> Response:
     """Events of a search in the order of their commits."""
     streaming = EVENT_STREAM in request.headers.get("accept", "")
-    position = int(last_event_id) if streaming and last_event_id else after
+    position = last_event_id if streaming and last_event_id else after
     found, ended = _read(service, search_id, position, limit)
     if not streaming:
         body = EventsOut(items=found, last_seq=found[-1].seq if found else position)

@@ -14,7 +14,7 @@ from nas_service.api.deps import IdempotencyKey, PrincipalDep, Service, ServiceD
 from nas_service.api.schemas import ExportId, ExportIn, SearchId
 from nas_service.api.views import ExportOut, Page
 from nas_service.control.exports import request_export
-from nas_service.errors import Conflict, InvalidInput, NotFound
+from nas_service.errors import Conflict, NotFound
 from nas_service.storage import audit, exports, searches, trials
 from nas_service.storage.session import Session
 
@@ -29,10 +29,7 @@ def create(
     """Make the files of a succeeded trial's network; asking again gives the same export."""
 
     def work(session: Session) -> tuple[ExportOut, str]:
-        try:
-            trial = trials.get(session, body.trial_id)
-        except NotFound as error:
-            raise InvalidInput.at("/trial_id", error.detail, code="unknown") from None
+        trial = trials.get(session, body.trial_id)
         export = request_export(session, trial.search_id, trial.id)
         audit.record(session, principal.id, "export.create", export.id)
         return ExportOut.model_validate(export), f"/v1/exports/{export.id}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from nas_service.api.problems import from_validation
 from nas_service.domain.metrics import METRICS
@@ -43,6 +43,14 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r
 MetricName = Literal["accuracy_top1", "loss", "macs", "params", "activations", "peak_activation_bytes", "latency_ms"]
 
 
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# JSON has one kind of number: 5.0 is an integer to JSON Schema, and to clients that have only doubles.
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
 class WireModel(BaseModel):
     """Base of everything that comes in: unknown fields, NaN and numbers as text are refused."""
 
@@ -73,8 +81,8 @@ class ObjectiveIn(WireModel):
     optimize: bool = True
     device: Label | None = Field(None, description="latency_ms only: name of the device; left out, `local-cpu`.")
     runtime: Literal["onnxruntime", "torch"] | None = Field(None, description="latency_ms only; left out, onnxruntime.")
-    batch_size: int | None = Field(None, ge=1, le=65_536, description="latency_ms only; left out, 1.")
-    threads: int | None = Field(None, ge=1, le=1024, description="latency_ms only; left out, 1.")
+    batch_size: Whole | None = Field(None, ge=1, le=65_536, description="latency_ms only; left out, 1.")
+    threads: Whole | None = Field(None, ge=1, le=1024, description="latency_ms only; left out, 1.")
 
 
 class MethodIn(WireModel):
@@ -98,22 +106,22 @@ class EvaluatorIn(WireModel):
     kind: Literal["supernet"] = "supernet"
     recipe: MethodIn | None = Field(None, description="Left out: `sandwich` with its defaults.")
     supernet_id: SupernetId | None = None
-    calibration_samples: int = Field(1024, ge=1, le=1_000_000)
+    calibration_samples: Whole = Field(1024, ge=1, le=1_000_000)
 
 
 class BudgetIn(WireModel):
     """The search phase ends after this many trials or seconds, whichever comes first."""
 
-    trials: int = Field(ge=1, le=1_000_000)
+    trials: Whole = Field(ge=1, le=1_000_000)
     wall_s: float | None = Field(None, gt=0, le=31_536_000)
 
 
 class FinalistsIn(WireModel):
     """How many members of the search front are scored again on the selection split, and with which weights."""
 
-    count: int = Field(8, ge=1, le=200)
+    count: Whole = Field(8, ge=1, le=200)
     mode: Literal["inherit", "finetune", "retrain"] = "inherit"
-    seeds: int = Field(1, ge=1, le=20)
+    seeds: Whole = Field(1, ge=1, le=20)
     recipe: MethodIn | None = Field(None, description="finetune and retrain only; left out, `alone`.")
 
 
@@ -146,8 +154,8 @@ class SearchIn(WireModel):
     strategy: MethodIn = Field(default_factory=lambda: MethodIn(name="nsga2"))
     budget: BudgetIn
     finalists: FinalistsIn = Field(default_factory=FinalistsIn)  # type: ignore[arg-type]
-    parallelism: int = Field(8, ge=1, le=1024)
-    seed: int = Field(0, ge=0, le=2**63 - 1)
+    parallelism: Whole = Field(8, ge=1, le=1024)
+    seed: Whole = Field(0, ge=0, le=2**63 - 1)
 
     def to_spec(self, space_id: str, dataset_id: str) -> SearchSpec:
         """The domain object, with complete method parameters. Raises InvalidInput with pointers."""
@@ -194,7 +202,7 @@ class KeyIn(WireModel):
 
     name: Name
     scopes: list[Literal["search:read", "search:write", "artifact:read", "admin"]] = Field(min_length=1, max_length=4)
-    expires_in_s: int | None = Field(7_776_000, ge=60, le=315_360_000, description="Left out: 90 days; null: never.")
+    expires_in_s: Whole | None = Field(7_776_000, ge=60, le=315_360_000, description="Left out: 90 days; null: never.")
 
 
 def _objectives(objectives: list[ObjectiveIn]) -> tuple[Objective, ...]:

@@ -36,6 +36,10 @@ def test_defaults_are_written_out():
     assert SearchSpec.from_json(spec.to_json()) == spec
 
 
+def test_a_whole_number_may_be_written_as_a_double():
+    assert to_spec(changed(seed=5.0, budget={"trials": 10.0})).seed == 5
+
+
 def test_every_metric_can_be_named():
     assert set(MetricName.__args__) == set(METRICS)
 
@@ -88,6 +92,8 @@ def test_rules_name_the_field(fields, pointer):
         {"seed": -1},
         {"seed": 2**63},
         {"seed": "1"},
+        {"seed": 1.5},
+        {"seed": 1e300},
         {"seed": True},
         {"parallelism": 0},
         {"budget": {"trials": 0}},
