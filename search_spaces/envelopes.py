@@ -17,6 +17,7 @@ import numpy as np
 from search_spaces.blocks.base import BlockError
 from search_spaces.errors import SpaceError
 from search_spaces.network import SHAPE_KINDS, Envelope, Shape
+from search_spaces.operations import ARITHMETIC_ERRORS
 from search_spaces.program import (
     Back,
     BlockOp,
@@ -32,7 +33,7 @@ from search_spaces.program import (
     ResidualOp,
     SwitchOp,
 )
-from search_spaces.values import ARITHMETIC_ERRORS, Value
+from search_spaces.values import Value
 
 MAX_SHAPES = 4_096
 MAX_ROWS = 2**18

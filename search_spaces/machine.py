@@ -15,6 +15,7 @@ import numpy as np
 from search_spaces.blocks.base import Block, BlockError, Cost
 from search_spaces.errors import SpaceError
 from search_spaces.network import SHAPE_KINDS, ImageShape, Shape, elements
+from search_spaces.operations import ARITHMETIC_ERRORS, logical_and, logical_not, logical_or, where
 from search_spaces.parameters import MAX_SIZE, param_problem
 from search_spaces.program import (
     Back,
@@ -32,7 +33,7 @@ from search_spaces.program import (
     ResidualOp,
     SwitchOp,
 )
-from search_spaces.values import ARITHMETIC_ERRORS, Value, logical_and, logical_not, logical_or, where
+from search_spaces.values import Value
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from search_spaces.errors import SpaceError
 from search_spaces.expressions import parse_expression
-from search_spaces.values import compile_value, constant, gene_index
+from search_spaces.terms import compile_value
+from search_spaces.values import constant, gene_index
 
 NAMES = {"x": 7, "y": 2, "act": "relu", "flag": True}
 

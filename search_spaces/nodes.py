@@ -1,0 +1,416 @@
+"""Compiles nodes: unrolls structure, resolves references to registers, names weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from search_spaces.blocks.base import Block, Param
+from search_spaces.blocks.registry import BLOCKS
+from search_spaces.choices import ChoiceCompiler
+from search_spaces.errors import SpaceError, did_you_mean
+from search_spaces.frames import Earlier, Frame, LimitError, Share, located
+from search_spaces.operations import compare
+from search_spaces.parameters import param_problem
+from search_spaces.program import (
+    Back,
+    BlockOp,
+    Capture,
+    GraphOp,
+    LooseEndsOp,
+    Mark,
+    Op,
+    Push,
+    Reference,
+    Register,
+    RepeatOp,
+    ResidualOp,
+    SwitchOp,
+)
+from search_spaces.tables import tabulate
+from search_spaces.terms import to_value
+from search_spaces.values import (
+    Collection,
+    Edge,
+    Lazy,
+    ListValue,
+    Place,
+    Record,
+    Value,
+    combine,
+    constant,
+    force,
+    lookup,
+)
+
+MAX_NODES = 5_000
+MAX_VISITS = 20_000
+
+
+class NodeCompiler(ChoiceCompiler):
+    """The half of the compiler that knows nodes."""
+
+    def _nodes(self, raw: list[Any], frame: Frame, ops: list[Op], pointer: str) -> None:
+        for position, node in enumerate(raw):
+            before = len(self.problems)
+            with self._collect():
+                self._node(node, frame, ops, f"{pointer}/{position}")
+            if len(self.problems) > before and node.get("name"):
+                # What refers to a broken node is not wrong as well.
+                frame.labels.setdefault(node["name"], self._register())
+
+    def _node(self, raw: Mapping[str, Any], outer: Frame, ops: list[Op], pointer: str, label: str = "") -> None:
+        """Compiles a node behind `ops`. `outer` gets its name; `label` replaces it (branches of a choice)."""
+        self.visits += 1
+        if self.visits > MAX_VISITS:
+            raise LimitError(pointer, "limits", "the document unrolls to too many nodes", "repeat less often")
+        kind = next(kind for kind in _KINDS if kind in raw)
+        frame = outer.child()
+        if raw.get("share"):
+            frame.share, frame.gene_path = Share(raw["share"]), (raw["share"],)
+            frame.shared_as = label or raw.get("name") or ""
+            self.share_guards.setdefault(raw["share"], outer.guards)
+        body: list[Op] = []
+        used: list[int] = []
+
+        def place() -> Place:
+            if not used:
+                used.append(self._register())
+            return Place(used[0])
+
+        frame.place = place
+        with located(pointer):
+            self._let(raw.get("let"), frame, f"{pointer}/let")
+            sources = self._sources(raw.get("inputs"), frame, f"{pointer}/inputs", raw.get("name") or label)
+            name = label or raw.get("name") or ""
+            _KINDS[kind](self, raw, frame, body, pointer, name, sources)
+            for position, text in enumerate(raw.get("constraints") or []):
+                self._constraint(text, frame, f"{pointer}/constraints/{position}")
+        if used and Register(used[0]) in sources:
+            raise SpaceError(f"{pointer}/inputs", "cycle", "the input of a node is its own input", "name a node, or -1")
+        if used:
+            ops.append(Capture(used[0], sources[0] if sources else Back(1)))
+        ops += body
+        own_name = raw.get("name")
+        in_graph = outer.earlier is not None and kind not in _SPLICED
+        if own_name or in_graph:
+            register = self._register()
+            ops.append(Mark(register))
+            if own_name:
+                outer.labels[own_name] = register
+            if in_graph and outer.earlier is not None:
+                taken = {item.label: 1 for item in outer.earlier}
+                shown = self._unique(own_name or f"node{sum(not i.is_input for i in outer.earlier)}", taken)
+                outer.earlier.append(Earlier(shown, register, outer.guards, False))
+
+    def _sources(self, raw: Any, frame: Frame, pointer: str, name: str) -> tuple[Reference, ...]:
+        result: list[Reference] = []
+        for position, item in enumerate(raw or []):
+            at = f"{pointer}/{position}"
+            with located(at):
+                if isinstance(item, int):
+                    if not -32 <= item <= -1:
+                        raise SpaceError(at, "reference", "references by number are -1 (last) to -32")
+                    self.max_back = max(self.max_back, -item)
+                    result.append(Back(-item))
+                elif isinstance(item, dict):
+                    hint = f"{name}.input{position}" if name else f"input{position}"
+                    edge = self._choose(item, frame, at, item.get("name") or hint)
+                    result += list(edge.items) if isinstance(edge, ListValue) else [edge]
+                elif item.startswith("="):
+                    bound = self._expression(item, frame, at)
+                    for part in bound.items if isinstance(bound, ListValue) else (bound,):
+                        if isinstance(part, Place):
+                            part = Register(part.capture)
+                        if not isinstance(part, Edge | Register):
+                            raise SpaceError(at, "reference", "an input is a node", "write a node's name or choose")
+                        result.append(part)
+                else:
+                    result.append(Register(frame.label(item)))
+        return tuple(result)
+
+    def _block(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        kind = raw["block"]
+        if kind not in BLOCKS:
+            raise SpaceError(f"{pointer}/block", "block", f"no block '{kind}'", did_you_mean(kind, BLOCKS))
+        block = BLOCKS[kind]
+        inputs: tuple[Reference, ...] = sources or (Back(1),)
+        if block.num_inputs is not None and len(inputs) != block.num_inputs:
+            raise SpaceError(
+                f"{pointer}/inputs", "inputs", f"{kind} reads {block.num_inputs} inputs, {len(inputs)} are given"
+            )
+        params = self._params(block, raw, frame, pointer)
+        weights = raw.get("weights")
+        if weights:
+            key = f"shared.{weights}"
+        else:
+            key = self._unique(".".join((*frame.prefix, name or kind)), self.keys)
+        ops.append(self._block_op(key, block, params, inputs, pointer))
+
+    def _block_op(
+        self, key: str, block: Block, params: dict[str, Value], inputs: tuple[Reference, ...], pointer: str
+    ) -> BlockOp:
+        self.num_steps += 1
+        if self.num_steps > MAX_NODES:
+            raise LimitError(pointer, "limits", f"more than {MAX_NODES} nodes when unrolled", "repeat less often")
+        return BlockOp(self.num_steps - 1, key, block, params, inputs, pointer)
+
+    def _params(self, block: Block, raw: Mapping[str, Any], frame: Frame, pointer: str) -> dict[str, Value]:
+        declared = {param.name: param for param in block.params}
+        values: dict[str, Value] = {}
+        for name in sorted(set(raw) - _NODE_KEYS):
+            if name not in declared:
+                raise SpaceError(
+                    f"{pointer}/{name}", "parameter", f"{block.kind} has no parameter '{name}'",
+                    did_you_mean(name, declared),
+                )  # fmt: skip
+            with located(f"{pointer}/{name}"):
+                values[name] = to_value(self._binding(raw[name], frame, f"{pointer}/{name}", name))
+                self._check_param(block, declared[name], values[name])
+        for name, param in declared.items():
+            if name not in values:
+                if param.default is None:
+                    raise SpaceError(pointer, "parameter", f"{block.kind} needs the parameter '{name}'", param.help)
+                values[name] = constant(param.default)
+        return values
+
+    def _check_param(self, block: Block, param: Param, value: Value) -> None:
+        if not value.is_pure:
+            return
+        found = tabulate(value, [len(gene.options) for gene in self.genes], limit=4_096)
+        if found is None:
+            return
+        for item in list(dict.fromkeys(found)):
+            problem = param_problem(param, item)
+            if problem:
+                raise SpaceError("", "parameter", f"{block.kind}.{param.name} = {item!r}: {problem}", param.help)
+
+    def _spliced(self, frame: Frame, ops: list[Op], sources: tuple[Reference, ...], pointer: str) -> None:
+        if len(sources) > 1:
+            raise SpaceError(f"{pointer}/inputs", "inputs", "one input continues a sequence", "use graph for several")
+        if sources:
+            ops.append(Push(sources[0]))
+
+    def _sequence(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        self._spliced(frame, ops, sources, pointer)
+        inner = frame.child(**frame.along(name))
+        self._nodes(raw["sequence"], inner, ops, f"{pointer}/sequence")
+
+    def _repeat(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        self._spliced(frame, ops, sources, pointer)
+        body, at = raw["repeat"], f"{pointer}/repeat/count"
+        with located(at):
+            count = to_value(self._binding(body["count"], frame, at, "depth"))
+        if not count.is_pure:
+            raise SpaceError(at, "count", "a count reads choices, not shapes", "derive it from let values")
+        counts = tabulate(count, [len(gene.options) for gene in self.genes], limit=65_536)
+        if counts is None:
+            raise LimitError(at, "limits", "the count depends on too many choices")
+        if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= 1_000 for n in counts):
+            raise SpaceError(at, "count", f"a count is a whole number from 0 to 1000, not {counts[:4]}")
+        least, most = min(counts), max(counts)
+        base = name or "layer"
+        records, iterations = [], []
+        for position in range(most):
+            guard = None
+            if position >= least:
+                guard = combine(lambda n, position=position: compare(">", n, position), count)
+            guards = frame.guards if guard is None else (*frame.guards, guard)
+            record = Record({"index": constant(position)}, guards=guards)
+            inner = frame.child(
+                names={body.get("index", "i"): constant(position)},
+                **frame.along(f"{base}{position}"),
+                guards=guards,
+                record=record,
+            )
+            inside: list[Op] = []
+            self._nodes(body["body"], inner, inside, f"{pointer}/repeat/body")
+            records.append(record)
+            iterations.append((guard, tuple(inside)))
+        self._collection(frame, base, records)
+        ops.append(RepeatOp(tuple(iterations)))
+
+    def _collection(self, frame: Frame, name: str, records: list[Record]) -> None:
+        """Iterations under their name's plural: those of this scope inside it, those of all scopes at the top."""
+        plural = f"{name}s"
+        scopes = [frame.record] if frame.record is self.root.record else [frame.record, self.root.record]
+        for record in scopes:
+            before = record.entries.get(plural, Collection(()))
+            if isinstance(before, Collection):
+                record.entries[plural] = Collection((*before.records, *records))
+        holder = frame
+        while holder.parent is not None and holder.parent.record is frame.record:
+            holder = holder.parent
+        for scope in (holder, self.root):
+            if not isinstance(scope.names.get(plural, Collection(())), Collection):
+                continue
+            scope.names[plural] = scope.record.entries[plural]
+
+    def _for_each(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        self._spliced(frame, ops, sources, pointer)
+        body = raw["for_each"]
+        records = []
+        for position, entries in enumerate(body["in"]):
+            record = Record({"index": constant(position)}, guards=frame.guards)
+            inner = frame.child(
+                names={body["as"]: record}, record=record, **frame.along(name, f"{body['as']}{position}")
+            )
+            at = f"{pointer}/for_each/in/{position}"
+            for entry in sorted(entries):
+
+                def compute(entry: str = entry, entries: Any = entries, inner: Frame = inner, at: str = at) -> Any:
+                    with located(f"{at}/{entry}"):
+                        return self._binding(entries[entry], inner, f"{at}/{entry}", entry)
+
+                record.entries[entry] = Lazy(compute, entry)
+            for entry in sorted(entries):
+                with self._collect():
+                    force(record.entries[entry])
+            self._nodes(body["body"], inner, ops, f"{pointer}/for_each/body")
+            records.append(record)
+        self._collection(frame, body["as"], records)
+
+    def _one_of(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        if len(sources) > 1:
+            raise SpaceError(f"{pointer}/inputs", "inputs", "a choice between nodes reads one input")
+        branches = raw["one_of"]
+        if isinstance(branches, dict):
+            items = [(label, branches[label], f"{pointer}/one_of/{label}") for label in sorted(branches)]
+        else:
+            taken: dict[str, int] = {}
+            items = [
+                (
+                    self._unique(node.get("name") or node.get("block") or f"option{position}", taken),
+                    node,
+                    f"{pointer}/one_of/{position}",
+                )
+                for position, node in enumerate(branches)
+            ]
+        index = self._gene(name or "op", [label for label, _, _ in items], False, frame, f"{pointer}/one_of")
+        gene = next(iter(index.genes))
+        shown = self.genes[gene].options
+        frame.record.entries.setdefault(name or "op", lookup(index, [constant(label) for label in shown]))
+        bodies: list[tuple[Op, ...]] = []
+        for position, (label, node, at) in enumerate(items):
+            chosen = combine(lambda at, position=position: compare("==", at, position), index)
+            inner = frame.child(
+                guards=(*frame.guards, chosen), record=Record(guards=frame.guards), earlier=None, **frame.along(name)
+            )
+            inside: list[Op] = []
+            with self._collect():
+                self._node(node, inner, inside, at, label=label)
+            bodies.append(tuple(inside))
+        ops.append(SwitchOp(index, sources[0] if sources else None, tuple(bodies), pointer))
+
+    def _use(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        self._spliced(frame, ops, sources, pointer)
+        templates = self.raw.get("templates") or {}
+        wanted = raw["use"]
+        if wanted not in templates:
+            raise SpaceError(f"{pointer}/use", "template", f"no template '{wanted}'", did_you_mean(wanted, templates))
+        if wanted in frame.templates:
+            path = " -> ".join((*frame.templates, wanted))
+            raise SpaceError(f"{pointer}/use", "cycle", f"a template uses itself: {path}", "use repeat")
+        template, given = templates[wanted], raw.get("with") or {}
+        parameters = template.get("parameters") or []
+        for wrong in sorted(set(given) - set(parameters)):
+            raise SpaceError(
+                f"{pointer}/with/{wrong}", "template", f"{wanted} has no parameter '{wrong}'",
+                did_you_mean(wrong, parameters),
+            )  # fmt: skip
+        missing = sorted(set(parameters) - set(given))
+        if missing:
+            raise SpaceError(f"{pointer}/with", "template", f"{wanted} needs {', '.join(missing)}")
+        args = frame.child(**frame.along(name))
+        names = {key: self._binding(given[key], args, f"{pointer}/with/{key}", key) for key in sorted(given)}
+        inner = frame.child(names=names, parent=self.root, templates=(*frame.templates, wanted), **frame.along(name))
+        self._nodes(template["body"], inner, ops, f"/templates/{wanted}/body")
+
+    def _graph(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        graph = raw["graph"]
+        inputs: tuple[Reference, ...] = sources or (Back(1),)
+        labels = graph.get("inputs") or ["x"]
+        if len(inputs) != len(labels) or len(set(labels)) != len(labels):
+            raise SpaceError(
+                f"{pointer}/graph/inputs", "inputs", f"{len(inputs)} inputs come in, {len(labels)} are named",
+                "give the node as many inputs: as the graph names, each name once",
+            )  # fmt: skip
+        registers = tuple(self._register() for _ in labels)
+        earlier = [
+            Earlier(label, register, frame.guards, True) for label, register in zip(labels, registers, strict=True)
+        ]
+        inner = frame.child(
+            **frame.along(name),
+            labels=dict(zip(labels, registers, strict=True)),
+            earlier=earlier,
+        )
+        body: list[Op] = []
+        self._nodes(graph["body"], inner, body, f"{pointer}/graph/body")
+        output, loose = graph.get("output", "last"), None
+        at = f"{pointer}/graph/output"
+        if isinstance(output, dict):
+            candidates = tuple(item.register for item in earlier if not item.is_input)
+            held = {id(guard) for guard in frame.guards}
+            if any(id(guard) not in held for item in earlier for guard in item.guards):
+                raise SpaceError(at, "output", "loose ends need nodes that always exist", "use a fixed count")
+            key = self._unique(".".join((*inner.prefix, output["loose_ends"])), self.keys)
+            node = self._block_op(key, BLOCKS[output["loose_ends"]], {}, (), at)
+            loose = LooseEndsOp(node, candidates)
+        elif output != "last":
+            with located(at):
+                register = inner.label(output)
+            if not (earlier and earlier[-1].register == register):
+                key = self._unique(".".join((*inner.prefix, "output")), self.keys)
+                body.append(self._block_op(key, BLOCKS["identity"], {}, (Register(register),), at))
+        ops.append(GraphOp(inputs, registers, tuple(body), loose, pointer))
+
+    def _residual(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        if len(sources) > 1:
+            raise SpaceError(f"{pointer}/inputs", "inputs", "a residual reads one input")
+        inner = frame.child(earlier=None, **frame.along(name))
+        body: list[Op] = []
+        self._nodes(raw["residual"], inner, body, f"{pointer}/residual")
+        shortcut: list[Op] | None = None
+        if raw.get("shortcut"):
+            shortcut = []
+            self._node(raw["shortcut"], inner, shortcut, f"{pointer}/shortcut", label="shortcut")
+        key = self._unique(".".join((*inner.prefix, "add")), self.keys)
+        node = self._block_op(key, BLOCKS["add"], {}, (), pointer)
+        ops.append(
+            ResidualOp(
+                sources[0] if sources else None,
+                tuple(body),
+                None if shortcut is None else tuple(shortcut),
+                node,
+            )
+        )
+
+
+_KINDS: dict[str, Callable[..., None]] = {
+    "block": NodeCompiler._block,
+    "sequence": NodeCompiler._sequence,
+    "repeat": NodeCompiler._repeat,
+    "for_each": NodeCompiler._for_each,
+    "one_of": NodeCompiler._one_of,
+    "use": NodeCompiler._use,
+    "graph": NodeCompiler._graph,
+    "residual": NodeCompiler._residual,
+}
+_SPLICED = frozenset({"sequence", "repeat", "for_each", "use"})
+_NODE_KEYS = frozenset({"block", "name", "let", "inputs", "constraints", "weights", "share"})
