@@ -18,19 +18,19 @@ NETWORK_RECIPES = frozenset({"alone"})
 SUPERNET_RECIPES = frozenset(RECIPES) - NETWORK_RECIPES
 
 # Complete recipes for common cases. `small-images` trains a supernet of `digits-mobile` on 1,078 digits of 8x8 pixels
-# in about 35 s of one core; `small-images-alone` trains one of its architectures. One thread: networks this small gain
+# in about 30 s of one core; `small-images-alone` trains one of its architectures. One thread: networks this small gain
 # little from a second one, and lose everything when the threads have to wait for each other on a busy machine.
 PRESETS: dict[str, dict[str, Any]] = {
     "small-images": {
         "name": "sandwich",
-        "num_epochs": 36,
+        "num_epochs": 48,
         "learning_rate": 0.2,
         "augmentation": {"shift_pixels": 1},
         "threads": 1,
     },
     "small-images-alone": {
         "name": "alone",
-        "num_epochs": 36,
+        "num_epochs": 48,
         "learning_rate": 0.2,
         "augmentation": {"shift_pixels": 1},
         "threads": 1,

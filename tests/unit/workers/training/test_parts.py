@@ -41,7 +41,7 @@ def test_wrong_parameters_are_refused(wrong: dict) -> None:
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_presets_are_valid(preset: str) -> None:
     name, params = parse_recipe(PRESETS[preset])
-    assert params.total_steps(1078) == 606
+    assert params.total_steps(1078) == 808
     assert name in RECIPES
 
 
