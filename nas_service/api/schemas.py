@@ -48,7 +48,8 @@ def _whole(value: Any) -> Any:
 
 
 # JSON has one kind of number: 5.0 is an integer to JSON Schema, and to clients that have only doubles.
-Whole = Annotated[int, BeforeValidator(_whole)]
+AsWhole = BeforeValidator(_whole)
+Whole = Annotated[int, AsWhole]
 
 
 class WireModel(BaseModel):
@@ -81,8 +82,12 @@ class ObjectiveIn(WireModel):
     optimize: bool = True
     device: Label | None = Field(None, description="latency_ms only: name of the device; left out, `local-cpu`.")
     runtime: Literal["onnxruntime", "torch"] | None = Field(None, description="latency_ms only; left out, onnxruntime.")
-    batch_size: Whole | None = Field(None, ge=1, le=65_536, description="latency_ms only; left out, 1.")
-    threads: Whole | None = Field(None, ge=1, le=1024, description="latency_ms only; left out, 1.")
+    batch_size: Annotated[int, Field(ge=1, le=65_536), AsWhole] | None = Field(
+        None, description="latency_ms only; left out, 1."
+    )
+    threads: Annotated[int, Field(ge=1, le=1024), AsWhole] | None = Field(
+        None, description="latency_ms only; left out, 1."
+    )
 
 
 class MethodIn(WireModel):
@@ -202,7 +207,9 @@ class KeyIn(WireModel):
 
     name: Name
     scopes: list[Literal["search:read", "search:write", "artifact:read", "admin"]] = Field(min_length=1, max_length=4)
-    expires_in_s: Whole | None = Field(7_776_000, ge=60, le=315_360_000, description="Left out: 90 days; null: never.")
+    expires_in_s: Annotated[int, Field(ge=60, le=315_360_000), AsWhole] | None = Field(
+        7_776_000, description="Left out: 90 days; null: never."
+    )
 
 
 def _objectives(objectives: list[ObjectiveIn]) -> tuple[Objective, ...]:

@@ -1,0 +1,94 @@
+"""The served process: it stops within seconds while streams are open, and may be killed during a burst of requests."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+from nas_service.client import Client
+from nas_service.storage.searches import page
+from nas_service.storage.session import unit_of_work
+from tests.integration.test_api_search import BODY
+from tests.support import api, searches
+
+
+@pytest.fixture
+def serve(engine, database_url, tmp_path):
+    """Starts `nas serve` on one port, as often as it is called; (process, url)."""
+    searches.install(engine)
+    with socket.socket() as probe:
+        probe.bind((api.HOST, 0))
+        port = probe.getsockname()[1]
+    started = []
+
+    def start():
+        variables = {"NAS_HOME": str(tmp_path), "NAS_DATABASE_URL": database_url, "NAS_PORT": str(port)}
+        command = [sys.executable, "-c", "from nas_service.cli.main import main; main()", "serve"]
+        process = subprocess.Popen(command, env=os.environ | variables)
+        started.append(process)
+        url = f"http://{api.HOST}:{port}"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert process.poll() is None
+            try:
+                if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
+                    return process, url
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError("the server did not start")
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_it_stops_within_seconds_while_streams_are_open(serve, engine):
+    process, url = serve()
+    key = api.new_key(engine)
+    with Client(url, key) as nas:
+        search_id = nas.create_search(BODY)["id"]
+    headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
+    with httpx.Client(base_url=url, headers=headers, timeout=20) as http:
+        request = http.build_request("GET", f"/v1/searches/{search_id}/events")
+        streams = [http.send(request, stream=True) for _ in range(8)]
+        assert {stream.status_code for stream in streams} == {200}
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=20)
+        assert time.monotonic() - began < 5
+        for stream in streams:
+            stream.close()
+
+
+def test_a_kill_during_a_burst_loses_and_doubles_nothing(serve, engine):
+    process, url = serve()
+    key = api.new_key(engine)
+    answered: dict[int, dict] = {}
+    half = threading.Event()
+
+    def submit(number: int) -> None:
+        with Client(url, key) as nas:
+            answered[number] = nas.create_search({**BODY, "name": f"burst {number}", "seed": 1000})
+        if len(answered) >= 5:
+            half.set()
+
+    threads = [threading.Thread(target=submit, args=(number,)) for number in range(24)]
+    for thread in threads:
+        thread.start()
+    assert half.wait(timeout=60)
+    process.kill()
+    process.wait()
+    serve()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert len(answered) == 24
+    with unit_of_work(engine) as session:
+        stored = page(session, limit=1000, name="burst")
+    assert sorted(search.id for search in stored) == sorted(answer["id"] for answer in answered.values())
