@@ -15,10 +15,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from nas_service.control.reconcile import Reconciler
 from nas_service.control.results import Claim, record_done, record_failure, record_report, record_start
 from nas_service.errors import Unavailable
+from nas_service.methods.runtimes import RUNTIMES
 from nas_service.settings import Settings
 from nas_service.storage import devices, installation, jobs
 from nas_service.storage.jobs import ClaimedJob
@@ -34,7 +36,6 @@ REAP_EVERY_S = 5.0
 DRAIN_S = 4.0
 # The longest a job works without a word: epochs and single evaluations of large networks are far below.
 SILENCE_S = 1800.0
-LOCAL_DEVICE = "local-cpu"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Dispatcher:
             self._listen(0.1)
             self._record()
         for claim in list(self._claims.values()):
-            run_in_transaction(self.engine, lambda session, claim=claim: jobs.release(session, claim.id, claim.epoch))
+            run_in_transaction(self.engine, partial(jobs.release, job_id=claim.id, epoch=claim.epoch))
         self._claims.clear()
         self._waiting.clear()
 
@@ -134,7 +135,7 @@ class Dispatcher:
             exclusive_runs = any(self._claims[job_id].exclusive for job_id in self._running())
             if exclusive_runs or (claim.exclusive and not alone):
                 return
-            run_in_transaction(self.engine, lambda session, claim=claim: record_start(session, _identity(claim)))
+            run_in_transaction(self.engine, partial(record_start, claim=_identity(claim)))
             self._waiting.popleft()
             self.pool.submit(claim.id, claim.epoch, claim.kind, {**claim.payload, "epoch": claim.epoch})
 
@@ -187,10 +188,12 @@ def _writer(message: Message, claim: Claim) -> Callable[[Session], bool]:
     return lambda session: record_done(session, claim, result)
 
 
-def register_local_device(session: Session) -> None:
-    """Let searches name this machine's processor as a device."""
-    fingerprint = {**machine_fingerprint(), "processor": "cpu"}
-    devices.register(session, name=LOCAL_DEVICE, runtimes=["onnxruntime", "torch"], fingerprint=fingerprint)
+def register_local_devices(session: Session, has_cuda: bool) -> None:
+    """Let searches name this machine's processors as devices."""
+    for processor in ("cpu", "cuda") if has_cuda else ("cpu",):
+        runtimes = sorted(name for name, runtime in RUNTIMES.items() if processor in runtime.processors)
+        fingerprint = {**machine_fingerprint(), "processor": processor}
+        devices.register(session, name=f"local-{processor}", runtimes=runtimes, fingerprint=fingerprint)
 
 
 def run(dispatcher: Dispatcher, stopping: threading.Event) -> None:
@@ -221,7 +224,7 @@ def main() -> int:
     installation.mark_artifacts(installed, settings.artifacts)
     pool = make_pool(settings, installed.artifact_marker)
     try:
-        run_in_transaction(engine, register_local_device)
+        run_in_transaction(engine, partial(register_local_devices, has_cuda=pool.device != "cpu"))
         run(Dispatcher(engine, pool, Timing(settings.lease_s, settings.renew_s)), stopping)
     finally:
         pool.close()

@@ -33,6 +33,7 @@ class LocalPool:
 
     def __init__(self, artifacts: Path, marker: str, *, num_slots: int, threads: int = 1, device: str = "cpu") -> None:
         self.num_slots = num_slots
+        self.device = device
         self._settings = (str(artifacts), marker, device, threads)
         self._context = multiprocessing.get_context("spawn")
         self._slots = [self._start() for _ in range(num_slots)]

@@ -103,9 +103,9 @@ class RayPool:
         resources = ray.cluster_resources()
         num_gpus = int(resources.get("GPU", 0))
         self.num_slots = num_slots or num_gpus or max(1, int(resources.get("CPU", 1)))
-        self._device = "cuda:0" if num_gpus else "cpu"
+        self.device = "cuda:0" if num_gpus else "cpu"
         self._resources = {"num_gpus": 1} if num_gpus else {"num_cpus": 1}
-        self._settings = (str(artifacts), marker, self._device, 1)
+        self._settings = (str(artifacts), marker, self.device, 1)
         self._workers = [self._start() for _ in range(self.num_slots)]
 
     @property
@@ -173,8 +173,12 @@ class RayPool:
 
     def _check_alive(self) -> None:
         """Raise when no worker has come up for long: the cluster itself is gone, and only a new start helps."""
-        if all(w.pid is None and time.monotonic() - w.started > _START_S for w in self._workers):
+        if any(worker.pid is not None for worker in self._workers):
+            return
+        if all(time.monotonic() - worker.started > _START_S for worker in self._workers):
             raise RuntimeError(f"Ray has started no worker within {_START_S:.0f} s")
+        if not any(node["Alive"] for node in ray.nodes()):
+            raise RuntimeError("every node of the Ray cluster is dead")
 
     def _collect(self, worker: _Worker, done: set[Any], messages: list[Message]) -> None:
         if worker.job is None:
@@ -200,7 +204,7 @@ class RayPool:
     def _start(self) -> _Worker:
         options = {**self._resources, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 2}
         actor = ray.remote(Slot).options(**options).remote(*self._settings)
-        return _Worker(actor, ready=actor.ready.remote())
+        return _Worker(actor, ready=actor.ready.remote())  # type: ignore[attr-defined]
 
     def _replace(self, i: int) -> None:
         with contextlib.suppress(RayError):
@@ -210,7 +214,7 @@ class RayPool:
 
 def _connect(address: str | None, num_slots: int | None) -> None:
     """Join the cluster at ``address`` or start a private one."""
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.WARNING}
+    quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.WARNING}
     if address is None:
         # A private cluster has a token of its own, which ends with it.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

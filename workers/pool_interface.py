@@ -41,6 +41,7 @@ class Pool(Protocol):
     """A number of slots, each a long-lived worker that keeps data and weights warm and does one job at a time."""
 
     num_slots: int
+    device: str
 
     @property
     def num_free(self) -> int:

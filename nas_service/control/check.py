@@ -86,19 +86,6 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
     return CheckedSpec(complete, space, dataset, device, supernet)
 
 
-def _bound(space: SearchSpace, dataset: DatasetRecord, problems: list[Problem]) -> SearchSpace:
-    """The space with its `data` entries taken from the data set; what does not fit goes to ``problems``."""
-    try:
-        bound = space.bind(classes=len(dataset.manifest["classes"]), input=dataset.manifest["input"])
-    except SpaceError as error:
-        problems += [
-            Problem("/space_id" + item.pointer, item.rule, item.message, item.suggestion) for item in error.problems
-        ]
-        return space
-    problems += _fit(bound, dataset)
-    return bound
-
-
 def _check_objectives(session: Session, spec: SearchSpec, problems: list[Problem]) -> DeviceRecord | None:
     known = "known: " + ", ".join(METRICS)
     names = [objective.metric for objective in spec.objectives]

@@ -7,6 +7,7 @@ of them at once do no harm.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from nas_service.control.advance import Live, search_phase
 from nas_service.control.ending import fail_search, finish_search
@@ -39,7 +40,7 @@ class Reconciler:
         active = run_in_transaction(self.engine, searches.active_ids)
         for search_id in active:
             try:
-                run_in_transaction(self.engine, lambda session, search_id=search_id: self.step(session, search_id))
+                run_in_transaction(self.engine, partial(self.step, search_id=search_id))
                 self._failures.pop(search_id, None)
             except Unavailable:
                 self._lives.clear()

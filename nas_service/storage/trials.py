@@ -145,13 +145,14 @@ def write(
         values["state"] = state
         if state in TRIAL_TERMINAL:
             values["finished_at"] = func.now()
-    return session.execute(statement.values(**values)).rowcount > 0
+    return session.execute(statement.values(**values)).rowcount > 0  # type: ignore[attr-defined]
 
 
 def cancel_open(session: Session, search_id: str) -> int:
     """Cancel every open trial of a search; how many there were."""
     statement = update(TrialRow).where(TrialRow.search_id == search_id, TrialRow.state.in_(OPEN))
-    return session.execute(statement.values(state="cancelled", job_id=None, finished_at=func.now())).rowcount
+    values = {"state": "cancelled", "job_id": None, "finished_at": func.now()}
+    return session.execute(statement.values(**values)).rowcount  # type: ignore[attr-defined]
 
 
 def mean_eval_s(session: Session, space_id: str) -> float | None:
