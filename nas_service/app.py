@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -80,10 +79,8 @@ def build_api() -> FastAPI:
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
-    """Names under which the service answers: loopback, the address it binds to, and those in ``NAS_ALLOWED_HOSTS``."""
-    given = os.environ.get("NAS_ALLOWED_HOSTS", "")
-    named = {name.strip().lower() for name in given.split(",") if name.strip()}
-    return frozenset({*LOOPBACK, settings.host.lower(), *named})
+    """Names under which the service answers: loopback, the address it binds to, and those of the operator."""
+    return frozenset({*LOOPBACK, settings.host.lower(), *settings.allowed_hosts})
 
 
 def _lookup(service: Service, find: Callable[[Session, str], KeyHolder | None]) -> Callable[[str], Principal | None]:

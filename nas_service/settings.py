@@ -23,6 +23,8 @@ class Settings:
     port: int = 8000
     lease_s: float = 30.0
     renew_s: float = 10.0
+    # further names under which the service may be addressed, besides loopback and `host`
+    allowed_hosts: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not 0 < self.renew_s < self.lease_s:
@@ -49,6 +51,9 @@ class Settings:
             port=int(_number(given, "NAS_PORT", cls.port)),
             lease_s=_number(given, "NAS_LEASE_S", cls.lease_s),
             renew_s=_number(given, "NAS_RENEW_S", cls.renew_s),
+            allowed_hosts=frozenset(
+                name.strip().lower() for name in given.get("NAS_ALLOWED_HOSTS", "").split(",") if name.strip()
+            ),
         )
 
 

@@ -16,6 +16,7 @@ from nas_service.api.auth import Principal
 from nas_service.api.monitor import Monitor
 from nas_service.api.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Cursors
 from nas_service.api.problems import BadRequest, TooManyRequests
+from nas_service.api.throttle import FailureThrottle
 from nas_service.api.views import Page
 from nas_service.ids import content_key
 from nas_service.settings import Settings
@@ -33,6 +34,7 @@ class Service:
         self.settings = settings
         self.engine = engine
         self.monitor = Monitor()
+        self.sign_ins = FailureThrottle()
         self._cursors: Cursors | None = None
         self._streams: dict[str, int] = {}
         self._lock = threading.Lock()

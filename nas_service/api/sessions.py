@@ -18,12 +18,15 @@ router = APIRouter(prefix="/v1", tags=["access"])
 @router.post("/session", response_model=SessionOut)
 def sign_in(request: Request, body: SignInIn, service: ServiceDep) -> JSONResponse:
     """Exchange a key for a session cookie."""
+    address = request.client.host if request.client else ""
+    service.sign_ins.check(address)
     with service.reading() as session:
         holder = keys.verify_key(session, body.key)
         if holder is None:
+            service.sign_ins.failed(address)
             raise Unauthenticated("The key is unknown, expired or revoked.")
         token = browser_sessions.start_session(session, holder.id)
-        audit.record(session, holder.id, "session.start", holder.id, request.client.host if request.client else None)
+        audit.record(session, holder.id, "session.start", holder.id, address)
     view = SessionOut(id=holder.id, name=holder.name, scopes=sorted(holder.scopes))
     answer = JSONResponse(view.model_dump())
     answer.set_cookie(

@@ -4,7 +4,8 @@ import pytest
 from starlette.routing import Mount
 
 from nas_service.api.auth import is_public
-from nas_service.app import build_api
+from nas_service.app import build_api, create_app
+from nas_service.settings import Settings
 from tests.support import api
 
 
@@ -68,6 +69,21 @@ def test_hosts_and_health(app):
     assert client.get("/livez").json() == {"status": "ok", "checks": {}}
     assert client.get("/readyz").json()["checks"] == {"database": "ok", "schema": "ok"}
     assert client.get("/readyz", headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_the_operator_names_further_hosts(database_url, tmp_path):
+    given = {"NAS_HOME": str(tmp_path), "NAS_DATABASE_URL": database_url, "NAS_ALLOWED_HOSTS": "nas.lab, API"}
+    client = api.client_of(create_app(Settings.from_environment(given)))
+    assert client.get("/livez", headers={"Host": "nas.lab:8000"}).status_code == 200
+    assert client.get("/livez", headers={"Host": "api"}).status_code == 200
+    assert client.get("/livez", headers={"Host": "lab"}).status_code == 421
+
+
+def test_guessing_keys_is_slowed(database_url, tmp_path):
+    client = api.client_of(api.app_on(database_url, tmp_path))
+    answers = [client.post("/v1/session", json={"key": f"nas_{n}"}) for n in range(12)]
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 2
+    assert answers[-1].headers["retry-after"]
 
 
 def test_pages_are_public_and_strict(app):

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from nas_service.client import ApiError, Client
+from nas_service.datasets.store import DATASETS_FOLDER, DatasetStore
 from nas_service.storage import exports
 from nas_service.storage.session import unit_of_work
 from search_spaces.library_index import library_text
@@ -205,6 +206,16 @@ def test_spaces(client):
     refused = client.post("/v1/search-space-checks", json={"document": {**bomb, "network": [nested]}})
     assert refused.status_code == 422
     assert all(item["pointer"].startswith("/document") for item in refused.json()["errors"])
+
+
+def test_a_data_set_is_previewed(client, home):
+    DatasetStore(home / "artifacts" / DATASETS_FOLDER).write(searches.digits())
+    dataset = client.get("/v1/datasets").json()["items"][0]
+    answer = client.get(f"/v1/datasets/{dataset['id']}/preview?split=select&count=16")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.content.startswith(b"\x89PNG")
+    assert client.get(f"/v1/datasets/{dataset['id']}/preview?split=all").status_code == 422
 
 
 def test_methods_list_what_requests_may_name(client):
