@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WEB := nas_service/dashboard/web
+STATIC := nas_service/dashboard/static/index.html
 
-.PHONY: install check test format clean
+.PHONY: install dashboard demo up check test format clean
 
 install: $(VENV)/.installed
 
@@ -12,13 +14,27 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+# Without Node the service runs all the same and says how to build its pages.
+dashboard:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(STATIC); \
+	else echo "*** npm not found: the dashboard is not built (Node 20 or newer builds it) ***"; fi
+
+$(STATIC): $(shell find $(WEB)/src -type f) $(WEB)/package-lock.json $(WEB)/vite.config.ts $(WEB)/index.html
+	cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+
+demo: install dashboard
+	$(BIN)/nas demo
+
+up: install dashboard
+	$(BIN)/nas up
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-test: install
+test: install dashboard
 	$(BIN)/pytest
 
 format: install
@@ -26,4 +42,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build *.egg-info $(WEB)/node_modules nas_service/dashboard/static

@@ -114,7 +114,12 @@ def _request(
         "objectives": [
             {"metric": "accuracy_top1"},
             {"metric": "macs"},
-            {"metric": "latency_ms", "optimize": False, "constraint": {"maximum": LATENCY_LIMIT_MS}},
+            {
+                "metric": "latency_ms",
+                "optimize": False,
+                "constraint": {"maximum": LATENCY_LIMIT_MS},
+                "runtime": "torch",
+            },
         ],
         "evaluator": evaluator or {},
         "strategy": strategy,

@@ -5,7 +5,7 @@ import { post, useGet } from "../api";
 import { ProblemNote } from "../problem";
 import type { Dataset, Named, Page, Search, Space } from "../types";
 
-interface Form { name: string; space: string; dataset: string; strategy: string; trials: number; seed: number; finalists: number; cost: string; device: string; max_latency_ms: string }
+interface Form { name: string; space: string; dataset: string; strategy: string; trials: number; seed: number; finalists: number; cost: string; device: string; max_latency_ms: string; recipe: string }
 
 function request(form: Form): object {
   const objectives: object[] = [{ metric: "accuracy_top1" }];
@@ -22,6 +22,7 @@ function request(form: Form): object {
     budget: { trials: form.trials },
     finalists: { count: form.finalists },
     seed: form.seed,
+    evaluator: form.recipe.trim() ? { recipe: { name: "sandwich", params: JSON.parse(form.recipe) } } : {},
   };
 }
 
@@ -34,21 +35,25 @@ export function NewSearch() {
   const [plan, setPlan] = useState<Record<string, unknown> | null>(null);
   const [edited, setEdited] = useState<Partial<Form>>({});
   const form: Form = {
-    name: "my search", strategy: "nsga2", trials: 200, seed: 0, finalists: 8, cost: "macs", max_latency_ms: "",
+    name: "my search", strategy: "nsga2", trials: 200, seed: 0, finalists: 8, cost: "macs", max_latency_ms: "", recipe: "",
     space: spaces.data?.items[0]?.id ?? "", dataset: datasets.data?.items[0]?.id ?? "", device: devices.data?.items[0]?.name ?? "",
     ...edited,
   };
   const edit = (change: Partial<Form>) => { setEdited({ ...edited, ...change }); setPlan(null); };
   const fail = (problem: Error) => setError(problem);
+  const send = <T,>(path: string, then: (answer: T) => void) => {
+    setError(null);
+    try {
+      post<T>(path, request(form)).then(then, fail);
+    } catch (problem) {
+      fail(problem as Error);
+    }
+  };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    setError(null);
-    post<Search>("/v1/searches", request(form)).then((search) => go(`/searches/${search.id}`), fail);
+    send<Search>("/v1/searches", (search) => go(`/searches/${search.id}`));
   };
-  const preview = () => {
-    setError(null);
-    post<Record<string, unknown>>("/v1/search-plans", request(form)).then(setPlan, fail);
-  };
+  const preview = () => send<Record<string, unknown>>("/v1/search-plans", setPlan);
   return (
     <main>
       <h1>New search</h1>
@@ -82,12 +87,15 @@ export function NewSearch() {
           </>}
           <label>Strategy
             <select value={form.strategy} onChange={(event) => edit({ strategy: event.target.value })}>
-              {["nsga2", "random", "local_search", "aging_evolution"].map((name) => <option key={name}>{name}</option>)}
+              {["auto", "nsga2", "random", "local_search", "aging_evolution", "surrogate"].map((name) => <option key={name}>{name}</option>)}
             </select>
           </label>
           <label>Trials<input type="number" min="1" value={form.trials} onChange={(event) => edit({ trials: Number(event.target.value) })} /></label>
           <label>Finalists<input type="number" min="1" value={form.finalists} onChange={(event) => edit({ finalists: Number(event.target.value) })} /></label>
           <label>Seed<input type="number" min="0" value={form.seed} onChange={(event) => edit({ seed: Number(event.target.value) })} /></label>
+          <label>Training parameters (JSON, optional)
+            <textarea rows={2} placeholder='{"num_epochs": 60}' value={form.recipe} onChange={(event) => edit({ recipe: event.target.value })} />
+          </label>
         </div>
         <ProblemNote error={error ?? spaces.error ?? datasets.error} />
         <p className="row">

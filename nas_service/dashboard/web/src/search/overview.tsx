@@ -26,7 +26,7 @@ export function Overview({ search, theme, onSelect }: { search: Search; theme: s
         <div className="row">
           <b>{progress?.message ?? search.phase}</b>
           <span className="space" />
-          {progress?.eta_s != null && <span className="muted">about {duration(progress.eta_s)} left</span>}
+          {progress?.eta_s != null && search.state === "running" && <span className="muted">about {duration(progress.eta_s)} left</span>}
         </div>
         <progress max={1} value={progress?.fraction ?? (search.state === "succeeded" ? 1 : 0)} aria-label="progress" />
       </div>
