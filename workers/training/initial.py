@@ -20,7 +20,7 @@ def zero_last_norms(net: Supernet | PlainNetwork) -> int:
     norms = _norms_of_supernet(net) if isinstance(net, Supernet) else _norms_of_network(net)
     with torch.no_grad():
         for norm in norms:
-            norm.weight.zero_()  # type: ignore[operator, union-attr]
+            norm.weight.zero_()  # type: ignore[operator]
     return len(norms)
 
 
