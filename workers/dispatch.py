@@ -6,6 +6,7 @@ superseded epoch are refused, and the next dispatcher goes on from the rows.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -87,8 +88,17 @@ class Dispatcher:
         while self._running() and time.monotonic() < deadline:
             self._listen(0.1)
             self._record()
-        for claim in list(self._claims.values()):
+        for claim in self._claims.values():
             run_in_transaction(self.engine, partial(jobs.release, job_id=claim.id, epoch=claim.epoch))
+        self._claims.clear()
+        self._waiting.clear()
+
+    def abandon(self, cause: BaseException) -> None:
+        """The pool is gone: every claim is lost now instead of when its lease ends."""
+        text = f"the pool of workers failed: {type(cause).__name__}: {cause}"[:2000]
+        for claim in self._claims.values():
+            failed = partial(record_failure, claim=_identity(claim), reason="worker_lost", message=text)
+            run_in_transaction(self.engine, failed)
         self._claims.clear()
         self._waiting.clear()
 
@@ -197,7 +207,8 @@ def register_local_devices(session: Session, has_cuda: bool) -> None:
 
 
 def run(dispatcher: Dispatcher, stopping: threading.Event) -> None:
-    """Loop until told to stop; an absent database is waited for."""
+    """Loop until told to stop; an absent database is waited for. Whatever else is raised ends the process, and its
+    supervisor starts another."""
     delay_s = 0.0
     while not stopping.wait(delay_s):
         try:
@@ -206,6 +217,10 @@ def run(dispatcher: Dispatcher, stopping: threading.Event) -> None:
         except Unavailable as error:
             delay_s = min(5.0, 2 * delay_s + 0.1)
             log.warning("%s; next try in %.1f s", error.detail, delay_s)
+        except Exception as error:
+            with contextlib.suppress(Unavailable):
+                dispatcher.abandon(error)
+            raise
     dispatcher.drain()
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from nas_service.datasets.store import DatasetStore
 from nas_service.domain.search import Budget, Finalists, MethodChoice
 from nas_service.storage import supernets
+from nas_service.storage.doctor import examine
 from nas_service.storage.session import run_in_transaction
 from tests.support.searches import digits, install, search_of, start, trials_of
 
@@ -94,6 +95,7 @@ def test_a_killed_dispatcher_loses_and_repeats_nothing(engine, database_url, hom
     again = trials_of(engine, second)
     assert [trial.architecture_hash for trial in again] == [trial.architecture_hash for trial in first]
     assert [trial.reused_from for trial in again] == [trial.id for trial in first]
+    assert examine(engine, home / "artifacts") == []
     # Training went on from a checkpoint under a later epoch instead of starting again.
     assert {point.epoch for point in curve() if point.step <= 10} == {1}
     assert max(point.epoch for point in curve()) > 1

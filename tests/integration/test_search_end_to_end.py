@@ -36,7 +36,7 @@ def dispatcher(engine, empty_tables, artifacts):
     pool.close()
 
 
-def dispatch_until(dispatcher, condition, timeout_s=240.0):
+def dispatch_until(dispatcher, condition, timeout_s=500.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "not done in time"

@@ -18,6 +18,7 @@ from nas_service.control.results import record_done
 from nas_service.domain.search import Budget, Constraint, Finalists, MethodChoice
 from nas_service.errors import Conflict
 from nas_service.storage import events, fronts, jobs, supernets, trials, work
+from nas_service.storage.doctor import examine
 from nas_service.storage.session import run_in_transaction
 from tests.support.searches import (
     ACCURACY,
@@ -40,7 +41,8 @@ pytestmark = pytest.mark.usefixtures("empty_tables")
 
 @pytest.fixture
 def spec(engine, empty_tables):
-    return install(engine)
+    yield install(engine)
+    assert examine(engine) == []
 
 
 def read(engine, function, *args, **kwargs):
