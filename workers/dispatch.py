@@ -231,13 +231,13 @@ def main() -> int:
     if settings.database_url is None:
         log.error("NAS_DATABASE_URL is not set")
         return 2
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     engine = make_engine(settings.database_url)
     installed = run_in_transaction(engine, installation.ensure)
     installation.mark_artifacts(installed, settings.artifacts)
     pool = make_pool(settings, installed.artifact_marker)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):  # after Ray, which sets handlers of its own
+        signal.signal(number, lambda *_: stopping.set())
     try:
         run_in_transaction(engine, partial(register_local_devices, has_cuda=pool.device != "cpu"))
         run(Dispatcher(engine, pool, Timing(settings.lease_s, settings.renew_s)), stopping)

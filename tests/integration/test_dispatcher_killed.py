@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,21 +33,24 @@ def home(tmp_path):
 
 
 @contextmanager
-def dispatcher(database_url, home):
+def dispatcher(database_url, home, ray_address):
     environment = {
         **os.environ,
         "NAS_HOME": str(home),
         "NAS_DATABASE_URL": database_url,
-        "NAS_RAY_ADDRESS": "none",
+        "NAS_RAY_ADDRESS": ray_address,
         "NAS_LEASE_S": "3",
         "NAS_RENEW_S": "1",
     }
     with open(home / "dispatcher.log", "ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "workers.dispatch"], env=environment, stdout=log, stderr=log)
+        command = [sys.executable, "-m", "workers.dispatch"]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         yield process
     finally:
-        process.kill()
+        # Ray's agents outlive a killed driver for a minute or two; its supervisor ends the whole group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -65,7 +69,10 @@ def end_delays(engine):
 
 
 @pytest.mark.slow
-def test_a_killed_dispatcher_loses_and_repeats_nothing(engine, database_url, home, empty_tables):
+@pytest.mark.parametrize(
+    "ray_address", [pytest.param("none", id="processes"), pytest.param("", id="private-ray", marks=pytest.mark.ray)]
+)
+def test_a_killed_dispatcher_loses_and_repeats_nothing(engine, database_url, home, empty_tables, ray_address):
     spec = replace(install(engine), budget=Budget(trials=20), finalists=Finalists(count=2), parallelism=4)
     spec = replace(spec, evaluator=replace(spec.evaluator, recipe=RECIPE))
     search_id = start(engine, spec)
@@ -74,15 +81,15 @@ def test_a_killed_dispatcher_loses_and_repeats_nothing(engine, database_url, hom
         supernet_id = search_of(engine, search_id).supernet_id
         return run_in_transaction(engine, lambda session: supernets.curve(session, supernet_id))
 
-    with dispatcher(database_url, home) as process:
+    with dispatcher(database_url, home, ray_address) as process:
         wait_for(lambda: any(point.step >= 20 for point in curve()), home)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with dispatcher(database_url, home) as process:
+    with dispatcher(database_url, home, ray_address) as process:
         wait_for(lambda: search_of(engine, search_id).num_told >= 5 or end_delays(engine), home)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with dispatcher(database_url, home) as process:
+    with dispatcher(database_url, home, ray_address) as process:
         wait_for(lambda: search_of(engine, search_id).state == "succeeded" or end_delays(engine), home)
         # The same again, undisturbed: the sequence of architectures is the same, so every result is found.
         second = start(engine, replace(spec, name="undisturbed"))

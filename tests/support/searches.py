@@ -162,6 +162,16 @@ class FormulaWorker:
         ]
         return {"measurements": measurements, "drift": 0.01, "fingerprint": {"id": "f"}}
 
+    def _train_network(self, payload):
+        def scores(split):
+            value = accuracy_of(payload["genes"], payload["mode"] + split)
+            return {"accuracy_top1": value, "loss": 1.0 - value, "num_correct": 1, "num_samples": 2}
+
+        metrics = {split: scores(split) for split in ("select", "test")}
+        checkpoint = {"path": f"{payload['checkpoint_dir']}/best", "step": 5, "sha256": "cd" * 32}
+        seeds = [{"seed": payload["seed"] + i, "metrics": metrics} for i in range(payload["num_seeds"])]
+        return {"checkpoint": checkpoint, "metrics": metrics, "seeds": seeds, "train_s": 2.0, "interrupted": False}
+
     def _export(self, payload):
         return {"files": [], "path": f"exports/{payload['export_id']}/{payload.get('epoch', 1)}", "parity": {}}
 

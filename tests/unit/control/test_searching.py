@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -307,3 +310,46 @@ def test_trials_come_in_pages_of_any_order(engine, spec):
         after = (rows[-1].macs, rows[-1].id)
     assert [row.macs for row in seen] == sorted((row.macs for row in seen), reverse=True)
     assert len({row.id for row in seen}) == 24
+
+
+@pytest.mark.parametrize("mode", ["finetune", "retrain"])
+def test_finalists_can_be_trained_by_themselves(engine, spec, mode):
+    finalists = Finalists(count=2, mode=mode, seeds=3)
+    search_id = start(engine, replace(spec, objectives=(ACCURACY, MACS, LATENCY), finalists=finalists))
+    worker = FormulaWorker(engine)
+    work_off(engine, search_id, worker)
+    assert search_of(engine, search_id).state == "succeeded"
+    assert worker.kinds_done[-3:] == ["train_network", "train_network", "measure"]
+    final = trials_of(engine, search_id, "final")
+    assert [trial.accuracy_top1 for trial in final] == [accuracy_of(t.genes, f"{mode}select") for t in final]
+    assert [seed["seed"] for seed in final[0].metrics["seeds"]] == [7, 8, 9]
+    read(engine, request_export, search_id, final[0].id)
+    (claim,) = worker.claim()
+    assert claim.payload["weights"] == {"network": final[0].metrics["checkpoint"]}
+    worker.do(claim)
+
+
+def test_two_controllers_at_once_do_no_harm(engine, spec):
+    alone = start(engine, replace(spec, finalists=Finalists(count=0)))
+    work_off(engine, alone)
+    evaluator = replace(spec.evaluator, calibration_samples=200)
+    shared = start(engine, replace(spec, evaluator=evaluator))
+    over = threading.Event()
+
+    def control():
+        reconciler = Reconciler(engine)
+        while not over.is_set():
+            reconciler.reconcile()
+
+    with ThreadPoolExecutor(2) as threads:
+        controllers = [threads.submit(control) for _ in range(2)]
+        worker, deadline = FormulaWorker(engine), time.monotonic() + 60
+        while search_of(engine, shared).state != "succeeded" and time.monotonic() < deadline:
+            for claim in worker.claim(limit=1):
+                worker.do(claim)
+        over.set()
+        for controller in controllers:
+            controller.result()
+    expected = [trial.architecture_hash for trial in trials_of(engine, alone)]
+    assert [trial.architecture_hash for trial in trials_of(engine, shared)] == expected
+    assert len(trials_of(engine, shared, "final")) == 3
