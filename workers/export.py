@@ -16,12 +16,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn import functional as F
 
 from search_spaces.elastic.calibrate import calibrated, recalibrate
 from search_spaces.elastic.codegen import plain_source
 from search_spaces.elastic.plain import PlainNetwork, build_plain
-from search_spaces.network import ImageShape, Network
+from search_spaces.elastic.resize import at_resolution
+from search_spaces.network import Network
 from workers.context import WorkContext
 from workers.export_documents import architecture_document, preprocess_document, readme
 from workers.export_parity import ExportError, check_fresh_process, check_onnx, check_supernet, tolerances
@@ -186,15 +186,7 @@ def _batches(
     data: DeviceData, network: Network, split: str, batch_size: int, num_samples: int | None = None
 ) -> Batches:
     """Batches of a split in the network's own resolution, resized as the supernet does."""
-    shape = network.input_shape
-    batches = data.batches(split, batch_size, num_samples)
-    if not isinstance(shape, ImageShape):
-        return batches
-    size = (shape.height, shape.width)
-    return [
-        (x if x.shape[-2:] == size else F.interpolate(x, size, mode="bicubic", align_corners=False), y)
-        for x, y in batches
-    ]
+    return [(at_resolution(x, network.input_shape), y) for x, y in data.batches(split, batch_size, num_samples)]
 
 
 def _compare_with_reported(metrics: Mapping[str, Mapping[str, Any]], reported: Mapping[str, Any]) -> None:

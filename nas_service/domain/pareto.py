@@ -134,7 +134,7 @@ def _filter_blocks(G: NDArray[np.float64]) -> NDArray[np.bool_]:
             if len(rows) == 0:
                 break
             covered = (archive[None, chunk : chunk + _BLOCK] <= block[rows, None]).all(axis=2)
-            alive[rows[covered.any(axis=1)]] = False
+            alive[rows[np.any(covered, axis=1)]] = False
         rows = np.flatnonzero(alive)
         if len(rows) == 0:
             continue

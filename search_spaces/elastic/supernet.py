@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from search_spaces.elastic.elastic_block import ElasticBlock, Skeleton
 from search_spaces.elastic.plain import PlainNetwork, last_uses, module_names
-from search_spaces.network import ImageShape, Network
+from search_spaces.elastic.resize import at_resolution
+from search_spaces.network import Network
 from search_spaces.space import SearchSpace
 
 MAX_ACTIVE_PLANS = 1024
@@ -110,10 +110,7 @@ class Supernet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Output of the active architecture; images are resized (bicubic) to its input resolution."""
-        shape = self._active.network.input_shape
-        if isinstance(shape, ImageShape) and x.shape[-2:] != (shape.height, shape.width):
-            x = F.interpolate(x, (shape.height, shape.width), mode="bicubic", align_corners=False)
-        values = {0: x}
+        values = {0: at_resolution(x, self._active.network.input_shape)}
         for number, (block, skeleton, inputs, finished) in enumerate(self._active.steps):
             values[number + 1] = block.run(skeleton, *[values[value] for value in inputs])
             for value in finished:

@@ -5,7 +5,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
+
+from search_spaces.elastic.resize import at_resolution
+from search_spaces.network import Shape
 
 
 class SharedNetwork(Protocol):
@@ -29,11 +32,21 @@ class SharedWeights:
 
 
 class OneNetwork:
-    """A plain network: the same module whatever the genes say."""
+    """A plain network: the same module whatever the genes say. Images are resized to what it reads."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
+    def __init__(self, module: nn.Module, input_shape: Shape) -> None:
+        self._module = _AtResolution(module, input_shape)
 
     @contextmanager
     def bind(self, genes: np.ndarray) -> Iterator[nn.Module]:
         yield self._module
+
+
+class _AtResolution(nn.Module):
+    def __init__(self, module: nn.Module, input_shape: Shape) -> None:
+        super().__init__()
+        self.module = module
+        self._input_shape = input_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(at_resolution(x, self._input_shape))

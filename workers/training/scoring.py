@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from search_spaces.elastic.calibrate import recalibrate
 from search_spaces.elastic.plain import PlainNetwork
+from search_spaces.elastic.resize import at_resolution
 from workers.training.data import DeviceData
 from workers.training.errors import InvalidMetricError
 
@@ -38,11 +39,11 @@ def score(
     module: PlainNetwork, calibrate: Sequence[tuple[Tensor, Tensor]], batches: Sequence[tuple[Tensor, Tensor]]
 ) -> dict[str, Any]:
     """Metrics of `module` on `batches`; its running statistics are those of `calibrate` afterwards."""
-    recalibrate(module, [x for x, _ in calibrate])
+    recalibrate(module, [at_resolution(x, module.network.input_shape) for x, _ in calibrate])
     return score_as_is(module, batches)
 
 
-def score_as_is(module: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+def score_as_is(module: PlainNetwork, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     """accuracy_top1 (0 to 1), mean cross-entropy `loss`, num_correct and num_samples.
 
     Raises InvalidMetricError when the loss is not finite.
@@ -52,7 +53,7 @@ def score_as_is(module: nn.Module, batches: Sequence[tuple[Tensor, Tensor]]) -> 
     loss_sum = 0.0
     with torch.inference_mode():
         for x, y in batches:
-            logits = module(x).float()
+            logits = module(at_resolution(x, module.network.input_shape)).float()
             num_correct += int((logits.argmax(dim=1) == y).sum())
             num_samples += len(y)
             loss_sum += float(functional.cross_entropy(logits, y, reduction="sum"))

@@ -105,7 +105,7 @@ def _train_seed(
 
     trainer = Trainer(
         net=net,
-        binding=OneNetwork(torch.compile(net) if params.compile else net),  # type: ignore[arg-type]
+        binding=OneNetwork(torch.compile(net) if params.compile else net, net.network.input_shape),  # type: ignore[arg-type]
         recipe=recipe,
         params=params,
         data=data,

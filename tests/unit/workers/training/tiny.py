@@ -15,6 +15,7 @@ from torch.nn import functional
 from nas_service.datasets.dataset import Dataset, build_dataset
 from nas_service.datasets.ingest import ingest_digits
 from nas_service.methods.recipes.registry import parse_recipe
+from search_spaces.network import ImageShape
 from workers.context import WorkContext
 from workers.recipes.registry import NETWORK_BUILDERS, SUPERNET_BUILDERS
 from workers.training.bindings import OneNetwork, SharedWeights
@@ -99,7 +100,10 @@ def tiny_trainer(
     if name in SUPERNET_BUILDERS:
         parts, binding = SUPERNET_BUILDERS[name](params, space, num_steps), SharedWeights(net)
     else:
-        parts, binding = NETWORK_BUILDERS[name](params, space.largest(), num_steps), OneNetwork(net)
+        parts, binding = (
+            NETWORK_BUILDERS[name](params, space.largest(), num_steps),
+            OneNetwork(net, ImageShape(1, 8, 8)),
+        )
     context = context or WorkContext(artifacts=directory)
     torch.set_num_threads(1)
     return Trainer(
