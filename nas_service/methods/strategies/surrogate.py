@@ -32,21 +32,23 @@ from nas_service.methods.strategies.proposing import ProposingStrategy
 
 _FIT_POINTS = 150
 _NEIGHBOURS = 500
-_WORST_SCORE = 1.0
+_WORST_SCORE = 3.0
+_REACH = 1.5
 
 
 class SurrogateParams(StrategyParams):
     """Parameters of ``surrogate``."""
 
-    initial: int = Field(12, ge=4, le=10_000, description="Random architectures before the model is asked.")
+    initial: int = Field(16, ge=4, le=10_000, description="Random architectures before the model is asked.")
     max_points: int = Field(
         300,
         ge=20,
         le=2_000,
         description="Most trials in the model: the front, then the latest; bounds ask.",
     )
-    random_candidates: int = Field(400, ge=0, le=20_000, description="Random architectures among the candidates.")
-    global_until: int = Field(40, ge=0, description="Up to this trial all candidates compete everywhere.")
+    random_candidates: int = Field(1_000, ge=0, le=20_000, description="Random architectures among the candidates.")
+    two_steps: int = Field(300, ge=0, le=20_000, description="Candidates two changes away from the front.")
+    global_until: int = Field(80, ge=0, description="Up to this trial all candidates compete everywhere.")
     global_every: int = Field(4, ge=1, description="Later, one ask in so many looks beyond the front's neighbours.")
 
 
@@ -99,14 +101,19 @@ class Surrogate(ProposingStrategy):
             if key not in self._around:
                 self._around[key] = self.problem.space.neighbours(centre)
             parts.append(self._around[key])
-            if sum(len(part) for part in parts) >= _NEIGHBOURS * 2:
+            if sum(len(part) for part in parts) >= 2 * _NEIGHBOURS:
                 break
+        near = np.concatenate(parts)
+        if len(near) > _NEIGHBOURS:
+            near = near[np.sort(rng.permutation(len(near))[:_NEIGHBOURS])]
+        parts = [near]
+        if self.params.two_steps:
+            front = np.stack([self._good[i].genes for i in self._front])
+            centres = front[rng.integers(len(front), size=self.params.two_steps)]
+            parts.append(self.problem.space.mutate(centres, rng, 2))
         if everywhere and self.params.random_candidates:
             parts.append(self.problem.space.sample(self.params.random_candidates, rng))
-        rows = np.concatenate(parts)
-        if len(rows) > 2 * _NEIGHBOURS + self.params.random_candidates:
-            rows = rows[np.sort(rng.permutation(len(rows))[: 2 * _NEIGHBOURS + self.params.random_candidates])]
-        return self.candidates.fresh(rows, taken)
+        return self.candidates.fresh(np.concatenate(parts), taken)
 
     def _points(self, count: int, limit: int) -> list[int]:
         """Up to ``limit`` indices among the first ``count`` successes: the front as far as it fits, then the latest."""
@@ -141,10 +148,23 @@ class Surrogate(ProposingStrategy):
             mean[:, j], std[:, j] = m * scale + centre, s * scale
             if len(waiting):
                 expected[:, j] = model.mean(waiting) * scale + centre
-        told = scores[non_dominated(F)]
-        ideal, nadir = told.min(axis=0), told.max(axis=0)
-        front = np.concatenate((told, expected))
-        return expected_improvement(mean, std, front[non_dominated(front)], nadir + 0.1 * (nadir - ideal) + 1e-6, rng)
+        front = np.concatenate((scores[non_dominated(F)], expected))
+        reference = self._reference(F, scores)
+        return expected_improvement(mean, std, front[non_dominated(front)], reference, rng)
+
+    def _reference(self, F: Floats, scores: Floats) -> Floats:
+        """Scores (M,) up to which a gain counts.
+
+        It must reach beyond the front found so far, or a front that began at one end would never be extended to the
+        other. The first random trials tell what is ordinary: half as far again behind their median as the best is
+        before it, which leaves out the long tail of useless architectures.
+        """
+        first = np.array([e.objectives for e in self._good[: self.params.initial]])
+        best, ordinary = F.min(axis=0), np.median(first, axis=0)
+        worst = np.maximum(F.max(axis=0), first.max(axis=0))
+        limit = np.minimum(worst, ordinary + _REACH * (ordinary - best))
+        at = [score_like(F[:, j], scores[:, j], limit[j : j + 1])[0] for j in range(F.shape[1])]
+        return np.array(at) + 0.1
 
     def _known(self, rows: Genes) -> list[Floats | None]:
         """Values (n,) of the objectives that need no evaluation, None for the others."""
@@ -181,7 +201,7 @@ class Surrogate(ProposingStrategy):
 
 
 def normal_scores(values: NDArray[np.float64]) -> Floats:
-    """Ranks as normal quantiles (n,): scale-free, and the bad tail, which only misleads, is cut."""
+    """Ranks as normal quantiles (n,): scale-free, finest where trials are many, and no tail can outweigh the rest."""
     ranks = rankdata(values, method="average")
     return np.minimum(ndtri((ranks - 0.5) / len(values)), _WORST_SCORE)
 
