@@ -131,8 +131,9 @@ def _request(
 
 def _run(nas: Client, phases: Phases, request: dict[str, Any]) -> dict[str, Any]:
     created = nas.create_search(request)
-    with phases.timed(request["name"]), Live(console=progress, refresh_per_second=4) as live:
+    with phases.timed(request["name"]), Live(console=progress, refresh_per_second=4, transient=True) as live:
         search = nas.wait(created["id"], on_change=lambda now: live.update(status_line(now)))
+    progress.print(status_line(search))
     if search["state"] != "succeeded":
         raise NasError(f"search {search['id']} {search['state']}: {search.get('error')}")
     return search
