@@ -93,9 +93,17 @@ class GaussianProcess:
 
     def _kernel(self, a: Genes, b: Genes) -> Floats:
         weights, s1, s2, _ = self._unpack(self.theta)
-        options = int(max(a.max(), b.max())) + 2
-        codes = np.arange(-1, options - 1)
-        hot_a = (a[:, :, None] == codes).reshape(len(a), -1).astype(np.float64)
-        hot_b = (b[:, :, None] == codes).reshape(len(b), -1).astype(np.float64)
-        agreed = (hot_a * np.repeat(weights, options)) @ hot_b.T
+        codes = int(max(a.max(), b.max())) + 2
+        present = np.zeros((self._num_genes, codes), dtype=bool)
+        present[np.arange(self._num_genes), b + 1] = True
+        # One column for each option that b has; what only a has agrees with nothing and lands in a last, cut column.
+        columns = np.where(present, np.cumsum(present).reshape(present.shape) - 1, present.sum())
+
+        def one_hot(rows: Genes) -> Floats:
+            hot = np.zeros((len(rows), int(present.sum()) + 1))
+            hot[np.arange(len(rows))[:, None], columns[np.arange(self._num_genes), rows + 1]] = 1.0
+            return hot[:, :-1]
+
+        hot_a, hot_b = one_hot(a), one_hot(b)
+        agreed = (hot_a * weights[np.nonzero(present)[0]]) @ hot_b.T
         return s1 * np.exp(agreed - weights.sum()) + (s2 / self._num_genes) * (hot_a @ hot_b.T)
