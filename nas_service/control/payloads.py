@@ -82,11 +82,13 @@ def evaluate(around: Surroundings, split: str, trials: Sequence[TrialRecord]) ->
         "dataset": around.dataset.fingerprint,
         "split": split,
         "trials": [{"id": trial.id, "genes": trial.genes} for trial in trials],
-        "calibration": {
-            "num_samples": around.spec.evaluator.calibration_samples,
-            "batch_size": CALIBRATION_BATCH_SIZE,
-        },
+        "calibration": calibration(around),
     }
+
+
+def calibration(around: Surroundings) -> dict[str, int]:
+    """How batch-norm statistics are recalibrated, wherever an architecture of this search is scored."""
+    return {"num_samples": around.spec.evaluator.calibration_samples, "batch_size": CALIBRATION_BATCH_SIZE}
 
 
 def measure(around: Surroundings, trials: Sequence[TrialRecord]) -> dict[str, Any]:
@@ -130,6 +132,7 @@ def export(around: Surroundings, trial: TrialRecord, export_id: str) -> dict[str
         "genes": trial.genes,
         "dataset": around.dataset.fingerprint,
         "weights": weights,
+        "calibration": calibration(around),
         "metrics": {**{key: value for key, value in trial.metrics.items() if key != "checkpoint"}, **values},
         "seed": around.spec.seed,
         "provenance": {

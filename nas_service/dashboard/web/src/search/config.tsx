@@ -2,11 +2,10 @@
 import type { Search } from "../types";
 
 export function ConfigView({ search }: { search: Search }) {
-  const repeat = `nas search create --from-search ${search.id}`;
   return (
     <div className="card">
       <h2>Specification and provenance</h2>
-      <p>Repeat it with <code>{repeat}</code></p>
+      <p className="muted">The same specification and seed give the same sequence of architectures.</p>
       <pre>{JSON.stringify({ id: search.id, space_id: search.space_id, dataset_id: search.dataset_id, supernet_id: search.supernet_id, ...search.spec }, null, 2)}</pre>
     </div>
   );
