@@ -243,7 +243,7 @@ def _save(session: Session, around: Surroundings, live: Live, points: list[Front
         strategy_state=state,
         num_asked=live.num_asked,
         num_told=live.num_told,
-        num_rejected=int(state.get("rejected", 0)),
+        num_rejected=live.strategy.num_rejected,
         exhausted=exhausted,
         hypervolume=live.volume.value,
         front_size=len(live.front),

@@ -179,6 +179,7 @@ class StrategyContract:
             cut.step(self.num_trials // 6 * 6 - cut.number)
             assert cut.keys == whole.keys
             assert cut.strategy.state() == whole.strategy.state()
+            assert cut.strategy.num_rejected == whole.strategy.num_rejected
 
     def test_known_costs_and_budget_may_be_used(self):
         space = flat_space()

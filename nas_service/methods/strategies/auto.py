@@ -51,6 +51,10 @@ class Auto(Strategy):
         model = self._modelled and (number < _MODEL_ONLY_UNTIL or number % _MODEL_EVERY == 0)
         return (self._surrogate if model else self._evolution).ask(number, pending)
 
+    @property
+    def num_rejected(self) -> int:
+        return self._surrogate.num_rejected + self._evolution.num_rejected
+
     def state(self) -> dict[str, Any]:
         return {"surrogate": self._surrogate.state(), "evolution": self._evolution.state()}
 

@@ -116,6 +116,11 @@ class Strategy(ABC):
         """Update what the next asks need; called by ``tell`` once the history holds the evaluation."""
         return
 
+    @property
+    def num_rejected(self) -> int:
+        """Candidates that broke a constraint and were dropped before any evaluation."""
+        return 0
+
     def state(self) -> dict[str, Any]:
         """JSON of what the history alone does not give back."""
         return {}

@@ -34,6 +34,10 @@ class ProposingStrategy(Strategy):
         genes = self.candidates.random(rng, self.candidates.taken(pending))
         return self.candidates.nothing_left(pending) if genes is None else Proposal(genes, token)
 
+    @property
+    def num_rejected(self) -> int:
+        return self.candidates.rejected
+
     def state(self) -> dict[str, Any]:
         return {"rejected": self.candidates.rejected}
 
