@@ -61,8 +61,8 @@ def test_depth_is_judged_outside_of_strings_only():
 
 
 def test_bombs_are_refused_quickly():
-    start = time.perf_counter()
+    start = time.process_time()
     for body in (b"[" * 1_000_000, b"[" + b"1," * 400_000 + b"1]", b'"' * 999_999, b'"\\' * 400_000):
         with pytest.raises(BadRequest):
             strict_json.parse(body)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

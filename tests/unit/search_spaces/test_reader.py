@@ -55,11 +55,11 @@ def test_json_text_is_read_too() -> None:
     ],
 )
 def test_refused_texts(text: str, rule: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(SpaceError) as caught:
         read_text(text)
     assert caught.value.rule == rule
-    assert time.perf_counter() - begin < 1.0
+    assert time.process_time() - begin < 1.0
 
 
 def deep(levels: int) -> Any:
