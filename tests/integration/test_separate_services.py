@@ -1,0 +1,124 @@
+"""The parts as docker-compose.yml starts them: `nas migrate`, `nas serve`, dispatcher, a Ray head and a second node."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from nas_service.client import Client
+from nas_service.storage import keys
+from nas_service.storage.doctor import examine
+from nas_service.storage.session import make_engine, unit_of_work
+
+DEADLINE_S = 120.0
+RAY = str(Path(sys.executable).with_name("ray"))
+
+
+@contextmanager
+def started(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with all its children in one group, ended with the block."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for(condition: Callable[[], bool], what: str, log: Path) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: {log.read_text(errors='replace')[-2000:]}"
+        time.sleep(0.2)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def node_address() -> str:
+    """This machine's own address: Ray nodes join by it, not by loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing; the kernel picks the interface
+            return probe.getsockname()[0]
+        except OSError:
+            return "127.0.0.1"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_search_over_separately_started_parts(database_url: str, tmp_path: Path) -> None:
+    address, ray_port, port = node_address(), free_port(), free_port()
+    environment = {
+        **os.environ,
+        "NAS_HOME": str(tmp_path / "home"),
+        "NAS_DATABASE_URL": database_url.replace("postgresql+psycopg://", "postgresql://"),
+        "NAS_RAY_ADDRESS": f"{address}:{ray_port}",
+        "NAS_PORT": str(port),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+    logs = {name: tmp_path / f"{name}.log" for name in ("head", "node", "api", "dispatcher")}
+    module = [sys.executable, "-m"]
+    subprocess.run([*module, "nas_service.cli.main", "migrate"], env=environment, check=True, timeout=120)
+    engine = make_engine(database_url)
+    with unit_of_work(engine) as session:
+        key = keys.create_key(session, "test", ["admin"]).token
+    head = [RAY, "start", "--head", f"--port={ray_port}", f"--node-ip-address={address}", "--num-cpus=1"]
+    node = [RAY, "start", f"--address={address}:{ray_port}", "--num-cpus=1", "--block"]
+    url = f"http://127.0.0.1:{port}"
+    with (
+        started([*head, "--include-dashboard=false", "--block"], environment, logs["head"]),
+        started([*module, "nas_service.cli.main", "serve"], environment, logs["api"]),
+    ):
+        wait_for(lambda: "Ray runtime started" in logs["head"].read_text(errors="replace"), "head", logs["head"])
+        wait_for(lambda: answers(url), "api", logs["api"])
+        with started(node, environment, logs["node"]):
+            wait_for(lambda: "Ray runtime started" in logs["node"].read_text(errors="replace"), "node", logs["node"])
+            with (
+                started([*module, "workers.dispatch"], environment, logs["dispatcher"]) as dispatcher,
+                Client(url, key) as nas,
+            ):
+                created = nas.create_search(
+                    {
+                        "name": "separate parts",
+                        "space": {"library": "digits-mobile"},
+                        "dataset": "digits",
+                        "objectives": [{"metric": "accuracy_top1"}, {"metric": "macs"}],
+                        "evaluator": {"recipe": {"name": "sandwich", "params": {"num_steps": 60}}},
+                        "budget": {"trials": 16},
+                        "finalists": {"count": 3},
+                    }
+                )
+                search = nas.wait(created["id"], timeout_s=DEADLINE_S)
+                assert search["state"] == "succeeded", logs["dispatcher"].read_text()[-2000:]
+                assert nas.front(search["id"])["members"]
+                assert dispatcher.poll() is None
+    assert examine(engine, tmp_path / "home" / "artifacts") == []
+    engine.dispose()
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=2.0).status_code == 200
+    except httpx.TransportError:
+        return False
