@@ -218,6 +218,7 @@ def _connect(address: str | None, num_slots: int | None) -> None:
     if address is None:
         # A private cluster has a token of its own, which ends with it.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        ray.init(num_cpus=num_slots, **quiet)
+        # "local": never the cluster that some other `ray start` on this machine left a note about.
+        ray.init(address="local", num_cpus=num_slots, **quiet)
     else:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
