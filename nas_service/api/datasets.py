@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from nas_service.api.asset_views import DatasetOut
 from nas_service.api.deps import PagingDep, ServiceDep, page_by_id
 from nas_service.api.schemas import DatasetId
-from nas_service.api.views import DatasetOut, Page
+from nas_service.api.views import Page
 from nas_service.datasets.preview import MAX_PREVIEW, preview
 from nas_service.datasets.store import DATASETS_FOLDER, DatasetStore
 from nas_service.storage import datasets

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from nas_service.api.asset_views import DeviceOut
 from nas_service.api.deps import PagingDep, ServiceDep, page_by_id
 from nas_service.api.schemas import DeviceId
-from nas_service.api.views import DeviceOut, Page
+from nas_service.api.views import Page
 from nas_service.storage import devices
 
 router = APIRouter(prefix="/v1", tags=["devices"])

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from nas_service.api.auth import Principal
 from nas_service.api.deps import PrincipalDep, Service, ServiceDep
 from nas_service.api.schemas import SearchId
-from nas_service.api.views import EventOut, EventsOut
+from nas_service.api.search_views import EventOut, EventsOut
 from nas_service.domain.states import SEARCH_TERMINAL
 from nas_service.errors import Unavailable
 from nas_service.storage import events, searches

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, JSONResponse
 
+from nas_service.api.asset_views import ExportOut
 from nas_service.api.deps import IdempotencyKey, PrincipalDep, Service, ServiceDep, once
 from nas_service.api.schemas import ExportId, ExportIn, SearchId
-from nas_service.api.views import ExportOut, Page
+from nas_service.api.views import Page
 from nas_service.control.exports import request_export
 from nas_service.errors import Conflict, NotFound
 from nas_service.storage import audit, exports, searches, trials

@@ -21,7 +21,8 @@ from nas_service.api.deps import (
 )
 from nas_service.api.requested_space import in_request, stored_space_id
 from nas_service.api.schemas import SearchId, SearchIn
-from nas_service.api.views import EstimatorOut, Page, PlanOut, ProgressOut, SearchOut
+from nas_service.api.search_views import EstimatorOut, PlanOut, ProgressOut, SearchOut
+from nas_service.api.views import Page
 from nas_service.control import searches as actions
 from nas_service.control.create import create_search
 from nas_service.control.plan import plan_search

@@ -8,18 +8,12 @@ import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from nas_service.api.asset_views import ArchitecturesOut, CostedArchitecture, SpaceDetailOut, SpaceOut, SpaceProfileOut
 from nas_service.api.deps import IdempotencyKey, PagingDep, PrincipalDep, ServiceDep, once, page_by_id
 from nas_service.api.problems import from_space_error
 from nas_service.api.requested_space import compile_document
 from nas_service.api.schemas import ArchitecturesIn, SpaceCreateIn, SpaceId
-from nas_service.api.views import (
-    ArchitecturesOut,
-    CostedArchitecture,
-    Page,
-    SpaceDetailOut,
-    SpaceOut,
-    SpaceProfileOut,
-)
+from nas_service.api.views import Page
 from nas_service.control.spaces import compiled_space, store_space
 from nas_service.storage import spaces
 from nas_service.storage.session import Session

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from nas_service.api.asset_views import CurvePointOut, CurvesOut, SupernetOut
 from nas_service.api.deps import PagingDep, ServiceDep, page_by_id
 from nas_service.api.schemas import SupernetId
-from nas_service.api.views import CurvePointOut, CurvesOut, Page, SupernetOut
+from nas_service.api.views import Page
 from nas_service.control.queries import supernet_detail
 from nas_service.storage import supernets
 

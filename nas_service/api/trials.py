@@ -10,16 +10,16 @@ from fastapi import APIRouter, Query
 
 from nas_service.api.deps import PagingDep, ServiceDep
 from nas_service.api.schemas import ArchitectureHash, Label, SearchId, TrialId
-from nas_service.api.views import (
+from nas_service.api.search_views import (
     ArchitectureOut,
     FrontOut,
     FrontPointOut,
     MeasurementOut,
     NodeOut,
-    Page,
     TrialDetailOut,
     TrialOut,
 )
+from nas_service.api.views import Page
 from nas_service.control.fronts import read_front
 from nas_service.control.queries import architecture_detail
 from nas_service.control.spaces import compiled_space

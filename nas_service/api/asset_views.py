@@ -1,0 +1,127 @@
+"""Answers about what searches use and make: spaces, supernets, data sets, devices, exports."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import field_validator
+
+from nas_service.api.views import Json, View
+
+
+class SpaceOut(View):
+    """A search space; ``cardinality`` is an exact integer as text, since it may exceed every number type."""
+
+    id: str
+    name: str
+    num_genes: int
+    cardinality: str
+    created_at: datetime
+
+    @field_validator("cardinality", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> str:
+        return str(value)
+
+
+class SpaceDetailOut(SpaceOut):
+    """A search space with its document and its choices."""
+
+    document: Json
+    genes: list[Json]
+
+
+class SpaceProfileOut(View):
+    """Size and costs of a space; minimum and maximum are over the smallest, the largest and sampled architectures."""
+
+    id: str
+    name: str
+    num_genes: int
+    cardinality: str
+    costs: dict[str, dict[str, float]]
+    num_sampled: int
+
+
+class CostedArchitecture(View):
+    """An architecture by its choices, with its exact costs."""
+
+    hash: str
+    choices: Json
+    costs: dict[str, int]
+
+
+class ArchitecturesOut(View):
+    """Architectures in the order asked for."""
+
+    items: list[CostedArchitecture]
+
+
+class SupernetOut(View):
+    """Shared weights of a space, trained on a data set with a recipe."""
+
+    id: str
+    space_id: str
+    dataset_id: str
+    recipe: Json
+    seed: int
+    state: str
+    checkpoint: Json | None
+    train_s: float | None
+    error: Json | None
+    created_at: datetime
+    ready_at: datetime | None
+
+
+class CurvePointOut(View):
+    """One point of a learning curve, scored on the search split."""
+
+    subnet: str
+    step: int
+    accuracy_top1: float
+    loss: float
+
+
+class CurvesOut(View):
+    """Learning curves of a supernet's largest, smallest and random subnets."""
+
+    supernet_id: str
+    state: str
+    progress: Json | None
+    points: list[CurvePointOut]
+
+
+class DatasetOut(View):
+    """A registered data set; ``manifest`` has classes, splits, normalisation and the report on duplicates."""
+
+    id: str
+    name: str
+    fingerprint: str
+    manifest: Json
+    created_at: datetime
+
+
+class DeviceOut(View):
+    """Hardware that can measure latency."""
+
+    id: str
+    name: str
+    kind: str
+    runtimes: list[str]
+    fingerprint: Json
+    created_at: datetime
+    last_measured_at: datetime | None
+
+
+class ExportOut(View):
+    """Files of one network; they can be downloaded once the state is ready."""
+
+    id: str
+    search_id: str
+    trial_id: str
+    state: str
+    files: list[Json] | None
+    parity: Json | None
+    error: Json | None
+    created_at: datetime
+    ready_at: datetime | None
