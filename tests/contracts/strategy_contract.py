@@ -38,8 +38,10 @@ def landscape(space, num_objectives, seed=0):
     return evaluate
 
 
-def make_problem(space, num_objectives=2, seed=0, max_macs=None, feasible=None, known_cost=False, budget=None):
-    """A problem whose last objective is the cost; ``max_macs`` bounds it."""
+def make_problem(
+    space, num_objectives=2, seed=0, max_macs=None, feasible=None, known_cost=False, budget=None, **further
+):
+    """A problem whose last objective is the cost; ``max_macs`` bounds it, ``further`` are other fields."""
     bounds = {} if max_macs is None else {"macs": (None, max_macs)}
 
     def within(genes):
@@ -49,7 +51,9 @@ def make_problem(space, num_objectives=2, seed=0, max_macs=None, feasible=None, 
     if num_objectives > 1:
         names = (*names[:-1], "macs")
     known = tuple(known_cost and name == "macs" for name in names)
-    return Problem(space, num_objectives, seed, feasible or within, bounds, space.costs, names, known, budget)
+    return Problem(
+        space, num_objectives, seed, feasible or within, bounds, space.costs, names, known, budget, **further
+    )
 
 
 class Runner:
@@ -67,7 +71,8 @@ class Runner:
         number, proposal = self.pending.popleft()
         status = self.status(number, proposal.genes)
         values = self.evaluate(proposal.genes) if status == "succeeded" else None
-        evaluation = Evaluation(number, proposal.genes, values, status, json.loads(json.dumps(proposal.token)))
+        token = json.loads(json.dumps(proposal.token))
+        evaluation = Evaluation(number, proposal.genes, values, status, token, proposal.fidelity)
         self.history.append(evaluation)
         self.strategy.tell(evaluation)
 
@@ -87,6 +92,7 @@ class Runner:
                 continue
             json.dumps(answer.token, allow_nan=False)
             assert answer.genes.shape == (len(self.strategy.problem.space.genes),)
+            assert answer.fidelity in self.strategy.problem.fidelities
             self.proposals.append(answer)
             self.pending.append((self.number, answer))
             self.number += 1
@@ -109,7 +115,7 @@ class Runner:
 
     @property
     def keys(self):
-        return [key_of(proposal.genes) for proposal in self.proposals]
+        return [(key_of(proposal.genes), proposal.fidelity) for proposal in self.proposals]
 
 
 class StrategyContract:
@@ -236,6 +242,6 @@ class StrategyContract:
             runner.strategy.tell(Evaluation(number, genes, runner.evaluate(genes), "succeeded"))
         runner.number = len(rows)
         runner.step(20)
-        known = {key_of(genes) for genes in rows}
+        known = {(key_of(genes), 1.0) for genes in rows}
         assert runner.end or len(runner.proposals) == 20
         assert not known & set(runner.keys)

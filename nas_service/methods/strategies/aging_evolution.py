@@ -9,17 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from nas_service.domain.pareto import non_dominated
-from nas_service.methods.strategies.base import (
-    Evaluation,
-    Exhausted,
-    Genes,
-    Problem,
-    Proposal,
-    StrategyParams,
-    Wait,
-    generator,
-)
-from nas_service.methods.strategies.proposing import ProposingStrategy
+from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal, StrategyParams, generator
+from nas_service.methods.strategies.starting import StartingStrategy
 
 
 class AgingEvolutionParams(StrategyParams):
@@ -35,7 +26,7 @@ class AgingEvolutionParams(StrategyParams):
         return self
 
 
-class AgingEvolution(ProposingStrategy):
+class AgingEvolution(StartingStrategy):
     """One mutation of a tournament winner; with several objectives a random member of the tournament's front wins."""
 
     name = "aging_evolution"
@@ -44,20 +35,21 @@ class AgingEvolution(ProposingStrategy):
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
         super().__init__(problem, params)
+        self.num_starts = self.params.population
         self._queue: deque[Evaluation] = deque(maxlen=self.params.population)
+
+    @property
+    def ready(self) -> bool:
+        return len(self._queue) > 0
 
     def learn(self, evaluation: Evaluation) -> None:
         if evaluation.status == "succeeded":
             self._queue.append(evaluation)
 
-    def ask(self, number: int, pending: Sequence[Genes]) -> Proposal | Wait | Exhausted:
-        if number < self.params.population or not self._queue:
-            return self.propose_random(number, pending, {"kind": "initial"})
+    def propose(self, number: int, pending: Sequence[Genes]) -> Proposal | None:
         taken = self.candidates.taken(pending)
         child = self.candidates.child(generator(self.problem.seed, number), taken, self._breed)
-        if child is None:
-            return self.propose_random(number, pending, {"kind": "random"})
-        return Proposal(child, {"kind": "child"})
+        return None if child is None else Proposal(child, {"kind": "child"})
 
     def _breed(self, rng: np.random.Generator) -> Genes:
         size = min(self.params.tournament, len(self._queue))

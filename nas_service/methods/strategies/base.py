@@ -31,7 +31,9 @@ class Problem:
     ``feasible`` maps genes (n, G) to (n,) and knows every constraint that needs no evaluation. ``bounds`` are the cost
     bounds in the form ``SearchSpace.sample_feasible`` takes. ``costs`` maps genes (n, G) to named values (n,);
     ``known[i]`` says that ``costs(genes)[objective_names[i]]`` is objective i, in the minimised direction.
-    ``budget`` is the number of trials the search may spend, where it is known.
+    ``budget`` is the number of trials the search may spend, where it is known. ``fidelities`` are the shares of the
+    full evaluation that can be asked for, ascending, the last one 1. ``earlier`` are results of other searches of the
+    same space in these objectives, for ``warm_start``.
     """
 
     space: SearchSpace
@@ -43,11 +45,16 @@ class Problem:
     objective_names: tuple[str, ...]
     known: tuple[bool, ...]
     budget: int | None = None
+    fidelities: tuple[float, ...] = (1.0,)
+    earlier: tuple[Evaluation, ...] = ()
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """One architecture to evaluate, genes (G,). ``token`` is small JSON that comes back when the trial is told."""
+    """One architecture to evaluate, genes (G,), at one of the problem's fidelities.
+
+    ``token`` is small JSON that comes back when the trial is told.
+    """
 
     genes: Genes
     token: dict[str, Any] = field(default_factory=dict)
@@ -77,6 +84,7 @@ class Evaluation:
     objectives: tuple[float, ...] | None
     status: Status
     token: dict[str, Any] = field(default_factory=dict)
+    fidelity: float = 1.0
 
 
 class StrategyParams(BaseModel):
