@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from nas_service.api import (
+    charts,
     datasets,
     devices,
     events,
@@ -25,8 +26,11 @@ from nas_service.api import (
     trials,
 )
 from nas_service.api.auth import Authentication, Principal
+from nas_service.api.compression import Compressed
+from nas_service.api.conditional import Conditional
 from nas_service.api.deps import Service, known_parameters_only
 from nas_service.api.limits import BoundedRequest, Envelope, KnownHost
+from nas_service.api.throttle import RateLimit
 from nas_service.errors import InvalidInput
 from nas_service.settings import Settings
 from nas_service.storage import browser_sessions, keys
@@ -35,7 +39,7 @@ from nas_service.storage.session import Session, make_engine
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POOL_SIZE = 10
-ROUTERS = (searches, trials, events, exports, spaces, supernets, datasets, devices, methods, sessions, health)
+ROUTERS = (searches, trials, charts, events, exports, spaces, supernets, datasets, devices, methods, sessions, health)
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -48,12 +52,13 @@ def create_app(settings: Settings) -> ASGIApp:
     service = Service(settings, make_engine(settings.database_url, pool_size=POOL_SIZE))
     api = build_api()
     api.state.service = service
-    layers: ASGIApp = BoundedRequest(api)
+    layers: ASGIApp = Conditional(BoundedRequest(api))
+    layers = RateLimit(layers, settings.rate_per_s, settings.rate_burst)
     layers = Authentication(
         layers, _lookup(service, keys.verify_key), _lookup(service, browser_sessions.session_holder)
     )
     layers = KnownHost(layers, allowed_hosts(settings))
-    return Envelope(layers, service.monitor.observe)
+    return Envelope(Compressed(layers), service.monitor.observe)
 
 
 def build_api() -> FastAPI:

@@ -25,11 +25,21 @@ class SpaceOut(View):
         return str(value)
 
 
+class GeneOut(View):
+    """A choice; ``conditional`` ones exist only under some options of others."""
+
+    name: str
+    options: list[str | int | float | bool]
+    ordered: bool
+    conditional: bool
+
+
 class SpaceDetailOut(SpaceOut):
-    """A search space with its document and its choices."""
+    """A search space with its document, its choices, and its structure as nested nodes for drawing."""
 
     document: Json
-    genes: list[Json]
+    genes: list[GeneOut]
+    nodes: list[Json]
 
 
 class SpaceProfileOut(View):
@@ -41,6 +51,13 @@ class SpaceProfileOut(View):
     cardinality: str
     costs: dict[str, dict[str, float]]
     num_sampled: int
+
+
+class SpaceCheckOut(SpaceProfileOut):
+    """Profile, choices and structure of a document that was not stored."""
+
+    genes: list[GeneOut]
+    nodes: list[Json]
 
 
 class CostedArchitecture(View):

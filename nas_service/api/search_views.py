@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from nas_service.api.spec_views import SpecOut
 from nas_service.api.views import Json, View
 
 
@@ -37,7 +38,7 @@ class SearchOut(View):
     name: str
     state: str
     phase: str
-    spec: Json
+    spec: SpecOut
     space_id: str
     dataset_id: str
     supernet_id: str | None

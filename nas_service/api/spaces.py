@@ -8,8 +8,15 @@ import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from nas_service.api.asset_views import ArchitecturesOut, CostedArchitecture, SpaceDetailOut, SpaceOut, SpaceProfileOut
-from nas_service.api.deps import IdempotencyKey, PagingDep, PrincipalDep, ServiceDep, once, page_by_id
+from nas_service.api.asset_views import (
+    ArchitecturesOut,
+    CostedArchitecture,
+    SpaceCheckOut,
+    SpaceDetailOut,
+    SpaceOut,
+    SpaceProfileOut,
+)
+from nas_service.api.deps import IdempotencyKey, PagingDep, PrincipalDep, Service, ServiceDep, once, page_by_id
 from nas_service.api.problems import from_space_error
 from nas_service.api.requested_space import compile_document
 from nas_service.api.schemas import ArchitecturesIn, SpaceCreateIn, SpaceId
@@ -38,10 +45,11 @@ def create(
     return once(request, service, principal, key, body, 201, work)
 
 
-@router.post("/search-space-checks", response_model=SpaceProfileOut)
-def check(body: SpaceCreateIn) -> SpaceProfileOut:
-    """Size and costs of a document, or what is wrong with it; nothing is stored."""
-    return _profile(compile_document(body.document, "/document"))
+@router.post("/search-space-checks", response_model=SpaceCheckOut)
+def check(body: SpaceCreateIn) -> SpaceCheckOut:
+    """Size, costs and structure of a document, or what is wrong with it; nothing is stored."""
+    space = compile_document(body.document, "/document")
+    return SpaceCheckOut.model_validate({**space.describe(), **vars(_profile(space))})
 
 
 @router.get("/search-spaces", response_model=Page[SpaceOut])
@@ -52,19 +60,18 @@ def list_all(service: ServiceDep, paging: PagingDep) -> Page[SpaceOut]:
 
 @router.get("/search-spaces/{space_id}", response_model=SpaceDetailOut)
 def get(space_id: SpaceId, service: ServiceDep) -> SpaceDetailOut:
-    """A search space with its document and choices."""
+    """A search space with its document, choices and structure."""
     with service.reading() as session:
         record = spaces.get(session, space_id)
         space = compiled_space(session, space_id)
-    genes = [{"name": gene.name, "options": list(gene.options), "ordered": gene.ordered} for gene in space.genes]
-    return SpaceDetailOut.model_validate({**vars(record), "genes": genes})
+    shown = space.describe()
+    return SpaceDetailOut.model_validate({**vars(record), "genes": shown["genes"], "nodes": shown["nodes"]})
 
 
 @router.get("/search-spaces/{space_id}/profile", response_model=SpaceProfileOut)
 def profile(space_id: SpaceId, service: ServiceDep) -> SpaceProfileOut:
     """Size and costs of a stored space."""
-    with service.reading() as session:
-        space = compiled_space(session, space_id)
+    space = _stored(service, space_id)
     return _profile(space)
 
 
@@ -76,16 +83,14 @@ def sample(
     seed: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
 ) -> ArchitecturesOut:
     """Architectures drawn uniformly; equal seeds draw equal ones."""
-    with service.reading() as session:
-        space = compiled_space(session, space_id)
+    space = _stored(service, space_id)
     return _costed(space, space.sample(count, np.random.default_rng(seed)))
 
 
 @router.post("/search-spaces/{space_id}/costs", response_model=ArchitecturesOut)
 def costs(space_id: SpaceId, body: ArchitecturesIn, service: ServiceDep) -> ArchitecturesOut:
     """Exact costs and hashes of architectures given by their choices."""
-    with service.reading() as session:
-        space = compiled_space(session, space_id)
+    space = _stored(service, space_id)
     rows = []
     for index, choices in enumerate(body.architectures):
         try:
@@ -93,6 +98,13 @@ def costs(space_id: SpaceId, body: ArchitecturesIn, service: ServiceDep) -> Arch
         except SpaceError as error:
             raise from_space_error(error, f"/architectures/{index}") from None
     return _costed(space, np.stack(rows))
+
+
+def _stored(service: Service, space_id: str) -> SearchSpace:
+    """A stored space, compiled. Raises NotFound: a space compiled for a plan is not stored."""
+    with service.reading() as session:
+        spaces.get(session, space_id)
+        return compiled_space(session, space_id)
 
 
 def _profile(space: SearchSpace) -> SpaceProfileOut:

@@ -1,0 +1,54 @@
+"""Hypervolume over evaluations against any reference point, so that curves of several searches can share one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas_service.domain.pareto import hypervolume, non_dominated
+from nas_service.domain.search import SearchSpec
+from nas_service.errors import InvalidInput
+from nas_service.storage import columns, searches
+from nas_service.storage.session import Session
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Hypervolumes after growing numbers of told trials; ``reference_point`` is of the minimised objectives."""
+
+    axes: tuple[str, ...]
+    reference_point: list[float]
+    num_evaluations: list[int]
+    hypervolume: list[float]
+
+
+def hypervolume_curve(session: Session, search_id: str, reference: list[float] | None, num_points: int) -> Curve | None:
+    """The curve at up to ``num_points`` evenly spaced numbers of trials; None before the search phase.
+
+    Raises NotFound, and InvalidInput for a reference point with another number of axes.
+    """
+    search = searches.get(session, search_id)
+    axes = SearchSpec.from_json(search.spec).axes
+    chosen = reference or search.reference_point
+    if chosen is None:
+        return None
+    if len(chosen) != len(axes):
+        names = ", ".join(axis.metric for axis in axes)
+        raise InvalidInput(f"reference_point: {len(chosen)} numbers, but the axes are {names}")
+    fields = ["state", *(axis.metric for axis in axes)]
+    found = columns.read(session, search_id, "search", fields, limit=max(1, search.num_told))
+    signs = np.array([axis.sign for axis in axes])
+    values = np.array([found[axis.metric] for axis in axes], dtype=np.float64).T.reshape(-1, len(axes)) * signs
+    number = np.array(found["number"], dtype=np.int64)
+    usable = np.isfinite(values).all(axis=1) & (np.array(found["state"]) == "succeeded")
+    counts = np.unique(np.linspace(0, search.num_told, num_points + 1).round().astype(int))
+    front, volumes, told = np.empty((0, len(axes))), [], 0
+    for count in counts:
+        fresh = values[usable & (number >= told) & (number < count)]
+        told = int(count)
+        if len(fresh):
+            both = np.concatenate((front, fresh))
+            front = both[non_dominated(both)]
+        volumes.append(float(hypervolume(front, chosen)) if len(front) else 0.0)
+    return Curve(tuple(axis.metric for axis in axes), list(chosen), counts.tolist(), volumes)
