@@ -25,12 +25,19 @@ class Settings:
     renew_s: float = 10.0
     # further names under which the service may be addressed, besides loopback and `host`
     allowed_hosts: frozenset[str] = frozenset()
+    # requests of one key: so many a second in the long run, so many at once
+    rate_per_s: float = 50.0
+    rate_burst: int = 200
 
     def __post_init__(self) -> None:
         if not 0 < self.renew_s < self.lease_s:
             raise InvalidInput.at("NAS_RENEW_S", "must be positive and smaller than NAS_LEASE_S")
         if not 0 <= self.port <= 65535:
             raise InvalidInput.at("NAS_PORT", "must lie between 0 and 65535")
+        if not self.rate_per_s > 0:
+            raise InvalidInput.at("NAS_RATE_PER_S", "must be positive")
+        if self.rate_burst < 1:
+            raise InvalidInput.at("NAS_RATE_BURST", "must be at least 1")
 
     @property
     def artifacts(self) -> Path:
@@ -54,6 +61,8 @@ class Settings:
             allowed_hosts=frozenset(
                 name.strip().lower() for name in given.get("NAS_ALLOWED_HOSTS", "").split(",") if name.strip()
             ),
+            rate_per_s=_number(given, "NAS_RATE_PER_S", cls.rate_per_s),
+            rate_burst=int(_number(given, "NAS_RATE_BURST", cls.rate_burst)),
         )
 
 

@@ -1,7 +1,7 @@
 """ASGI layers that judge a request before any route sees it: host, size, text of the URL, body; and headers of answers.
 
-From the outside in: ``Envelope`` (request id, security headers, last resort for errors), ``KnownHost``, then
-authentication (`auth.py`), then ``BoundedRequest``.
+From the outside in: ``Envelope`` (request id, security headers, last resort for errors), compression, ``KnownHost``,
+authentication (`auth.py`), the rate limit (`throttle.py`), conditional requests, then ``BoundedRequest``.
 """
 
 from __future__ import annotations

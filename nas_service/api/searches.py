@@ -6,14 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from nas_service.api.conditional import IfMatch, require_match, versioned
 from nas_service.api.deps import (
     IdempotencyKey,
     PagingDep,
     PrincipalDep,
-    Service,
     ServiceDep,
     ShortText,
     once,
@@ -46,6 +46,44 @@ PHASE_TEXT = {
 State = Literal["queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
 
 
+class Action:
+    """One change of state of one search, asked for by one request."""
+
+    def __init__(
+        self,
+        search_id: SearchId,
+        request: Request,
+        response: Response,
+        service: ServiceDep,
+        principal: PrincipalDep,
+        if_match: IfMatch = None,
+    ) -> None:
+        self.search_id = search_id
+        self.remote = _remote(request)
+        self.headers = response.headers
+        self.service = service
+        self.principal = principal
+        self.if_match = if_match
+
+    def __call__(self, action: Callable[[Session, str], SearchRecord], name: str) -> SearchOut:
+        """The search after the action. Raises NotFound, Conflict, PreconditionFailed."""
+
+        def work(session: Session) -> SearchDetail:
+            before = searches.lock(session, self.search_id)
+            if before is not None:
+                require_match(self.if_match, before.version)
+            action(session, self.search_id)
+            audit.record(session, self.principal.id, name, self.search_id, self.remote)
+            return search_detail(session, self.search_id)
+
+        detail = run_in_transaction(self.service.engine, work)
+        self.headers["ETag"] = f'"{detail.search.version}"'
+        return of_detail(detail)
+
+
+ActionDep = Annotated[Action, Depends()]
+
+
 @router.post("/searches", status_code=201, response_model=SearchOut)
 def create(
     request: Request, body: SearchIn, service: ServiceDep, principal: PrincipalDep, key: IdempotencyKey = None
@@ -68,11 +106,13 @@ def create(
 def plan(body: SearchIn, service: ServiceDep, principal: PrincipalDep) -> PlanOut:
     """What a search would do, without starting anything."""
     with service.reading() as session:
-        spec = _spec(session, body, principal.id)
+        scratch = session.begin_nested()  # an inline document is looked up like a stored one, and goes again
         try:
-            return PlanOut.model_validate(plan_search(session, spec))
+            return PlanOut.model_validate(plan_search(session, _spec(session, body, principal.id)))
         except InvalidInput as error:
             raise in_request(error) from None
+        finally:
+            scratch.rollback()
 
 
 @router.get("/searches", response_model=Page[SearchOut])
@@ -93,28 +133,30 @@ def list_all(
 
 
 @router.get("/searches/{search_id}", response_model=SearchOut)
-def get(search_id: SearchId, service: ServiceDep) -> SearchOut:
+def get(search_id: SearchId, request: Request, service: ServiceDep) -> SearchOut:
     """A search with its progress."""
     with service.reading() as session:
-        return of_detail(search_detail(session, search_id))
+        detail = search_detail(session, search_id)
+    versioned(request, detail.search.version)
+    return of_detail(detail)
 
 
 @router.post("/searches/{search_id}/pause", response_model=SearchOut)
-def pause(search_id: SearchId, request: Request, service: ServiceDep, principal: PrincipalDep) -> SearchOut:
+def pause(act: ActionDep) -> SearchOut:
     """Start nothing new; what is being computed is finished and recorded."""
-    return _act(actions.pause, "search.pause", search_id, request, service, principal.id)
+    return act(actions.pause, "search.pause")
 
 
 @router.post("/searches/{search_id}/resume", response_model=SearchOut)
-def resume(search_id: SearchId, request: Request, service: ServiceDep, principal: PrincipalDep) -> SearchOut:
+def resume(act: ActionDep) -> SearchOut:
     """Go on where it was paused."""
-    return _act(actions.resume, "search.resume", search_id, request, service, principal.id)
+    return act(actions.resume, "search.resume")
 
 
 @router.post("/searches/{search_id}/cancel", response_model=SearchOut)
-def cancel(search_id: SearchId, request: Request, service: ServiceDep, principal: PrincipalDep) -> SearchOut:
+def cancel(act: ActionDep) -> SearchOut:
     """End it now; what was recorded stays."""
-    return _act(actions.cancel, "search.cancel", search_id, request, service, principal.id)
+    return act(actions.cancel, "search.cancel")
 
 
 def of_detail(detail: SearchDetail) -> SearchOut:
@@ -141,22 +183,6 @@ def _spec(session: Session, body: SearchIn, created_by: str) -> SearchSpec:
             "/dataset", error.detail, code="unknown", suggestion="GET /v1/datasets lists them"
         ) from None
     return body.to_spec(space_id, dataset_id)
-
-
-def _act(
-    action: Callable[[Session, str], SearchRecord],
-    name: str,
-    search_id: str,
-    request: Request,
-    service: Service,
-    principal_id: str,
-) -> SearchOut:
-    def work(session: Session) -> SearchOut:
-        action(session, search_id)
-        audit.record(session, principal_id, name, search_id, _remote(request))
-        return of_detail(search_detail(session, search_id))
-
-    return run_in_transaction(service.engine, work)
 
 
 def _remote(request: Request) -> str | None:
