@@ -33,12 +33,20 @@ def list_datasets(output: FormatOption = Format.table) -> None:
 @app.command()
 def add(
     name: str,
-    path: Annotated[Path, typer.Argument(help="a folder of class folders, an .npz, .csv or .parquet file")],
+    path: Annotated[
+        Path, typer.Argument(help="a folder of class folders, an .npz, .csv, .tsv, .jsonl, .parquet or .txt file")
+    ],
     root: Annotated[list[Path] | None, typer.Option(help="allowed roots; default: the current directory")] = None,
     size: Annotated[int | None, typer.Option(help="images are brought to this height and width")] = None,
     channels: Annotated[int | None, typer.Option(help="1 (grey) or 3 (colour)")] = None,
     label: Annotated[str | None, typer.Option(help="tables: the column with the class")] = None,
     image: Annotated[str | None, typer.Option(help="tables: the column with images or their paths")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="tables: the column with text; without --label for language models")
+    ] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="text: word, character or byte")] = None,
+    length: Annotated[int | None, typer.Option(help="text: tokens of a sample; default 64")] = None,
+    vocabulary: Annotated[int | None, typer.Option(help="text: largest number of tokens")] = None,
     split: Annotated[str | None, typer.Option(help="tables: a column that names the split")] = None,
     group: Annotated[str | None, typer.Option(help="tables: rows of one group stay in one split")] = None,
     seed: Annotated[int, typer.Option(help="seed of the split")] = 0,
@@ -47,13 +55,22 @@ def add(
     """Read, check, split and store a data set."""
     real = resolve_inside(path, root or [Path.cwd()])
     kind = detect_format(real)
+    if kind == "table" and text is not None:
+        kind = "text"
     options: dict[str, Any] = {}
     if kind in ("image_folder", "table"):
         options |= {"size": (size, size) if size else None, "channels": channels}
     if kind == "table":
         if label is None:
-            raise DatasetError(str(path), "a table needs --label", "the name of the column with the class")
+            raise DatasetError(
+                str(path),
+                "a table needs --label",
+                "the name of the column with the class, or --text for language models",
+            )
         options |= {"label": label, "image": image, "split": split, "group": group}
+    if kind == "text":
+        options |= {"text": text, "label": label, "split": split, "group": group}
+        options |= {"tokenizer": tokenizer, "length": length, "vocabulary": vocabulary}
     dataset = build_dataset(name, READERS[kind](real, **options), SplitPlan(seed=seed))
     manifest = register(database(), Settings.from_environment(), dataset)
     print_facts({key: manifest[key] for key in ("name", "fingerprint", "num_samples", "splits", "duplicates")}, output)

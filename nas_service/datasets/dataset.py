@@ -11,6 +11,8 @@ import numpy as np
 from nas_service.datasets.errors import DatasetError
 from nas_service.datasets.raw import RawData
 from nas_service.datasets.splits import SPLITS, SplitPlan, assign_splits
+from nas_service.datasets.texts import fit_tokenizer, tokenizer_facts
+from nas_service.datasets.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
 
@@ -19,8 +21,8 @@ FORMAT_VERSION = 1
 class Dataset:
     """Samples, labels and splits; the arrays may be memory maps and are never written to.
 
-    x: uint8 (N, C, H, W) or float32 (N, F); y: int64 (N,); split: uint8 (N,), index into SPLITS; calibrate: int64
-    indices. `info` is the content of dataset.json.
+    x: uint8 (N, C, H, W), float32 (N, F) or token ids int32 (N, L); y: int64 (N,); split: uint8 (N,), index into
+    SPLITS; calibrate: int64 indices. `info` is the content of dataset.json; `tokenizer` belongs to text alone.
     """
 
     info: Mapping[str, Any]
@@ -28,6 +30,7 @@ class Dataset:
     y: np.ndarray
     split: np.ndarray
     calibrate: np.ndarray
+    tokenizer: Tokenizer | None = None
 
     @property
     def name(self) -> str:
@@ -35,7 +38,7 @@ class Dataset:
 
     @property
     def kind(self) -> str:
-        """ "image" or "vector"."""
+        """ "image", "vector" or "text"."""
         return str(self.info["kind"])
 
     @property
@@ -53,7 +56,7 @@ class Dataset:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """(C, H, W) of an image, (F,) of a vector."""
+        """(C, H, W) of an image, (F,) of a vector, (L,) of text."""
         return tuple(int(size) for size in self.x.shape[1:])
 
     def indices(self, split: str) -> np.ndarray:
@@ -70,7 +73,12 @@ class Dataset:
         return np.asarray(self.x[chosen]), np.asarray(self.y[chosen])
 
     def normalise(self, x: np.ndarray) -> np.ndarray:
-        """Stored values as the float32 input of a network: (x / divide_by - mean) / std, mean and std of train."""
+        """Stored values as the input of a network: (x / divide_by - mean) / std in float32, mean and std of train.
+
+        Token ids stay as they are, in int64.
+        """
+        if self.kind == "text":
+            return x.astype(np.int64)
         rule = self.info["normalisation"]
         shape = (1, -1, 1, 1) if self.kind == "image" else (1, -1)
         mean = np.asarray(rule["mean"], dtype=np.float32).reshape(shape)
@@ -83,15 +91,18 @@ def build_dataset(name: str, raw: RawData, plan: SplitPlan | None = None) -> Dat
     plan = plan or SplitPlan()
     assignment = assign_splits(raw, plan)
     duplicates = assignment.duplicates
+    x, tokenizer = raw.x, None
+    if raw.text is not None:
+        tokenizer, x = fit_tokenizer(raw.text, raw.x, assignment.split == 0)
     info: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "name": name,
         "kind": raw.kind,
         "classes": list(raw.classes),
         "num_samples": len(raw.y),
-        "input": _input_of(raw),
+        "input": _input_of(raw, tokenizer),
         "resize": dict(raw.resize),
-        "normalisation": _normalisation(raw, assignment.split == 0),
+        "normalisation": {} if raw.kind == "text" else _normalisation(raw, assignment.split == 0),
         "splits": {
             **{split: int((assignment.split == i).sum()) for i, split in enumerate(SPLITS)},
             "calibrate": len(assignment.calibrate),
@@ -111,9 +122,11 @@ def build_dataset(name: str, raw: RawData, plan: SplitPlan | None = None) -> Dat
         "skipped": [{"where": skipped.where, "what": skipped.what} for skipped in raw.skipped],
         "source": dict(raw.source),
     }
-    arrays = (raw.x, raw.y, assignment.split, assignment.calibrate)
+    if tokenizer is not None:
+        info["tokenizer"] = tokenizer_facts(tokenizer, x)
+    arrays = (x, raw.y, assignment.split, assignment.calibrate)
     info["fingerprint"] = fingerprint_of(info, *arrays)
-    return Dataset(info, *arrays)
+    return Dataset(info, *arrays, tokenizer=tokenizer)
 
 
 def fingerprint_of(
@@ -121,6 +134,8 @@ def fingerprint_of(
 ) -> str:
     """sha256 over what networks see: schema, normalisation, samples, labels, splits; not the name nor the source."""
     schema = {key: info[key] for key in ("format_version", "kind", "classes", "input", "resize", "normalisation")}
+    if "tokenizer" in info:
+        schema["tokenizer"] = info["tokenizer"]["sha256"]
     digest = hashlib.sha256(json.dumps(schema, sort_keys=True, separators=(",", ":")).encode())
     for array in (x, y, split, calibrate):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -130,7 +145,9 @@ def fingerprint_of(
     return digest.hexdigest()
 
 
-def _input_of(raw: RawData) -> dict[str, int]:
+def _input_of(raw: RawData, tokenizer: Tokenizer | None) -> dict[str, int]:
+    if tokenizer is not None:
+        return {"length": raw.x.shape[1], "vocabulary": tokenizer.vocabulary}
     if raw.kind == "image":
         return {
             "channels": raw.x.shape[1],

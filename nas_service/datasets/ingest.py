@@ -1,4 +1,4 @@
-"""Readers of data by format name: the digits that ship with scikit-learn, .npz arrays, image folders, tables."""
+"""Readers of data by format name: the digits that ship with scikit-learn, .npz arrays, image folders, tables, text."""
 
 import zipfile
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import numpy as np
 from nas_service.datasets.errors import DatasetError
 from nas_service.datasets.ingest_images import ingest_image_folder
 from nas_service.datasets.ingest_tables import ingest_table
+from nas_service.datasets.ingest_text import ingest_text
 from nas_service.datasets.limits import check_bytes
 from nas_service.datasets.raw import RawData, encode_labels
 
@@ -118,6 +119,7 @@ READERS: dict[str, Callable[..., RawData]] = {
     "npz": ingest_npz,
     "image_folder": ingest_image_folder,
     "table": ingest_table,
+    "text": ingest_text,
 }
 
 
@@ -126,8 +128,17 @@ def detect_format(path: str | Path) -> str:
     found = Path(path)
     if found.is_dir():
         return "image_folder"
-    formats: dict[str, Any] = {".npz": "npz", ".csv": "table", ".parquet": "table"}
+    formats: dict[str, Any] = {
+        ".npz": "npz",
+        ".csv": "table",
+        ".tsv": "table",
+        ".jsonl": "table",
+        ".parquet": "table",
+        ".txt": "text",
+    }
     suffix = found.suffix.lower()
     if suffix not in formats:
-        raise DatasetError(str(path), f"has the ending {suffix!r}", "a folder, .npz, .csv or .parquet")
+        raise DatasetError(
+            str(path), f"has the ending {suffix!r}", "a folder, .npz, .csv, .tsv, .jsonl, .parquet or .txt"
+        )
     return str(formats[suffix])

@@ -1,4 +1,4 @@
-"""Reads a CSV or Parquet table: a label column, and either an image column or numeric features."""
+"""Reads a CSV, TSV, JSON lines or Parquet table: a label column, and an image column or numeric features."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -30,23 +30,20 @@ def ingest_table(
     fit: Fit = "crop",
     max_skipped: int = MAX_SKIPPED,
 ) -> RawData:
-    """Rows of a .csv or .parquet file.
+    """Rows of a .csv, .tsv, .jsonl or .parquet file.
 
     image: column of encoded images (binary, or a struct with a binary field "bytes") or of paths under `image_root` (by
     default the table's folder; others are refused, links resolved). features: numeric columns, by default all that are
     not named otherwise. split, group: columns that say where a row belongs and what it belongs with. Raises an error
     that names column and row.
     """
-    table = _read(Path(path))
     where = Path(path).name
     if image is not None and features is not None:
         raise DatasetError(where, "both an image column and features are named", "one of the two")
-    for column in (label, image, split, group, *(features or ())):
-        if column is not None and column not in table.column_names:
-            raise DatasetError(f"{where}, column {column!r}", "does not exist", ", ".join(table.column_names[:50]))
-    y, classes = encode_labels(f"{where}, column {label!r}", _values(where, table, label))
+    table = read_table(Path(path), [label, image, split, group, *(features or ())])
+    y, classes = encode_labels(f"{where}, column {label!r}", read_column(where, table, label))
     splits = None if split is None else _text(table, split)
-    groups = None if group is None else _values(where, table, group).astype(str)
+    groups = None if group is None else read_column(where, table, group).astype(str)
     source: dict[str, Any] = {"format": "table", "label": label}
     if image is None:
         names = list(features) if features is not None else _numeric_columns(table, {label, split, group})
@@ -69,16 +66,31 @@ def ingest_table(
     )
 
 
+def read_table(path: Path, columns: Sequence[str | None] = ()) -> pa.Table:
+    """The table of a file, which must have these columns. Raises DatasetError."""
+    table = _read(path)
+    for column in columns:
+        if column is not None and column not in table.column_names:
+            raise DatasetError(f"{path.name}, column {column!r}", "does not exist", ", ".join(table.column_names[:50]))
+    return table
+
+
 def _read(path: Path) -> pa.Table:
+    suffix = path.suffix.lower()
     if not path.is_file():
-        raise DatasetError(str(path), "is no file", "a .csv or .parquet file")
+        raise DatasetError(str(path), "is no file", "a .csv, .tsv, .jsonl or .parquet file")
     check_bytes(path.name, path.stat().st_size)
     try:
-        if path.suffix.lower() == ".csv":
+        if suffix in (".csv", ".tsv"):
             from pyarrow import csv
 
-            table = csv.read_csv(path)
-        elif path.suffix.lower() == ".parquet":
+            form = csv.ParseOptions(delimiter="," if suffix == ".csv" else "\t", newlines_in_values=True)
+            table = csv.read_csv(path, parse_options=form)
+        elif suffix == ".jsonl":
+            from pyarrow import json
+
+            table = json.read_json(path)
+        elif suffix == ".parquet":
             from pyarrow import parquet
 
             with parquet.ParquetFile(path) as file:
@@ -86,9 +98,9 @@ def _read(path: Path) -> pa.Table:
                 check_bytes(path.name, sum(group.total_byte_size for group in groups))
             table = parquet.read_table(path)
         else:
-            raise DatasetError(path.name, f"has the ending {path.suffix!r}", ".csv or .parquet")
+            raise DatasetError(path.name, f"has the ending {path.suffix!r}", ".csv, .tsv, .jsonl or .parquet")
     except (pa.ArrowException, OSError) as error:
-        raise DatasetError(path.name, f"cannot be read: {error}", "a valid .csv or .parquet file") from error
+        raise DatasetError(path.name, f"cannot be read: {error}", f"a valid {suffix} file") from error
     if len(set(table.column_names)) != len(table.column_names):
         raise DatasetError(path.name, "two columns have the same name", "distinct column names")
     if not 2 <= table.num_rows <= MAX_SAMPLES:
@@ -104,7 +116,16 @@ def _no_nulls(where: str, table: pa.Table, name: str) -> pa.ChunkedArray:
     return column.combine_chunks().dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _values(where: str, table: pa.Table, name: str) -> np.ndarray:
+def text_column(where: str, table: pa.Table, name: str) -> list[str]:
+    """The texts of a column without gaps. Raises DatasetError."""
+    column = _no_nulls(where, table, name)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise DatasetError(f"{where}, column {name!r}", f"holds {column.type}", "text")
+    return column.to_pylist()
+
+
+def read_column(where: str, table: pa.Table, name: str) -> np.ndarray:
+    """Values (n,) of a column of text, integers, floats or truth values without gaps. Raises DatasetError."""
     column = _no_nulls(where, table, name)
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):

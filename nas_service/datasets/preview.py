@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from nas_service.datasets.dataset import Dataset
 from nas_service.datasets.errors import DatasetError
@@ -12,19 +12,23 @@ from nas_service.datasets.splits import SPLITS
 MAX_PREVIEW = 400
 _MIN_CELL = 48
 _MAX_CELL = 128
+_LINE_WIDTH = 720
+_LINE_HEIGHT = 20
+_LINE_CHARACTERS = 160
 
 
 def preview(dataset: Dataset, n: int = 64, split: str = "train") -> bytes:
     """PNG of up to n samples of a split, classes in turn, in a grid that is about square.
 
-    Images are shown as they are; vectors as grey strips, each feature scaled from mean - 2 std (black) to mean + 2 std.
+    Images are shown as they are; vectors as grey strips, each feature scaled from mean - 2 std (black) to mean + 2 std;
+    text as one line a sample, decoded from its token ids, after its class.
     """
     if not 1 <= n <= MAX_PREVIEW:
         raise DatasetError("n", str(n), f"1 to {MAX_PREVIEW}")
     chosen = _in_turn(dataset, dataset.indices(split))[:n]
     cells = [_cell(dataset, int(i)) for i in chosen]
     height, width = cells[0].shape[:2]
-    columns = max(1, round((len(cells) * height / width) ** 0.5))
+    columns = 1 if dataset.kind == "text" else max(1, round((len(cells) * height / width) ** 0.5))
     rows = -(-len(cells) // columns)
     gap = 2
     canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 128, dtype=np.uint8)
@@ -35,6 +39,14 @@ def preview(dataset: Dataset, n: int = 64, split: str = "train") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(canvas).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def shown_text(dataset: Dataset, index: int) -> str:
+    """A text sample as a network gets it: decoded token ids, after the name of its class where it has one."""
+    if dataset.tokenizer is None:
+        raise DatasetError(dataset.name, "holds no text", "a text data set")
+    text = dataset.tokenizer.decode(np.asarray(dataset.x[index]).tolist())
+    return f"{dataset.classes[int(dataset.y[index])]}: {text}" if dataset.classes else text
 
 
 def class_histogram(dataset: Dataset) -> dict[str, list[int]]:
@@ -58,6 +70,8 @@ def _in_turn(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
 def _cell(dataset: Dataset, index: int) -> np.ndarray:
     """uint8 (height, width, 3)."""
     sample = np.asarray(dataset.x[index])
+    if dataset.kind == "text":
+        return _line(shown_text(dataset, index))
     if dataset.kind == "vector":
         values = dataset.normalise(sample[None])[0]
         strip = np.clip((values + 2.0) * (255.0 / 4.0), 0, 255).astype(np.uint8)[None, :256]
@@ -70,3 +84,11 @@ def _cell(dataset: Dataset, index: int) -> np.ndarray:
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BILINEAR
     return np.asarray(image.resize(size, method))
+
+
+def _line(text: str) -> np.ndarray:
+    """uint8 (height, width, 3) of the beginning of a text on one line, control characters as spaces."""
+    image = Image.new("RGB", (_LINE_WIDTH, _LINE_HEIGHT), "white")
+    shown = "".join(character if character.isprintable() else " " for character in text[:_LINE_CHARACTERS])
+    ImageDraw.Draw(image).text((4, 2), shown, fill="black", font=ImageFont.load_default(size=13))
+    return np.asarray(image)

@@ -15,8 +15,10 @@ from nas_service.datasets.limits import (
     MAX_SIDE,
     check_bytes,
 )
+from nas_service.datasets.texts import RawText
+from nas_service.datasets.tokenizer import SPECIALS
 
-Kind = Literal["image", "vector"]
+Kind = Literal["image", "vector", "text"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Skipped:
 class RawData:
     """Samples before they are split.
 
-    x: uint8 (N, C, H, W) when kind is "image", float32 (N, F) when it is "vector"; y: int64 (N,), index of class.
+    x: uint8 (N, C, H, W) when kind is "image", float32 (N, F) when it is "vector", int32 (N, L) when it is "text" (ids
+    as `text` explains them); y: int64 (N,), index of class, all 0 for text without labels, which has no classes.
     split_names: for each sample the split that the source puts it in ("" = not said); groups: for each sample a value
     that ties it to others (a patient, a scene), which never end up in different splits.
     """
@@ -45,6 +48,7 @@ class RawData:
     groups: np.ndarray | None = None
     skipped: tuple[Skipped, ...] = ()
     resize: Mapping[str, Any] = field(default_factory=dict)
+    text: RawText | None = None
 
     def __post_init__(self) -> None:
         where = str(self.source.get("format", "data"))
@@ -59,6 +63,12 @@ class RawData:
                     f"images have {channels} channels, {height} x {width} pixels",
                     f"at most {MAX_CHANNELS} channels and {MAX_SIDE} pixels a side",
                 )
+        elif self.kind == "text":
+            if self.text is None or self.x.ndim != 2 or self.x.dtype != np.int32:
+                raise DatasetError(where, f"token ids are {self.x.dtype} {self.x.shape}", "int32 (N, L)")
+            known = len(SPECIALS) + len(self.text.pieces)
+            if self.x.size and (self.x.min() < 0 or self.x.max() >= known):
+                raise DatasetError(where, "a token id is outside the vocabulary", f"0 to {known - 1}")
         else:
             if self.x.ndim != 2 or self.x.dtype != np.float32:
                 raise DatasetError(where, f"vectors are {self.x.dtype} {self.x.shape}", "float32 (N, F)")
@@ -71,9 +81,9 @@ class RawData:
             raise DatasetError(where, f"{self.x.shape[0]} samples but {n} labels", "as many labels as samples")
         if not 2 <= n <= MAX_SAMPLES:
             raise DatasetError(where, f"{n} samples", f"2 to {MAX_SAMPLES}")
-        if not 2 <= len(self.classes) <= MAX_CLASSES:
+        if not 2 <= len(self.classes) <= MAX_CLASSES and not (self.kind == "text" and not self.classes):
             raise DatasetError(where, f"{len(self.classes)} classes", f"2 to {MAX_CLASSES}")
-        if self.y.dtype != np.int64 or self.y.min() < 0 or self.y.max() >= len(self.classes):
+        if self.y.dtype != np.int64 or self.y.min() < 0 or self.y.max() >= max(1, len(self.classes)):
             raise DatasetError(where, "labels are no indices of the classes", f"int64 in 0..{len(self.classes) - 1}")
         for name, values in (("split", self.split_names), ("group", self.groups)):
             if values is not None and values.shape != (n,):

@@ -13,11 +13,14 @@ import numpy as np
 
 from nas_service.datasets.dataset import FORMAT_VERSION, Dataset, fingerprint_of
 from nas_service.datasets.errors import DatasetError
+from nas_service.datasets.texts import tokenizer_sha256, tokenizer_text
+from nas_service.datasets.tokenizer import Tokenizer
 
 # Folder of the data sets inside the artifact store, where workers look for them.
 DATASETS_FOLDER = "datasets"
 
 _ARRAYS = ("x", "y", "split", "calibrate")
+_TOKENIZER = "tokenizer.json"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
 _verified: set[tuple[str, int]] = set()
 _verified_lock = threading.Lock()
@@ -41,6 +44,10 @@ class DatasetStore:
             for name in _ARRAYS:
                 with open(temporary / f"{name}.npy", "wb") as file:
                     np.save(file, getattr(dataset, name), allow_pickle=False)
+                    _flush(file)
+            if dataset.tokenizer is not None:
+                with open(temporary / _TOKENIZER, "wb") as file:
+                    file.write(tokenizer_text(dataset.tokenizer).encode())
                     _flush(file)
             with open(temporary / "dataset.json", "wb") as file:
                 text = json.dumps(dict(dataset.info), indent=1, sort_keys=True, allow_nan=False)
@@ -68,11 +75,12 @@ class DatasetStore:
         try:
             info: dict[str, Any] = json.loads((path / "dataset.json").read_bytes())
             arrays = [np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS]
+            tokenizer = _tokenizer(path, info)
         except FileNotFoundError as error:
             raise DatasetError(
                 f"data set {fingerprint[:12]}", "is not in the store", "a registered data set"
             ) from error
-        except (ValueError, OSError) as error:
+        except (ValueError, TypeError, OSError) as error:
             raise DatasetError(
                 f"data set {fingerprint[:12]}", f"cannot be read: {error}", "an undamaged copy"
             ) from error
@@ -91,7 +99,7 @@ class DatasetStore:
                         f"data set {fingerprint[:12]}", f"its content has fingerprint {found[:12]}", "an undamaged copy"
                     )
                 _verified.add(key)
-        return Dataset(info, *arrays)
+        return Dataset(info, *arrays, tokenizer=tokenizer)
 
     def path_of(self, fingerprint: str) -> Path:
         """Directory of a data set; DatasetError when the text is no fingerprint (so that it can name no other path)."""
@@ -104,6 +112,16 @@ class DatasetStore:
         if not self.root.is_dir():
             return []
         return sorted(entry.name for entry in self.root.iterdir() if _FINGERPRINT.match(entry.name))
+
+
+def _tokenizer(path: Path, info: dict[str, Any]) -> Tokenizer | None:
+    """The tokenizer of a text data set; ValueError when it is another one than dataset.json says."""
+    if "tokenizer" not in info:
+        return None
+    tokenizer = Tokenizer(**json.loads((path / _TOKENIZER).read_bytes()))
+    if tokenizer_sha256(tokenizer) != info["tokenizer"]["sha256"]:
+        raise ValueError(f"{_TOKENIZER} has another digest than the fingerprint says")
+    return tokenizer
 
 
 def _flush(file: Any) -> None:
