@@ -19,6 +19,7 @@ PREFIXES = {
     "export": "exp",
     "measurement": "mea",
     "estimator": "lat",
+    "upload": "upl",
     "key": "key",
 }
 

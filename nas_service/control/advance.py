@@ -17,7 +17,7 @@ from nas_service.control.batches import settle, submit
 from nas_service.control.ending import fail_search
 from nas_service.control.objectives import build_problem, objectives_of, reference_point
 from nas_service.control.payloads import Surroundings
-from nas_service.domain.pareto import IncrementalHypervolume, non_dominated
+from nas_service.domain.front_tracker import FrontTracker
 from nas_service.domain.records import FrontPoint, TrialRecord
 from nas_service.domain.states import TRIAL_TERMINAL
 from nas_service.ids import content_key, new_id
@@ -34,21 +34,16 @@ class Live:
     """A strategy in memory, at a known place of its search; a cache that the rows can always rebuild."""
 
     strategy: Strategy
-    reference: list[float]
-    volume: IncrementalHypervolume
+    front: FrontTracker
     num_asked: int = 0
     num_told: int = 0
-    front: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     repeats: Counter[str] = field(default_factory=Counter)
+    joined: list[int] = field(default_factory=list)
 
     def take_in(self, evaluation: Evaluation) -> None:
-        """Follow the front and its hypervolume."""
-        if evaluation.objectives is None:
-            return
-        point = np.array([evaluation.objectives])
-        self.volume.add(point[0])
-        both = point if self.front.size == 0 else np.concatenate((self.front, point))
-        self.front = both[non_dominated(both)]
+        """Follow the front and note who joins it."""
+        if evaluation.objectives is not None and self.front.add(evaluation.objectives):
+            self.joined.append(evaluation.number)
 
 
 def search_phase(session: Session, around: Surroundings, lives: dict[str, Live]) -> str | None:
@@ -99,7 +94,7 @@ def search_phase(session: Session, around: Surroundings, lives: dict[str, Live])
     asked_all = exhausted or out_of_time or live.num_asked >= spec.budget.trials
     if not asked_all or live.num_told < live.num_asked:
         return None
-    if len(live.front) == 0:
+    if live.front.size == 0:
         fail_search(session, search, *_why_empty(session, around, live))
         return None
     return "finalists"
@@ -116,12 +111,13 @@ def _rebuild(session: Session, around: Surroundings) -> Live:
         searches.save(session, search.id, reference_point=reference)
     cls = STRATEGIES[spec.strategy.name]
     strategy = cls(problem, cls.Params.model_validate(spec.strategy.params))
-    live = Live(strategy, reference, IncrementalHypervolume(reference), search.num_asked, search.num_told)
+    live = Live(strategy, FrontTracker(reference), search.num_asked, search.num_told)
     known = trials.of_search(session, search.id, "search")
     history = [_evaluation(around, trial) for trial in known[: search.num_told]]
     strategy.restore(search.strategy_state if search.strategy_state is not None else strategy.state(), history)
     for evaluation in history:
         live.take_in(evaluation)
+    live.joined.clear()  # stored by those who told them
     live.repeats.update(trial.architecture_hash for trial in known)
     return live
 
@@ -138,7 +134,7 @@ def _tell_until(
         live.strategy.tell(evaluation)
         live.take_in(evaluation)
         live.num_told += 1
-        points.append(FrontPoint(live.num_told, live.volume.value, len(live.front)))
+        points.append(FrontPoint(live.num_told, live.front.hypervolume, live.front.size))
     return True
 
 
@@ -218,7 +214,7 @@ def new_trial(
 def evaluation_key(around: Surroundings, architecture: str, step: str, fidelity: float, replicate: int) -> str:
     """What makes two evaluations the same: architecture, evaluator and version, weights, data, fidelity, replicate."""
     weights = payloads.supernet_weights(around)["checkpoint"]["sha256"]
-    evaluator = [EVALUATOR_VERSION, around.spec.evaluator.calibration_samples]
+    evaluator = [EVALUATOR_VERSION, around.spec.supernet.calibration_samples]
     return content_key(architecture, evaluator, weights, around.dataset.fingerprint, step, fidelity, replicate)
 
 
@@ -245,12 +241,14 @@ def _save(session: Session, around: Surroundings, live: Live, points: list[Front
         num_told=live.num_told,
         num_rejected=live.strategy.num_rejected,
         exhausted=exhausted,
-        hypervolume=live.volume.value,
-        front_size=len(live.front),
+        hypervolume=live.front.hypervolume,
+        front_size=live.front.size,
     )
     fronts.add_points(session, around.search.id, points)
+    trials.mark_joined_front(session, around.search.id, live.joined)
+    live.joined.clear()
     if points:
-        data = {"num_evaluations": live.num_told, "hypervolume": live.volume.value, "front_size": len(live.front)}
+        data = {"num_evaluations": live.num_told, "hypervolume": live.front.hypervolume, "front_size": live.front.size}
         events.record(session, "front.advanced", data, search_id=around.search.id)
 
 

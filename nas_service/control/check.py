@@ -43,18 +43,19 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
     except NotFound as error:
         problems.append(Problem("/space_id", "unknown", error.detail))
     try:
-        dataset = datasets.get(session, spec.dataset_id)
+        dataset = datasets.get(session, str(spec.dataset_id))
     except NotFound as error:
         problems.append(Problem("/dataset_id", "unknown", error.detail, "GET /v1/datasets lists them"))
     if space is not None and dataset is not None:
         space = _bind(space, dataset, problems)
     device = _check_objectives(session, spec, problems)
-    strategy = _method(spec.strategy, {name: cls.Params for name, cls in STRATEGIES.items()}, "/strategy", problems)
+    strategy = check_strategy(spec, problems)
     recipes = {name: RECIPES[name] for name in sorted(SUPERNET_RECIPES)}
     network_recipes = {name: RECIPES[name] for name in sorted(NETWORK_RECIPES)}
-    recipe = spec.evaluator.recipe
+    evaluator = spec.supernet
+    recipe = evaluator.recipe
     supernet = None
-    if spec.evaluator.supernet_id is not None:
+    if evaluator.supernet_id is not None:
         if recipe is not None:
             problems.append(Problem("/evaluator/recipe", "conflict", "an existing supernet has its recipe already"))
         supernet = _existing_supernet(session, spec, space, dataset, problems)
@@ -69,10 +70,7 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
         finalists = replace(finalists, recipe=_method(chosen, network_recipes, "/finalists/recipe", problems))
     if finalists.count < 0 or finalists.seeds < 1:
         problems.append(Problem("/finalists", "invalid_value", "count must be at least 0 and seeds at least 1"))
-    if spec.budget.trials < 1 or (spec.budget.wall_s is not None and spec.budget.wall_s <= 0):
-        problems.append(Problem("/budget", "invalid_value", "trials must be at least 1 and wall_s positive"))
-    if spec.parallelism < 1:
-        problems.append(Problem("/parallelism", "invalid_value", "must be at least 1"))
+    check_limits(spec, problems)
     if problems or space is None or dataset is None:
         raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems))
     complete = replace(
@@ -80,10 +78,23 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
         space_id=space.id,
         dataset_id=dataset.id,
         strategy=strategy,
-        evaluator=replace(spec.evaluator, recipe=recipe),
+        evaluator=replace(evaluator, recipe=recipe),
         finalists=finalists,
     )
     return CheckedSpec(complete, space, dataset, device, supernet)
+
+
+def check_strategy(spec: SearchSpec, problems: list[Problem]) -> MethodChoice:
+    """The strategy with every parameter filled in; what is wrong is added to ``problems``."""
+    return _method(spec.strategy, {name: cls.Params for name, cls in STRATEGIES.items()}, "/strategy", problems)
+
+
+def check_limits(spec: SearchSpec, problems: list[Problem]) -> None:
+    """Budget and parallelism are positive."""
+    if spec.budget.trials < 1 or (spec.budget.wall_s is not None and spec.budget.wall_s <= 0):
+        problems.append(Problem("/budget", "invalid_value", "trials must be at least 1 and wall_s positive"))
+    if spec.parallelism < 1:
+        problems.append(Problem("/parallelism", "invalid_value", "must be at least 1"))
 
 
 def _check_objectives(session: Session, spec: SearchSpec, problems: list[Problem]) -> DeviceRecord | None:
@@ -150,7 +161,7 @@ def _existing_supernet(
 ) -> SupernetRecord | None:
     pointer = "/evaluator/supernet_id"
     try:
-        supernet = supernets.get(session, str(spec.evaluator.supernet_id))
+        supernet = supernets.get(session, str(spec.supernet.supernet_id))
     except NotFound as error:
         problems.append(Problem(pointer, "unknown", error.detail))
         return None

@@ -50,7 +50,7 @@ def create_search(session: Session, spec: SearchSpec, principal: str | None = No
 
 def recipe_document(spec: SearchSpec) -> dict[str, Any]:
     """The training recipe as ``{name, **params}``."""
-    recipe = spec.evaluator.recipe
+    recipe = spec.supernet.recipe
     if recipe is None:
         raise ValueError("a search with an existing supernet has no recipe of its own")
     return {"name": recipe.name, **recipe.params}

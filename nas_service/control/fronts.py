@@ -36,12 +36,11 @@ class Front:
 def read_front(session: Session, search_id: str, stage: str = "search", at_evaluation: int | None = None) -> Front:
     """The front now or, for stage ``search``, after the first ``at_evaluation`` trials. Raises NotFound."""
     search = searches.get(session, search_id)
-    found = trials.of_search(session, search_id, stage, states=("succeeded",))
     if stage == "search":
         # Told trials only, so that the front agrees with the stored hypervolume.
         limit = search.num_told if at_evaluation is None else min(at_evaluation, search.num_told)
-        found = [trial for trial in found if trial.number < limit]
-        return front_of(search, stage, found, limit)
+        return front_of(search, stage, trials.that_joined_front(session, search_id, limit), limit)
+    found = trials.of_search(session, search_id, stage, states=("succeeded",))
     return front_of(search, stage, found, len(found))
 
 

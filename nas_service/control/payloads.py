@@ -47,7 +47,7 @@ def surroundings_of(session: Session, search: SearchRecord) -> Surroundings:
         search=search,
         spec=spec,
         space=compiled_space(session, search.space_id),
-        dataset=datasets.get(session, search.dataset_id),
+        dataset=datasets.get(session, str(search.dataset_id)),
         supernet=supernets.get(session, str(search.supernet_id)),
         estimator=estimator,
         device=None if estimator is None else devices.get(session, estimator.device_id),
@@ -88,7 +88,7 @@ def evaluate(around: Surroundings, split: str, trials: Sequence[TrialRecord]) ->
 
 def calibration(around: Surroundings) -> dict[str, int]:
     """How batch-norm statistics are recalibrated, wherever an architecture of this search is scored."""
-    return {"num_samples": around.spec.evaluator.calibration_samples, "batch_size": CALIBRATION_BATCH_SIZE}
+    return {"num_samples": around.spec.supernet.calibration_samples, "batch_size": CALIBRATION_BATCH_SIZE}
 
 
 def measure(around: Surroundings, trials: Sequence[TrialRecord]) -> dict[str, Any]:

@@ -32,6 +32,30 @@ class DatasetRecord:
 
 
 @dataclass(frozen=True)
+class TableRecord:
+    """A sealed table of evaluated architectures; ``manifest`` is what ``Table.manifest`` says of its content."""
+
+    id: str
+    name: str
+    space_id: str
+    manifest: dict[str, Any]
+    created_at: datetime
+    created_by: str | None
+
+
+@dataclass(frozen=True)
+class TableUploadRecord:
+    """A table that is being sent: ``definition`` is the request that began it, rows follow in pieces."""
+
+    id: str
+    name: str
+    definition: dict[str, Any]
+    num_rows: int
+    created_at: datetime
+    created_by: str | None
+
+
+@dataclass(frozen=True)
 class DeviceRecord:
     """Hardware that can measure latency."""
 
@@ -99,9 +123,10 @@ class SearchRecord:
     phase: str
     spec: dict[str, Any]
     space_id: str
-    dataset_id: str
+    dataset_id: str | None
     supernet_id: str | None
     estimator_id: str | None
+    table_id: str | None
     version: int
     strategy_state: dict[str, Any] | None
     num_asked: int
@@ -109,6 +134,7 @@ class SearchRecord:
     num_rejected: int
     exhausted: bool
     reference_point: list[float] | None
+    true_hypervolume: float | None
     hypervolume: float | None
     front_size: int | None
     error: dict[str, Any] | None
@@ -124,7 +150,8 @@ class TrialRecord:
     """One evaluation of one architecture. ``latency_ms`` is predicted at stage search, measured at stage final.
 
     ``metrics`` holds what has no column: ``activations``, ``peak_activation_bytes``, ``num_correct``,
-    ``num_samples``, ``test`` (scores on the test split), ``checkpoint`` and ``seeds`` of weights trained alone.
+    ``num_samples``, ``test`` (scores on the test split), ``checkpoint`` and ``seeds`` of weights trained alone, and
+    all metrics of a table. ``joined_front``: it was told, and nothing told before dominated it.
     """
 
     id: str
@@ -132,6 +159,8 @@ class TrialRecord:
     stage: str
     number: int
     replicate: int
+    fidelity: float
+    joined_front: bool
     architecture_hash: str
     genes: list[int]
     state: str
@@ -156,7 +185,8 @@ class TrialRecord:
         """The value of a metric of the registry, from its column or from ``metrics``."""
         if metric in ("accuracy_top1", "loss", "macs", "params", "latency_ms"):
             number: float | int | None = getattr(self, metric)
-            return number
+            if number is not None:
+                return number
         return self.metrics.get(metric)
 
 

@@ -43,7 +43,8 @@ class Objective:
 
     @property
     def source(self) -> str:
-        return METRICS[self.metric].source
+        """How a value comes to be; what the registry does not know is a metric of a table."""
+        return METRICS[self.metric].source if self.metric in METRICS else "evaluator"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,20 @@ class EvaluatorSpec:
     recipe: MethodChoice | None = None
     supernet_id: str | None = None
     calibration_samples: int = 1024
+
+
+@dataclass(frozen=True)
+class TableEvaluatorSpec:
+    """How a trial gets its metrics: looked up in a table of evaluated architectures.
+
+    Of several replicates of one architecture a trial gets the ``mean`` or one ``draw``n by the seed of the search.
+    ``report`` names further metrics that are recorded with each trial and steer nothing.
+    """
+
+    kind: Literal["table"]
+    table_id: str
+    replicate: Literal["mean", "draw"] = "mean"
+    report: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,9 +106,9 @@ class SearchSpec:
 
     name: str
     space_id: str
-    dataset_id: str
+    dataset_id: str | None
     objectives: tuple[Objective, ...]
-    evaluator: EvaluatorSpec
+    evaluator: EvaluatorSpec | TableEvaluatorSpec
     strategy: MethodChoice
     budget: Budget
     finalists: Finalists
@@ -104,6 +119,13 @@ class SearchSpec:
     def axes(self) -> tuple[Objective, ...]:
         """The objectives that span the front, in the order given."""
         return tuple(objective for objective in self.objectives if objective.optimize)
+
+    @property
+    def supernet(self) -> EvaluatorSpec:
+        """The evaluator of a search over a supernet. Raises ValueError for any other kind."""
+        if not isinstance(self.evaluator, EvaluatorSpec):
+            raise ValueError(f"a search with evaluator {self.evaluator.kind!r} has no supernet")
+        return self.evaluator
 
     @property
     def latency_target(self) -> LatencyTarget | None:
@@ -120,7 +142,13 @@ class SearchSpec:
         def method(value: dict[str, Any] | None) -> MethodChoice | None:
             return None if value is None else MethodChoice(**value)
 
-        strategy = MethodChoice(**data["strategy"])
+        strategy, evaluator = MethodChoice(**data["strategy"]), data["evaluator"]
+        if evaluator["kind"] == "table":
+            chosen: EvaluatorSpec | TableEvaluatorSpec = TableEvaluatorSpec(
+                **{**evaluator, "report": tuple(evaluator["report"])}
+            )
+        else:
+            chosen = EvaluatorSpec(**{**evaluator, "recipe": method(evaluator["recipe"])})
         return cls(
             **{
                 **data,
@@ -134,7 +162,7 @@ class SearchSpec:
                     )
                     for item in data["objectives"]
                 ),
-                "evaluator": EvaluatorSpec(**{**data["evaluator"], "recipe": method(data["evaluator"]["recipe"])}),
+                "evaluator": chosen,
                 "strategy": strategy,
                 "budget": Budget(**data["budget"]),
                 "finalists": Finalists(**{**data["finalists"], "recipe": method(data["finalists"]["recipe"])}),

@@ -19,7 +19,7 @@ SEARCH_PHASES = ("supernet", "latency", "search", "finalists", "done")
 TRIAL_STATES = ("pending", "running", "succeeded", "infeasible", "failed", "quarantined", "cancelled")
 TRIAL_TERMINAL = frozenset({"succeeded", "infeasible", "failed", "quarantined", "cancelled"})
 
-JOB_KINDS = ("train_supernet", "fit_latency", "evaluate", "train_network", "measure", "export")
+JOB_KINDS = ("train_supernet", "fit_latency", "advance", "evaluate", "train_network", "measure", "export")
 JOB_STATES = ("queued", "running", "succeeded", "failed", "quarantined", "cancelled")
 JOB_TERMINAL = frozenset({"succeeded", "failed", "quarantined", "cancelled"})
 

@@ -92,6 +92,40 @@ class DatasetRow(Base):
     created_at: Mapped[datetime] = created_at()
 
 
+class TableRow(Base):
+    """A sealed table of evaluated architectures; its values lie in the artifact store under the id, their hash."""
+
+    __tablename__ = "lookup_table"
+    __table_args__ = (UniqueConstraint("name"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    space_id: Mapped[str] = mapped_column(ForeignKey("search_space.id"))
+    manifest: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = created_at()
+    created_by: Mapped[str | None]
+
+
+class TableUploadRow(Base):
+    """A table of which rows are still coming in."""
+
+    __tablename__ = "table_upload"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    definition: Mapped[dict[str, Any]]
+    num_rows: Mapped[int] = mapped_column(Integer, server_default="0")
+    created_at: Mapped[datetime] = created_at()
+    created_by: Mapped[str | None]
+
+
+class TablePieceRow(Base):
+    """Some rows of a table that is being sent: compressed JSON, from row number ``first_row`` on."""
+
+    __tablename__ = "table_piece"
+    upload_id: Mapped[str] = mapped_column(ForeignKey("table_upload.id", ondelete="CASCADE"), primary_key=True)
+    first_row: Mapped[int] = mapped_column(Integer, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class DeviceRow(Base):
     """Hardware that can measure latency. ``local`` devices are measured by a worker on this cluster."""
 
@@ -174,9 +208,11 @@ class SearchRow(Base):
     phase: Mapped[str]
     spec: Mapped[dict[str, Any]]
     space_id: Mapped[str] = mapped_column(ForeignKey("search_space.id"))
-    dataset_id: Mapped[str] = mapped_column(ForeignKey("dataset.id"))
+    # Either a data set (with a supernet) or a table.
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("dataset.id"))
     supernet_id: Mapped[str | None] = mapped_column(ForeignKey("supernet.id"))
     estimator_id: Mapped[str | None] = mapped_column(ForeignKey("latency_estimator.id"))
+    table_id: Mapped[str | None] = mapped_column(ForeignKey("lookup_table.id"))
     version: Mapped[int] = mapped_column(Integer, server_default="1")
     strategy_state: Mapped[dict[str, Any] | None]
     num_asked: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -185,6 +221,8 @@ class SearchRow(Base):
     exhausted: Mapped[bool] = mapped_column(Boolean, server_default="false")
     # Fixed when the search phase starts; hypervolumes of one search are comparable with each other.
     reference_point: Mapped[list[Any] | None]
+    # Of the best front there is, from the same reference; known where a table holds every architecture.
+    true_hypervolume: Mapped[float | None]
     hypervolume: Mapped[float | None]
     front_size: Mapped[int | None] = mapped_column(Integer)
     error: Mapped[dict[str, Any] | None]
@@ -211,12 +249,17 @@ class TrialRow(Base):
         Index("ix_trial_evaluation_key", "evaluation_key", postgresql_where=text("state = 'succeeded'")),
         Index("ix_trial_architecture", "architecture_hash"),
         Index("ix_trial_open", "search_id", postgresql_where=text("state IN ('pending','running')")),
+        Index("ix_trial_number", "search_id", "number", "id"),
+        Index("ix_trial_joined_front", "search_id", "number", postgresql_where=text("joined_front")),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     search_id: Mapped[str] = mapped_column(ForeignKey("search.id", ondelete="CASCADE"))
     stage: Mapped[str]
     number: Mapped[int] = mapped_column(Integer)
     replicate: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    fidelity: Mapped[float] = mapped_column(server_default="1")
+    # Told, and dominated by nothing told before: every front of the search, at any time, is among these.
+    joined_front: Mapped[bool] = mapped_column(Boolean, server_default="false")
     architecture_hash: Mapped[str]
     genes: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
     state: Mapped[str]

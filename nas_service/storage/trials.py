@@ -148,6 +148,22 @@ def write(
     return session.execute(statement.values(**values)).rowcount > 0  # type: ignore[attr-defined]
 
 
+def mark_joined_front(session: Session, search_id: str, numbers: Sequence[int]) -> None:
+    """These trials of stage ``search`` were dominated by nothing told before them."""
+    if numbers:
+        which = (TrialRow.search_id == search_id, TrialRow.stage == "search", TrialRow.number.in_(numbers))
+        session.execute(update(TrialRow).where(*which).values(joined_front=True))
+
+
+def that_joined_front(session: Session, search_id: str, before: int) -> list[TrialRecord]:
+    """The told trials with a number below ``before`` among which the front after that many trials is, in order."""
+    query = select(TrialRow).where(
+        TrialRow.search_id == search_id, TrialRow.joined_front, TrialRow.stage == "search", TrialRow.number < before
+    )
+    rows = session.scalars(query.order_by(TrialRow.number).execution_options(populate_existing=True))
+    return [to_record(row, TrialRecord) for row in rows]
+
+
 def cancel_open(session: Session, search_id: str) -> int:
     """Cancel every open trial of a search; how many there were."""
     statement = update(TrialRow).where(TrialRow.search_id == search_id, TrialRow.state.in_(OPEN))
