@@ -1,8 +1,14 @@
-"""NSGA-II over genes: steady state (one child per ask) or by generations, without repeats (Deb et al. 2002)."""
+"""NSGA-II over genes: steady state (one child per ask) or by generations, without repeats (Deb et al. 2002).
+
+Option: early-exit population initialisation (EEEA-Net, Termritthikun et al. 2021). Random architectures above a bound
+on a cost are dropped before they are evaluated; children are not held to it, since it is a place to start and not a
+constraint.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,8 +24,9 @@ from nas_service.methods.strategies.base import (
     Wait,
     generator,
 )
+from nas_service.methods.strategies.candidates import Candidates
 from nas_service.methods.strategies.population import Population
-from nas_service.methods.strategies.proposing import ProposingStrategy
+from nas_service.methods.strategies.starting import StartingStrategy
 
 _SMALLEST_POPULATION, _USUAL_POPULATION, _LARGEST_POPULATION = 8, 20, 100
 
@@ -37,9 +44,12 @@ class Nsga2Params(StrategyParams):
     mutation_rate: float | None = Field(
         None, gt=0, le=1, description="Chance of each gene to change; empty: one over the number of genes."
     )
+    early_exit: dict[Literal["macs", "params", "activations", "peak_activation_bytes"], float] = Field(
+        {}, description="Largest costs of the first architectures, such as {params: 5e6}; children may exceed them."
+    )
 
 
-class Nsga2(ProposingStrategy):
+class Nsga2(StartingStrategy):
     """Binary tournaments on rank and crowding, uniform crossover, mutation; constraints reject before evaluation."""
 
     name = "nsga2"
@@ -47,22 +57,53 @@ class Nsga2(ProposingStrategy):
     Params = Nsga2Params
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
+        """Raises ``ValueError`` when ``early_exit`` names a cost that this search does not know."""
         super().__init__(problem, params)
-        self.population = Population()
+        self.population = self.new_population()
         self._generation: list[Evaluation] = []
         usual = _USUAL_POPULATION
         if problem.budget is not None:
             usual = int(np.clip(problem.budget // 5, _SMALLEST_POPULATION, _USUAL_POPULATION))
-        self._initial = self.params.population or usual
+        self.num_starts = self.params.population or usual
+        self._early = self._early_exit() if self.params.early_exit else None
+
+    def new_population(self) -> Population:
+        """How members are ranked and who survives."""
+        return Population()
+
+    @property
+    def ready(self) -> bool:
+        return len(self.population) > 0
+
+    def _early_exit(self) -> Candidates:
+        """Draws that also keep the bounds of ``early_exit``."""
+        limits = self.params.early_exit
+        known = self.problem.costs(self.problem.space.smallest()[None])
+        missing = sorted(set(limits) - set(known))
+        if missing:
+            raise ValueError(f"early_exit: no cost {', '.join(missing)} is known here; known: {', '.join(known)}")
+
+        def feasible(genes: Genes) -> np.ndarray:
+            costs = self.problem.costs(genes)
+            ok = np.asarray(self.problem.feasible(genes), dtype=bool).copy()
+            for name, limit in limits.items():
+                ok &= costs[name] <= limit
+            return ok
+
+        bounds = {name: self.problem.bounds.get(name, (None, None)) for name in {*self.problem.bounds, *limits}}
+        for name, limit in limits.items():
+            low, high = bounds[name]
+            bounds[name] = (low, limit if high is None else min(high, limit))
+        return Candidates(replace(self.problem, feasible=feasible, bounds=bounds), self.seen)
 
     def _size(self) -> int:
         if self.params.population is not None or self.params.mode == "generational":
-            return self._initial
-        return int(np.clip(len(self.history) // 20, self._initial, _LARGEST_POPULATION))
+            return self.num_starts
+        return int(np.clip(len(self.history) // 20, self.num_starts, _LARGEST_POPULATION))
 
     def learn(self, evaluation: Evaluation) -> None:
         self._generation.append(evaluation)
-        if self.params.mode == "generational" and len(self._generation) < self._initial:
+        if self.params.mode == "generational" and len(self._generation) < self.num_starts:
             return
         good = [e for e in self._generation if e.status == "succeeded"]
         self._generation = []
@@ -72,26 +113,35 @@ class Nsga2(ProposingStrategy):
 
     def ask(self, number: int, pending: Sequence[Genes]) -> Proposal | Wait | Exhausted:
         if self.params.mode == "generational":
-            needed = number // self._initial * self._initial
+            needed = number // self.num_starts * self.num_starts
             if len(self.history) < needed and pending:
                 return Wait("the generation before is not complete")
-        if number < self._initial or len(self.population) == 0:
-            return self._first(number, pending)
+        return super().ask(number, pending)
+
+    def propose(self, number: int, pending: Sequence[Genes]) -> Proposal | None:
         taken = self.candidates.taken(pending)
         child = self.candidates.child(generator(self.problem.seed, number), taken, self._breed)
-        if child is None:
-            return self.propose_random(number, pending, {"kind": "random"})
-        return Proposal(child, {"kind": "child"})
+        return None if child is None else Proposal(child, {"kind": "child"})
 
-    def _first(self, number: int, pending: Sequence[Genes]) -> Proposal | Wait | Exhausted:
+    def start(self, number: int, pending: Sequence[Genes]) -> Proposal | Wait | Exhausted:
         """The ends of the space first, since they anchor the front, then random architectures."""
         space = self.problem.space
+        draws = self._early or self.candidates
+        taken = draws.taken(pending)
         ends = [space.smallest, space.largest]
         if number < len(ends) and any(gene.ordered for gene in space.genes):
-            fresh = self.candidates.fresh(np.atleast_2d(ends[number]()), self.candidates.taken(pending))
+            fresh = draws.fresh(np.atleast_2d(ends[number]()), taken)
             if len(fresh):
                 return Proposal(fresh[0], {"kind": "initial"})
-        return self.propose_random(number, pending, {"kind": "initial"})
+        if self._early is not None:
+            genes = self._early.random(generator(self.problem.seed, number, 1), taken)
+            if genes is not None:
+                return Proposal(genes, {"kind": "initial"})
+        return self.propose_random(number, pending, {"kind": "initial"}, stream=2 if self._early else 1)
+
+    @property
+    def num_rejected(self) -> int:
+        return self.candidates.rejected + (self._early.rejected if self._early else 0)
 
     def _breed(self, rng: np.random.Generator) -> Genes:
         space = self.problem.space
@@ -107,4 +157,10 @@ class Nsga2(ProposingStrategy):
         return space.mutate(child, rng, num_mutations) if num_mutations else child
 
     def state(self) -> dict[str, Any]:
-        return {**super().state(), "population": len(self.population)}
+        early = {"early": self._early.rejected} if self._early else {}
+        return {**super().state(), "population": len(self.population), **early}
+
+    def restore(self, state: dict[str, Any], history: Iterable[Evaluation]) -> None:
+        super().restore(state, history)
+        if self._early is not None:
+            self._early.rejected = state["early"]

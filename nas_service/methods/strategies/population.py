@@ -30,13 +30,17 @@ class Population:
             self.objectives = np.concatenate((self.objectives, objectives))
         self.ranks = front_ranks(self.objectives)
         self.crowding = np.zeros(len(self.ranks))
+        self.truncate(size)
+
+    def truncate(self, size: int) -> None:
+        """Drop members down to ``size``: the last rank first, in it the most crowded."""
         for rank in range(int(self.ranks.max()) + 1):
             self._spread(rank)
         while len(self) > size:
             # The ranks of the others do not depend on a member of the last rank, only the crowding in it does.
             last = int(self.ranks.max())
             rows = np.flatnonzero(self.ranks == last)
-            self._keep(np.delete(np.arange(len(self)), rows[np.argmin(self.crowding[rows])]))
+            self.keep(np.delete(np.arange(len(self)), rows[np.argmin(self.crowding[rows])]))
             self._spread(last)
 
     def tournament(self, rng: np.random.Generator) -> Genes:
@@ -46,7 +50,8 @@ class Population:
         better_b = (self.ranks[b], -self.crowding[b]) < (self.ranks[a], -self.crowding[a])
         return self.genes[b if better_b else a]
 
-    def _keep(self, rows: NDArray[np.int64]) -> None:
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Only these members stay."""
         assert self.genes is not None
         self.genes, self.objectives = self.genes[rows], self.objectives[rows]
         self.ranks, self.crowding = self.ranks[rows], self.crowding[rows]

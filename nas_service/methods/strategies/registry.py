@@ -6,8 +6,10 @@ from nas_service.methods.strategies.aging_evolution import AgingEvolution
 from nas_service.methods.strategies.auto import Auto
 from nas_service.methods.strategies.base import Strategy
 from nas_service.methods.strategies.fixed import Fixed
+from nas_service.methods.strategies.grid import Grid
 from nas_service.methods.strategies.local_search import LocalSearch
 from nas_service.methods.strategies.nsga2 import Nsga2
+from nas_service.methods.strategies.nsga3 import Nsga3
 from nas_service.methods.strategies.random import RandomSearch
 from nas_service.methods.strategies.surrogate import Surrogate
 from nas_service.methods.strategies.uniform_scaling import UniformScaling
@@ -17,8 +19,10 @@ STRATEGIES: dict[str, type[Strategy]] = {
     for strategy in (
         Auto,
         Nsga2,
+        Nsga3,
         Surrogate,
         RandomSearch,
+        Grid,
         LocalSearch,
         AgingEvolution,
         UniformScaling,

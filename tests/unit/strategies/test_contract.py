@@ -30,6 +30,21 @@ class TestNsga2Generational(StrategyContract):
         return {"mode": "generational", "population": 12}
 
 
+class TestNsga2EarlyExit(StrategyContract):
+    name = "nsga2"
+
+    def params(self, space):
+        return {"early_exit": {"macs": 8}}
+
+
+class TestNsga3(StrategyContract):
+    name = "nsga3"
+
+
+class TestGrid(StrategyContract):
+    name = "grid"
+
+
 class TestLocalSearch(StrategyContract):
     name = "local_search"
 
