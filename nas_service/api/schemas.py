@@ -40,7 +40,17 @@ ArchitectureHash = Annotated[str, StringConstraints(pattern=r"^arc_[0-9a-f]{32}$
 # No control characters: a name is shown in lists, titles and logs.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-MetricName = Literal["accuracy_top1", "loss", "macs", "params", "activations", "peak_activation_bytes", "latency_ms"]
+MetricName = Literal[
+    "accuracy_top1",
+    "loss",
+    "f1_macro",
+    "perplexity",
+    "macs",
+    "params",
+    "activations",
+    "peak_activation_bytes",
+    "latency_ms",
+]
 
 
 def _whole(value: Any) -> Any:

@@ -107,7 +107,7 @@ def _rebuild(session: Session, around: Surroundings) -> Live:
     problem = build_problem(spec, around.space, document)
     reference = search.reference_point
     if reference is None:
-        reference = reference_point(spec, problem, len(around.dataset.manifest["classes"]))
+        reference = reference_point(spec, problem)
         searches.save(session, search.id, reference_point=reference)
     cls = STRATEGIES[spec.strategy.name]
     strategy = cls(problem, cls.Params.model_validate(spec.strategy.params))

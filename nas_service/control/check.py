@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from nas_service.control.fitting import bound_to_data, check_metrics
 from nas_service.control.spaces import compiled_space
 from nas_service.domain.metrics import METRICS
 from nas_service.domain.records import DatasetRecord, DeviceRecord, SupernetRecord
@@ -16,7 +17,6 @@ from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPER
 from nas_service.methods.strategies.registry import STRATEGIES
 from nas_service.storage import datasets, devices, supernets
 from nas_service.storage.session import Session
-from search_spaces.errors import SpaceError
 from search_spaces.space import SearchSpace
 
 
@@ -47,7 +47,8 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
     except NotFound as error:
         problems.append(Problem("/dataset_id", "unknown", error.detail, "GET /v1/datasets lists them"))
     if space is not None and dataset is not None:
-        space = _bind(space, dataset, problems)
+        space = bound_to_data(space, dataset, problems)
+        check_metrics(spec, space.program.task, problems)
     device = _check_objectives(session, spec, problems)
     strategy = check_strategy(spec, problems)
     recipes = {name: RECIPES[name] for name in sorted(SUPERNET_RECIPES)}
@@ -170,15 +171,3 @@ def _existing_supernet(
     if dataset is not None and supernet.dataset_id != dataset.id:
         problems.append(Problem(pointer, "conflict", f"was trained on data set {supernet.dataset_id}"))
     return supernet
-
-
-def _bind(space: SearchSpace, dataset: DatasetRecord, problems: list[Problem]) -> SearchSpace:
-    """The space with the sizes of the data set wherever its document leaves them to the data."""
-    try:
-        return space.bind(classes=len(dataset.manifest["classes"]), input=dataset.manifest["input"])
-    except SpaceError as error:
-        problems += [
-            Problem("/dataset_id", "conflict", f"search space at {item.pointer}: {item.message}")
-            for item in error.problems
-        ]
-        return space

@@ -96,20 +96,24 @@ def build_problem(spec: SearchSpec, space: SearchSpace, estimator: dict[str, Any
     )
 
 
-def reference_point(spec: SearchSpec, problem: Problem, num_classes: int) -> list[float]:
+def reference_point(spec: SearchSpec, problem: Problem) -> list[float]:
     """Fixed point (minimised) that bounds hypervolumes of a search: a network that guesses, as costly as any.
 
     Costs: a tenth above the largest of the largest architecture and of 1,000 random ones, drawn with a fixed seed.
     """
     space = problem.space
+    # As many as a network has outputs: classes, or tokens of the vocabulary.
+    num_guesses = max(2, int(space.resolve(space.smallest()).nodes[-1].out_shape.features))  # type: ignore[union-attr]
     sampled = space.sample(_REFERENCE_SAMPLES, np.random.default_rng(0))
     known = problem.costs(np.concatenate((space.largest()[None], sampled)))
     point = []
     for axis in spec.axes:
-        if axis.metric == "accuracy_top1":
+        if axis.metric in ("accuracy_top1", "f1_macro"):
             point.append(0.0 if axis.sign < 0 else 1.0)
         elif axis.metric == "loss":
-            point.append(2.0 * math.log(max(2, num_classes)) if axis.sign > 0 else 0.0)
+            point.append(2.0 * math.log(num_guesses) if axis.sign > 0 else 0.0)
+        elif axis.metric == "perplexity":
+            point.append(float(num_guesses) if axis.sign > 0 else -1.0)
         else:
             point.append(1.1 * float(known[axis.metric].max()) if axis.sign > 0 else 0.0)
     return point

@@ -126,7 +126,7 @@ def build_dataset(name: str, raw: RawData, plan: SplitPlan | None = None) -> Dat
         info["tokenizer"] = tokenizer_facts(tokenizer, x)
     arrays = (x, raw.y, assignment.split, assignment.calibrate)
     info["fingerprint"] = fingerprint_of(info, *arrays)
-    return Dataset(info, *arrays, tokenizer=tokenizer)
+    return Dataset(info, x, raw.y, assignment.split, assignment.calibrate, tokenizer)
 
 
 def fingerprint_of(

@@ -99,7 +99,8 @@ class DatasetStore:
                         f"data set {fingerprint[:12]}", f"its content has fingerprint {found[:12]}", "an undamaged copy"
                     )
                 _verified.add(key)
-        return Dataset(info, *arrays, tokenizer=tokenizer)
+        x, y, split, calibrate = arrays
+        return Dataset(info, x, y, split, calibrate, tokenizer)
 
     def path_of(self, fingerprint: str) -> Path:
         """Directory of a data set; DatasetError when the text is no fingerprint (so that it can name no other path)."""

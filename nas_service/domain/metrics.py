@@ -14,7 +14,7 @@ class Metric:
     """A named quantity.
 
     ``source`` says how a value comes to be: ``evaluator`` (an evaluation), ``cost`` (exact, from the space),
-    ``device`` (measured).
+    ``device`` (measured). ``tasks`` are the endings of the tasks that have it; none: all do.
     """
 
     name: str
@@ -22,13 +22,33 @@ class Metric:
     goal: Goal
     source: Source
     help: str
+    tasks: tuple[str, ...] = ()
+
+    def applies_to(self, task: str) -> bool:
+        """Whether networks for this task of the language have the metric."""
+        return not self.tasks or task.endswith(self.tasks)
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy_top1", "ratio", "maximize", "evaluator", "share of correctly classified samples, 0 to 1"),
+        Metric(
+            "accuracy_top1",
+            "ratio",
+            "maximize",
+            "evaluator",
+            "share of correctly classified samples, or of correctly predicted tokens, 0 to 1",
+        ),
         Metric("loss", "nats", "minimize", "evaluator", "mean cross-entropy"),
+        Metric(
+            "f1_macro",
+            "ratio",
+            "maximize",
+            "evaluator",
+            "mean over classes of the F1 score, 0 to 1",
+            ("classification",),
+        ),
+        Metric("perplexity", "tokens", "minimize", "evaluator", "e to the mean cross-entropy of a token", ("_lm",)),
         Metric("macs", "count", "minimize", "cost", "multiply-accumulates of one forward pass of one sample"),
         Metric("params", "count", "minimize", "cost", "learnable numbers"),
         Metric("activations", "count", "minimize", "cost", "output elements of convolutions and matrix products"),

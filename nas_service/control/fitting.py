@@ -1,0 +1,41 @@
+"""Whether space, data set and metrics of a search fit each other; the space takes on the sizes of the data set."""
+
+from __future__ import annotations
+
+from nas_service.domain.metrics import METRICS
+from nas_service.domain.records import DatasetRecord
+from nas_service.domain.search import SearchSpec
+from nas_service.errors import Problem
+from search_spaces.errors import SpaceError
+from search_spaces.space import SearchSpace
+
+
+def bound_to_data(space: SearchSpace, dataset: DatasetRecord, problems: list[Problem]) -> SearchSpace:
+    """The space with the sizes of the data set wherever its document leaves them to the data.
+
+    What does not fit is added to ``problems``. Labels of a data set do not hinder a language model.
+    """
+    task = space.program.task
+    classes = len(dataset.manifest["classes"]) if task.endswith("classification") else None
+    if classes == 0:
+        message = f"the data set has no labels, which {task} needs"
+        problems.append(Problem("/dataset_id", "conflict", message, "add it with labels, or search a language model"))
+        return space
+    try:
+        return space.bind(classes=classes, input=dataset.manifest["input"])
+    except SpaceError as error:
+        problems += [
+            Problem("/dataset_id", "conflict", f"search space at {item.pointer}: {item.message}")
+            for item in error.problems
+        ]
+        return space
+
+
+def check_metrics(spec: SearchSpec, task: str, problems: list[Problem]) -> None:
+    """Every metric that an objective names is one that networks for the task have."""
+    for i, objective in enumerate(spec.objectives):
+        metric = METRICS.get(objective.metric)
+        if metric is not None and not metric.applies_to(task):
+            allowed = ", ".join(name for name, other in METRICS.items() if other.applies_to(task))
+            message = f"networks for {task} have no {objective.metric}"
+            problems.append(Problem(f"/objectives/{i}/metric", "conflict", message, f"allowed: {allowed}"))
