@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from nas_service.api.links import LINKS
 from nas_service.api.views import ProblemOut
 
 COMMITTED = Path(__file__).with_name("openapi.json")
@@ -62,10 +63,35 @@ def _document(app: FastAPI) -> dict[str, Any]:
         "key": {"type": "http", "scheme": "bearer", "description": "An API key `nas_...`."},
         "session": {"type": "apiKey", "in": "cookie", "name": "nas_session"},
     }
+    for operations in document["paths"].values():
+        for method, operation in operations.items():
+            _add_conditions(method, operation)
+            _add_links(operation)
     document["security"] = [{"key": []}, {"session": []}]
     for path, method in (("/livez", "get"), ("/readyz", "get"), ("/v1/session", "post")):
         document["paths"][path][method]["security"] = []
     return document
+
+
+def _add_conditions(method: str, operation: dict[str, Any]) -> None:
+    """What `conditional.py` does to every operation of a kind."""
+    parameters = operation.get("parameters", [])
+    if any(parameter["name"] == "If-Match" for parameter in parameters):
+        operation["responses"]["412"] = {"description": "It has changed since it was read.", "content": _PROBLEM}
+    found = operation["responses"].get("200", {})
+    if method != "get" or "application/json" not in found.get("content", {}):
+        return
+    found["headers"] = {"ETag": {"description": "Names this text.", "schema": {"type": "string"}}}
+    operation["responses"]["304"] = {"description": "Unchanged since the ETag given in If-None-Match."}
+    schema = {"type": "string", "maxLength": 1000}
+    described = {"name": "If-None-Match", "in": "header", "required": False, "schema": schema}
+    operation["parameters"] = [*parameters, {**described, "description": "ETag of the answer the client has."}]
+
+
+def _add_links(operation: dict[str, Any]) -> None:
+    for status, name, target, parameters in LINKS.get(operation["operationId"], ()):
+        links = operation["responses"][status].setdefault("links", {})
+        links[name] = {"operationId": target, **parameters}
 
 
 def text_of(app: FastAPI) -> str:

@@ -142,7 +142,13 @@ def install(app: FastAPI) -> None:
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return answer(request, from_status(error.status_code, str(error.detail)), error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            # The framework knows one route; the resource has all the methods of its path.
+            path = getattr(request.scope.get("route"), "path_format", "")
+            methods = [name.upper() for name in request.app.openapi()["paths"].get(path, {})]
+            headers["Allow"] = ", ".join(sorted(methods)) or headers.get("Allow", "GET")
+        return answer(request, from_status(error.status_code, str(error.detail)), headers)
 
     async def of_anything(request: Request, error: Exception) -> Response:
         # Raised again after this answer, for the outermost layer to log.

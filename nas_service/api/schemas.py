@@ -209,7 +209,7 @@ class ExportIn(WireModel):
 class SignInIn(WireModel):
     """An API key, exchanged for a browser session."""
 
-    key: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    key: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 
 
 class KeyIn(WireModel):

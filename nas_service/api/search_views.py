@@ -113,7 +113,11 @@ class FrontPointOut(View):
 
 
 class FrontOut(View):
-    """Non-dominated trials with the volume each adds, and the curve that led here."""
+    """Non-dominated trials with the volume each adds, and the curve that led here.
+
+    ``device`` is where the shown latencies are from, and ``latency_is`` `measured` or `predicted`. On another device
+    than the search's own, hypervolumes with latency as an axis are null.
+    """
 
     search_id: str
     stage: str
@@ -121,6 +125,8 @@ class FrontOut(View):
     num_evaluations: int
     reference_point: list[float] | None
     hypervolume: float | None
+    device: str | None
+    latency_is: str | None
     members: list[TrialOut]
     contributions: list[float]
     dominated: list[TrialOut]

@@ -9,7 +9,7 @@ from nas_service.api.auth import COOKIE
 from nas_service.api.deps import PrincipalDep, ServiceDep
 from nas_service.api.schemas import KeyId, KeyIn, SignInIn
 from nas_service.api.views import KeyOut, NewKeyOut, Page, SessionOut
-from nas_service.errors import NotFound, Unauthenticated
+from nas_service.errors import Conflict, NotFound, Unauthenticated
 from nas_service.storage import audit, browser_sessions, keys
 
 router = APIRouter(prefix="/v1", tags=["access"])
@@ -76,7 +76,9 @@ def create_key(body: KeyIn, service: ServiceDep, principal: PrincipalDep) -> New
 
 @router.delete("/keys/{key_id}", status_code=204)
 def revoke_key(key_id: KeyId, service: ServiceDep, principal: PrincipalDep) -> Response:
-    """End a key; requests under it are refused within seconds."""
+    """End another key; requests under it are refused within seconds."""
+    if key_id == principal.id:
+        raise Conflict("a key does not revoke itself: use another one, or `nas key revoke` on the server")
     with service.reading() as session:
         if not keys.revoke_key(session, key_id):
             raise NotFound(f"there is no valid key {key_id}")

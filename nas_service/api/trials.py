@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
+from nas_service.api.conditional import IMMUTABLE
 from nas_service.api.deps import PagingDep, ServiceDep
 from nas_service.api.schemas import ArchitectureHash, Label, SearchId, TrialId
 from nas_service.api.search_views import (
@@ -20,6 +21,7 @@ from nas_service.api.search_views import (
     TrialOut,
 )
 from nas_service.api.views import Page
+from nas_service.control.device_latency import front_on_device
 from nas_service.control.fronts import read_front
 from nas_service.control.queries import architecture_detail
 from nas_service.control.spaces import compiled_space
@@ -84,21 +86,33 @@ def get(trial_id: TrialId, service: ServiceDep) -> TrialDetailOut:
 @router.get("/searches/{search_id}/front", response_model=FrontOut)
 def front(
     search_id: SearchId,
+    response: Response,
     service: ServiceDep,
     stage: Annotated[Stage, Query(description="`search`: predicted latency; `final`: measured.")] = "final",
     at_evaluation: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="Stage search only.")] = None,
-    device: Annotated[Label | None, Query(description="Name of the device of the latency objective.")] = None,
+    device: Annotated[
+        Label | None, Query(description="Shows latencies of this device; left out, of the search's own.")
+    ] = None,
 ) -> FrontOut:
-    """The front of a search, now or after a number of evaluations."""
+    """The front of a search, now or after a number of evaluations, with latencies of one device."""
     if at_evaluation is not None and stage != "search":
         raise InvalidInput("at_evaluation: only the front of stage `search` has a history")
     with service.reading() as session:
-        target = SearchSpec.from_json(searches.get(session, search_id).spec).latency_target
-        if device is not None and (target is None or target.device != device):
-            known = "no device" if target is None else f"device '{target.device}'"
-            raise InvalidInput(f"device: this search measures on {known}")
-        found = read_front(session, search_id, stage, at_evaluation)
+        spec = SearchSpec.from_json(searches.get(session, search_id).spec)
+        own = None if spec.latency_target is None else spec.latency_target.device
+        elsewhere = device is not None and device != own
+        if device is not None and elsewhere:
+            found = front_on_device(session, search_id, stage, device, at_evaluation)
+        else:
+            found = read_front(session, search_id, stage, at_evaluation)
         history = fronts.curve(session, search_id)
+    if at_evaluation is not None:
+        history = [point for point in history if point.num_evaluations <= at_evaluation]
+        if at_evaluation == found.num_evaluations and found.reference_point is not None and not elsewhere:
+            response.headers["Cache-Control"] = IMMUTABLE
+    if elsewhere and "latency_ms" in found.axes:
+        history = []
+    shown = device or own
     return FrontOut(
         search_id=found.search_id,
         stage=found.stage,
@@ -106,6 +120,8 @@ def front(
         num_evaluations=found.num_evaluations,
         reference_point=found.reference_point,
         hypervolume=found.hypervolume,
+        device=shown,
+        latency_is=None if shown is None else "measured" if stage == "final" else "predicted",
         members=[TrialOut.model_validate(trial) for trial in found.points],
         contributions=found.contributions,
         dominated=[TrialOut.model_validate(trial) for trial in found.dominated],

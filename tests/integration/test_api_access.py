@@ -128,6 +128,7 @@ def test_keys_are_made_once_shown_once_and_revoked(app, engine, tmp_path):
     listed = admin.get("/v1/keys").text
     assert made["id"] in listed
     assert made["key"].rpartition("_")[2] not in listed
+    assert admin.delete(f"/v1/keys/{admin.get('/v1/session').json()['id']}").status_code == 409
     assert admin.delete(f"/v1/keys/{made['id']}").status_code == 204
     assert admin.delete(f"/v1/keys/{made['id']}").status_code == 404
     # Another process knows at once; this one within the seconds it remembers.
@@ -163,6 +164,8 @@ def test_wrong_requests_are_problems(app, engine):
         body = answer.json()
         assert body["status"] == status
         assert body["request_id"] == answer.headers["x-request-id"]
+    assert client.put("/v1/searches").headers["allow"] == "GET, POST"
+    assert client.put("/v1/session").headers["allow"] == "DELETE, GET, POST"
 
 
 def test_metrics_count_requests(app, engine):

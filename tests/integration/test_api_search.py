@@ -6,9 +6,11 @@ import threading
 
 import pytest
 
+from nas_service.api.conditional import IMMUTABLE
 from nas_service.client import ApiError, Client
+from nas_service.control.reconcile import Reconciler
 from nas_service.datasets.store import DATASETS_FOLDER, DatasetStore
-from nas_service.storage import exports
+from nas_service.storage import devices, exports
 from nas_service.storage.session import unit_of_work
 from search_spaces.library_index import library_text
 from tests.support import api, searches
@@ -94,7 +96,7 @@ def test_a_search_is_read_from_every_side(client, finished):
     assert curves["points"] == [{"subnet": "largest", "step": 10, "accuracy_top1": 0.9, "loss": 0.3}]
     assert client.get(f"/v1/supernets/{finished['supernet_id']}").json()["state"] == "ready"
     assert client.get("/v1/supernets").json()["items"]
-    assert [item["name"] for item in client.get("/v1/devices").json()["items"]] == ["local-cpu"]
+    assert "local-cpu" in [item["name"] for item in client.get("/v1/devices").json()["items"]]
     dataset = client.get("/v1/datasets").json()["items"][0]
     assert client.get(f"/v1/datasets/{dataset['id']}").json()["manifest"]["classes"]
 
@@ -241,6 +243,70 @@ def test_spaces(client):
     refused = client.post("/v1/search-space-checks", json={"document": {**bomb, "network": [nested]}})
     assert refused.status_code == 422
     assert all(item["pointer"].startswith("/document") for item in refused.json()["errors"])
+
+
+def test_a_front_of_the_past_never_changes(client, engine):
+    search_id = client.post("/v1/searches", json={**BODY, "seed": 31}).json()["id"]
+    path = f"/v1/searches/{search_id}/front"
+    worker, reconciler = searches.FormulaWorker(engine), Reconciler(engine)
+    while searches.search_of(engine, search_id).num_told < 8:
+        reconciler.reconcile()
+        for claim in worker.claim():
+            worker.do(claim)
+    query = {"stage": "search", "at_evaluation": 8}
+    early = client.get(path, params=query)
+    assert early.json()["num_evaluations"] == 8
+    assert early.headers["cache-control"] == IMMUTABLE
+    open_end = client.get(path, params={**query, "at_evaluation": 24})
+    assert open_end.json()["num_evaluations"] < 24
+    assert open_end.headers["cache-control"] == "private, no-cache"
+    searches.work_off(engine, search_id)
+    late = client.get(path, params=query)
+    assert late.content == early.content
+    assert late.headers["etag"] == early.headers["etag"]
+    assert late.json()["history"][-1]["num_evaluations"] <= 8
+    assert client.get(path, params=query, headers={"If-None-Match": early.headers["etag"]}).status_code == 304
+    assert client.get(path, params={"stage": "search"}).headers["cache-control"] == "private, no-cache"
+
+
+def test_latencies_of_another_device(client, engine, finished):
+    """Two searches of one space and seed on two devices: each front can be read with latencies of the other's."""
+    with unit_of_work(engine) as session:
+        devices.register(session, name="edge-cpu", runtimes=["onnxruntime"], fingerprint={"cores": 1})
+        devices.register(session, name="idle-cpu", runtimes=["onnxruntime"], fingerprint={"cores": 1})
+    first = f"/v1/searches/{finished['id']}/front"
+    for stage, what in (("search", "an estimator"), ("final", "measurements")):
+        refused = client.get(first, params={"stage": stage, "device": "edge-cpu"})
+        assert refused.status_code == 422
+        assert refused.json()["detail"].endswith(f"devices with {what}: local-cpu")
+    latency = {"metric": "latency_ms", "device": "edge-cpu"}
+    both = {member["architecture_hash"] for member in client.get(first).json()["members"]}
+    choices = [client.get(f"/v1/architectures/{name}").json()["choices"] for name in sorted(both)]
+    body = {
+        **BODY,
+        "objectives": [ACCURACY, {"metric": "macs"}, latency],
+        "strategy": {"name": "fixed", "params": {"architectures": choices}},
+        "budget": {"trials": len(choices)},
+    }
+    other = client.post("/v1/searches", json=body).json()["id"]
+    searches.work_off(engine, other)
+
+    own = client.get(first, params={"stage": "search"}).json()
+    assert (own["device"], own["latency_is"]) == ("local-cpu", "predicted")
+    there = client.get(first, params={"stage": "search", "device": "edge-cpu"}).json()
+    assert (there["device"], there["latency_is"]) == ("edge-cpu", "predicted")
+    assert [member["id"] for member in there["members"]] == [member["id"] for member in own["members"]]
+    assert there["hypervolume"] == own["hypervolume"]  # latency is no axis of this search
+
+    final = client.get(f"/v1/searches/{other}/front").json()
+    assert (final["device"], final["latency_is"]) == ("edge-cpu", "measured")
+    moved = client.get(f"/v1/searches/{other}/front", params={"device": "local-cpu"}).json()
+    assert moved["hypervolume"] is None
+    assert moved["history"] == []
+    assert moved["members"]
+    assert {member["architecture_hash"] for member in moved["members"]} <= both
+    assert all(member["latency_ms"] > 0 for member in moved["members"])
+    assert client.get(first, params={"device": "idle-cpu"}).status_code == 422
 
 
 def test_a_data_set_is_previewed(client, home):
