@@ -9,7 +9,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +50,17 @@ def write_onnx(module: torch.nn.Module, example: torch.Tensor, path: Path) -> No
 
 def write_traced(module: torch.nn.Module, example: torch.Tensor, path: Path) -> str | None:
     """Export by running the module once; None, or the reason why the file is not to be used."""
-    free = {INPUT_NAME: {0: "batch"}, OUTPUT_NAME: {0: "batch"}}
-    names = {"input_names": [INPUT_NAME], "output_names": [OUTPUT_NAME]}
     try:
         with _quiet(), torch.no_grad():
             torch.onnx.export(
-                module, (example,), str(path), dynamo=False, opset_version=OPSET, dynamic_axes=free, **names
+                module,
+                (example,),
+                str(path),
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUT_NAME],
+                dynamic_axes={INPUT_NAME: {0: "batch"}, OUTPUT_NAME: {0: "batch"}},
             )
         onnx.checker.check_model(str(path))
         return _difference(module, example, path)
