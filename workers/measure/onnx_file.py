@@ -116,7 +116,6 @@ def _quiet() -> Iterator[None]:
         with (
             warnings.catch_warnings(),
             open(os.devnull, "w") as nowhere,
-            redirect_stdout(nowhere),
             redirect_stderr(nowhere),
         ):
             warnings.simplefilter("ignore")
