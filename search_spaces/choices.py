@@ -1,93 +1,29 @@
-"""Compiles values and constraints of a document: scopes to bindings, choices to genes, conditions to truth tables."""
+"""Compiles values of a document: scopes to bindings, choices to genes."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from search_spaces.document import Document
-from search_spaces.errors import Problem, SpaceError, did_you_mean
-from search_spaces.expressions import Term, parse_expression
+from search_spaces.conditions import ConditionCompiler
+from search_spaces.errors import Problem, SpaceError
+from search_spaces.expressions import parse_expression
 from search_spaces.frames import Frame, LimitError, located
-from search_spaces.operations import compare, logical_and, logical_not, logical_or
-from search_spaces.program import Constraint, Gene
-from search_spaces.terms import compile_term, compile_value, quantified, to_value
-from search_spaces.values import (
-    Edge,
-    Lazy,
-    ListValue,
-    Record,
-    Value,
-    combine,
-    conjunction,
-    constant,
-    force,
-    gene_index,
-    lookup,
-    safe_guard,
-)
+from search_spaces.operations import compare, logical_or
+from search_spaces.program import Gene
+from search_spaces.terms import compile_term, to_value
+from search_spaces.values import Lazy, ListValue, Record, Value, combine, constant, force, gene_index, lookup
 
 MAX_GENES = 1_000
 MAX_OPTIONS = 256
-MAX_CONSTRAINTS = 5_000
 
 
-class ChoiceCompiler:
-    """The half of the compiler that knows values; `NodeCompiler` adds the nodes."""
-
-    root: Frame
-
-    def __init__(self, document: Document, scale: str) -> None:
-        self.raw = document.to_json()
-        self.scale = scale
-        self.genes: list[Gene] = []
-        self.gene_guards: list[tuple[Value, ...]] = []
-        self.gene_names: dict[str, int] = {}
-        self.shared_genes: dict[str, int] = {}
-        self.share_guards: dict[str, tuple[Value, ...]] = {}
-        self.keys: dict[str, int] = {}
-        self.constraints: list[Constraint] = []
-        self.problems: list[Problem] = []
-        self.num_registers = 1  # register 0 is the network input
-        self.num_steps = 0
-        self.max_back = 1
-        self.visits = 0
-        self.input_values: dict[str, Value] = {}
-        self.input_kind = "image"
-
-    # --- problems and limits ---------------------------------------------------------------------------
-
-    @contextmanager
-    def _collect(self) -> Iterator[None]:
-        try:
-            yield
-        except LimitError:
-            raise
-        except SpaceError as error:
-            known = set(self.problems)
-            self.problems += [problem for problem in dict.fromkeys(error.problems) if problem not in known]
-            if len(self.problems) > 50:
-                raise LimitError(self.problems) from None
-
-    def _unique(self, name: str, taken: dict[str, int]) -> str:
-        """The name, with a number where it is taken; `taken` counts how often each name was asked for."""
-        unique = name
-        while unique in taken:
-            taken[name] += 1
-            unique = f"{name}_{taken[name]}"
-        taken[unique] = 1
-        return unique
-
-    def _register(self) -> int:
-        self.num_registers += 1
-        return self.num_registers - 1
-
-    # --- values ----------------------------------------------------------------------------------------
+class ChoiceCompiler(ConditionCompiler):
+    """The part of the compiler that knows values; choices among nodes are added by `EdgeCompiler`."""
 
     def _let(self, let: Mapping[str, Any] | None, frame: Frame, pointer: str) -> None:
         names = sorted(let or {})
@@ -199,25 +135,6 @@ class ChoiceCompiler:
             )
         return gene_index(gene)
 
-    def _minimal(self, guards: tuple[Value, ...], genes: frozenset[int]) -> tuple[Value, ...]:
-        """Guards without those that the activity of the others' genes (or of `genes`) already implies."""
-        implied: set[int] = set()
-        for gene in genes:
-            implied |= {id(guard) for guard in self._closure(gene)}
-        for guard in guards:
-            for gene in guard.genes:
-                implied |= {id(other) for other in self._closure(gene) if other is not guard}
-        return tuple(guard for guard in guards if id(guard) not in implied)
-
-    def _closure(self, gene: int) -> list[Value]:
-        """All guards that hold where a gene is active."""
-        result: list[Value] = []
-        for guard in self.gene_guards[gene]:
-            result.append(guard)
-            for other in guard.genes:
-                result += self._closure(other)
-        return result
-
     def _choice(self, raw: list[Any], ordered: bool | None, frame: Frame, pointer: str, hint: str) -> Any:
         return self._indexed_choice(raw, ordered, frame, pointer, hint)[1]
 
@@ -302,82 +219,4 @@ class ChoiceCompiler:
             self._add_constraint(holds, pointer, "distinct picks" if distinct else "sorted picks")
 
     def _choose(self, raw: Mapping[str, Any], frame: Frame, pointer: str, hint: str) -> Any:
-        if frame.earlier is None:
-            raise SpaceError(pointer, "choose", "edge choices stand inside a graph", "wrap the nodes in graph:")
-        if raw["choose"] == "earlier":
-            candidates = list(frame.earlier)
-        else:
-            by_label = {item.label: item for item in frame.earlier}
-            for name in raw["choose"]:
-                if name not in by_label:
-                    raise SpaceError(
-                        pointer, "reference", f"no earlier node is named '{name}'", did_you_mean(name, by_label)
-                    )
-            candidates = [by_label[name] for name in raw["choose"]]
-        held = {id(guard) for guard in frame.guards}
-        if any(id(guard) not in held for item in candidates for guard in item.guards):
-            raise SpaceError(
-                pointer, "choose", "an edge may end only at nodes that always exist", "use a fixed count in graphs"
-            )
-        labels = [item.label for item in candidates]
-        registers = tuple(item.register for item in candidates)
-        k = raw.get("k", 1)
-        distinct = raw.get("distinct", True) and k > 1
-        if distinct and k > len(labels):
-            raise SpaceError(pointer, "options", f"{k} distinct edges among {len(labels)} earlier nodes")
-        names = [hint] if k == 1 else [f"{hint}{position}" for position in range(k)]
-        picks = [self._gene(name, list(labels), False, frame, pointer) for name in names]
-        if k == 1:
-            return Edge(registers, picks[0])
-        self._relate(picks, distinct, raw.get("sorted", True), pointer)
-        return ListValue(tuple(Edge(registers, pick) for pick in picks))
-
-    # --- constraints -----------------------------------------------------------------------------------
-
-    def _constraint(self, text: str, frame: Frame, pointer: str) -> None:
-        with located(pointer):
-            for holds in self._conjuncts(parse_expression(text), frame.look):
-                own = [gene for gene in holds.genes if self._inside(gene, frame.guards)]
-                guards = self._minimal(frame.guards, frozenset(own))
-                if guards or own:
-                    here = conjunction([safe_guard(guard) for guard in guards])
-                    holds = _implied(here, tuple(own), holds)
-                self._add_constraint(holds, pointer, text)
-
-    def _inside(self, gene: int, guards: tuple[Value, ...]) -> bool:
-        """Whether a gene is inactive only where one of the guards fails (and not for a reason of its own)."""
-        held = {id(guard) for guard in guards}
-        return bool(self.gene_guards[gene]) and all(id(guard) in held for guard in self.gene_guards[gene])
-
-    def _conjuncts(self, term: Term, look: Callable[[str], Any]) -> list[Value]:
-        """A conjunction (of quantified parts too) as separate conditions: small supports keep counting cheap."""
-        if term.op == "and":
-            return [value for part in term.args for value in self._conjuncts(part, look)]
-        if term.op == "quantifier" and term.args[0] == "all":
-            return [
-                combine(lambda here, holds: logical_or(logical_not(here), holds), present, value)
-                for present, inner in quantified(term.args, look)
-                for value in self._conjuncts(term.args[3], inner)
-            ]
-        return [compile_value(term, look)]
-
-    def _add_constraint(self, holds: Value, pointer: str, text: str) -> None:
-        if not holds.is_pure:
-            raise SpaceError(pointer, "constraint", "a constraint reads choices, not shapes", "derive from let values")
-        if holds.is_constant:
-            if not holds.constant:
-                raise SpaceError(pointer, "constraint", "the constraint is never met")
-            return
-        if len(self.constraints) >= MAX_CONSTRAINTS:
-            raise LimitError(pointer, "limits", f"more than {MAX_CONSTRAINTS} single conditions")
-        self.constraints.append(Constraint(holds, pointer, text))
-
-
-def _implied(here: Value, own: tuple[int, ...], holds: Value) -> Value:
-    """`holds` where `here` is true and the genes `own` are active; true elsewhere."""
-
-    def run(env: Any) -> Any:
-        active = logical_and(here(env), *[env.index(gene) >= 0 for gene in own])
-        return logical_or(logical_not(active), holds(env))
-
-    return Value(run=run, genes=here.genes | holds.genes | frozenset(own), captures=holds.captures)
+        raise NotImplementedError

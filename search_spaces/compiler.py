@@ -62,7 +62,7 @@ class _Compiler(NodeCompiler):
             ops=tuple(ops),
             num_steps=self.num_steps,
             max_back=self.max_back,
-            weight_keys=tuple(sorted(self.keys)),
+            edge_genes=frozenset(self.edge_genes),
         )
 
     # --- the head of the document ----------------------------------------------------------------------

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search_spaces.network import Envelope, Network
-from search_spaces.program import BlockOp, GraphOp, Op, Program, RepeatOp, ResidualOp, SwitchOp
+from search_spaces.program import AdaptOp, BlockOp, GatherOp, GraphOp, Op, Program, RepeatOp, ResidualOp, SwitchOp
 
 
 def outline_of(program: Program, envelopes: Mapping[str, Envelope]) -> list[dict[str, Any]]:
     """The structure as nested plain data.
 
     Entries: {kind: block, key, block, params: {name: [possible values]}}, {kind: repeat, always, iterations},
-    {kind: choice, gene, branches: [{label, nodes}]}, {kind: graph, nodes, output}, {kind: residual, nodes, shortcut}.
+    {kind: choice, gene, branches: [{label, nodes}]}, {kind: graph, nodes, output}, {kind: residual, nodes, shortcut},
+    {kind: adapt, nodes}.
     """
     return _outline(program.ops, program, envelopes)
 
@@ -48,6 +49,10 @@ def _outline(ops: Sequence[Op], program: Program, envelopes: Mapping[str, Envelo
                 output = None if op.loose_ends is None else _block(op.loose_ends.node, envelopes)
                 nodes = _outline(op.body, program, envelopes)
                 result.append({"kind": "graph", "nodes": nodes, "output": output})
+            case AdaptOp():
+                result.append({"kind": "adapt", "nodes": _outline(op.body, program, envelopes)})
+            case GatherOp():
+                result.append(_block(op.node, envelopes))
             case ResidualOp():
                 shortcut = None if op.shortcut is None else _outline(op.shortcut, program, envelopes)
                 nodes = _outline(op.body, program, envelopes)

@@ -19,9 +19,11 @@ from search_spaces.errors import SpaceError
 from search_spaces.network import SHAPE_KINDS, Envelope, Shape
 from search_spaces.operations import ARITHMETIC_ERRORS
 from search_spaces.program import (
+    AdaptOp,
     Back,
     BlockOp,
     Capture,
+    GatherOp,
     GraphOp,
     Mark,
     Op,
@@ -160,6 +162,17 @@ class _Sets:
                     self.graph(op)
                 case ResidualOp():
                     self.residual(op)
+                case AdaptOp():
+                    trail, source = self.trail, self.flow(op.source)
+                    self.push(source)
+                    self.execute(op.body)
+                    made = [source, self.last()]
+                    self.trail = trail
+                    self.push(_union(made))
+                case GatherOp():
+                    flows = [self.flow(source) for source in op.inputs]
+                    together = self.block(op.node, flows) if op.flags is None else self.joined(op.node, flows)
+                    self.registers[op.register] = together
 
     def repeat(self, op: RepeatOp) -> None:
         ends: list[list[Shapes | None]] = []  # where the loop may stop
@@ -186,7 +199,10 @@ class _Sets:
 
     def loose_ends(self, op: GraphOp) -> Shapes:
         assert op.loose_ends is not None
-        node, flows = op.loose_ends.node, [self.registers[number] for number in op.loose_ends.candidates]
+        return self.joined(op.loose_ends.node, [self.registers[number] for number, _ in op.loose_ends.candidates])
+
+    def joined(self, node: BlockOp, flows: list[Shapes]) -> Shapes:
+        """The shapes of any of the flows, or of any number of them joined."""
         every = _union(flows)
         self.note(node, [every] * len(flows), {})
         sums = flows[0]

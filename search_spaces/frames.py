@@ -49,6 +49,7 @@ class Frame:
     gene_path: tuple[str, ...] = ()
     share: Share | None = None
     shared_as: str = ""
+    separate: tuple[tuple[Value, tuple[str, ...]], ...] = ()  # choices whose options have weights of their own
 
     def along(self, *names: str) -> dict[str, Any]:
         """The paths of weights and of genes, both one step (or none, for empty names) further."""

@@ -1,26 +1,41 @@
 """The interpreter of a program: runs its operations over one architecture or a gene matrix, all at once.
 
-A flow is a shape whose numbers may be arrays over architectures, with the number of the node that made it. Where
-architectures differ in structure, flows are merged by mask, so that every node is visited once for the whole batch.
+Where architectures differ in structure, flows are merged by mask, so that every node is visited once for the whole
+batch. A choice among single blocks that read the same is one visit, whose cost is looked up by the chosen option.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from search_spaces.blocks.base import Block, BlockError, Cost
 from search_spaces.errors import SpaceError
-from search_spaces.network import SHAPE_KINDS, ImageShape, Shape, elements
-from search_spaces.operations import ARITHMETIC_ERRORS, logical_and, logical_not, logical_or, where
+from search_spaces.flows import (
+    Flow,
+    Visit,
+    all_of,
+    coerced,
+    described,
+    equal_numbers,
+    merged,
+    none_of,
+    numbers_of,
+    plain_shape,
+    same_shape,
+    taken_rows,
+)
+from search_spaces.network import SHAPE_KINDS, Shape
+from search_spaces.operations import ARITHMETIC_ERRORS, logical_and, logical_not, logical_or
 from search_spaces.parameters import MAX_SIZE, param_problem
 from search_spaces.program import (
+    AdaptOp,
     Back,
     BlockOp,
     Capture,
+    GatherOp,
     GraphOp,
     LooseEndsOp,
     Mark,
@@ -35,26 +50,8 @@ from search_spaces.program import (
 )
 from search_spaces.values import Value
 
-
-@dataclass(frozen=True)
-class Flow:
-    """A shape, and the value it is: 0 for the network input, step + 1 for a node (int or int64 array)."""
-
-    shape: Shape
-    ids: Any
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One node as it was run: where it is present (True or bool array), what it read, what it made, its cost."""
-
-    op: BlockOp
-    mask: Any
-    params: dict[str, Any]
-    inputs: tuple[Flow, ...]
-    used: tuple[Any, ...] | None  # per input, where it is read (loose ends only); None: everywhere
-    out: Shape
-    cost: Cost | None
+_COSTS = ("macs", "params", "activations", "peak_elements")
+_MEMO_LIMIT = 50_000
 
 
 class Machine:
@@ -66,6 +63,10 @@ class Machine:
         self.registers: dict[int, Flow] = {}
         self.trail: list[Flow | None] = []
         self.visits: list[Visit] = []
+        self.outputs: dict[int, Flow] = {}  # of graphs, by their first register
+        self.slots: dict[int, int] = {}  # the last nodes of a choice's branches make one value, of the first's number
+        self.matches: dict[tuple[int, int], Any] = {}
+        self.lookups: dict[tuple[Any, ...], Any] = {}
 
     # What expressions ask for.
     def index(self, gene: int) -> Any:
@@ -74,17 +75,21 @@ class Machine:
     def shape(self, capture: int) -> Shape:
         return self.registers[capture].shape
 
+    def slot(self, value: int) -> int:
+        """The number under which a value's uses are counted."""
+        while value in self.slots:
+            value = self.slots[value]
+        return value
+
     def run(self) -> Flow:
         """Runs everything; returns the output. Visits are in execution order."""
         values = {name: self.value(value, f"/input/{name}") for name, value in self.program.input_values.items()}
-        start = Flow(SHAPE_KINDS[self.program.input_kind](**values), 0)
+        start = Flow(SHAPE_KINDS[self.program.input_kind](**values), 0, (0,))
         self.registers[0] = start
         self.trail = [start] + [None] * (self.program.max_back - 1)
         with np.errstate(all="ignore"):
             self.execute(self.program.ops)
-        output = self.trail[0]
-        assert output is not None
-        return output
+        return self.last()
 
     def value(self, value: Value, pointer: str) -> Any:
         try:
@@ -104,29 +109,44 @@ class Machine:
         if isinstance(source, Register):
             return self.registers[source.number]
         at = self.value(source.index, pointer)
-        options = [self.registers[number] for number in source.registers]
         if not isinstance(at, np.ndarray):
-            return options[at]
-        result = options[-1]
-        for position in range(len(options) - 2, -1, -1):
-            result = self.merge(at == position, options[position], result, pointer)
+            return self.registers[source.registers[at]]
+        result: Flow | None = None
+        for position, number in enumerate(source.registers):
+            if number in self.registers:  # a node that no architecture of the batch has was never run
+                option = self.registers[number]
+                chosen = self.match(source.index, at, position)
+                result = option if result is None else merged(chosen, option, result, pointer)
+        assert result is not None
         return result
+
+    def match(self, index: Value, at: np.ndarray, position: int) -> Any:
+        """Where a choice takes an option; kept, since shared choices ask again and again."""
+        if len(index.genes) != 1:
+            return at == position
+        key = (next(iter(index.genes)), position)
+        if key not in self.matches:
+            self.matches[key] = at == position
+        return self.matches[key]
 
     def push(self, flow: Flow) -> None:
         self.trail = [flow, *self.trail[:-1]]
+
+    def last(self) -> Flow:
+        found = self.trail[0]
+        assert found is not None
+        return found
 
     def execute(self, ops: Sequence[Op]) -> None:
         for op in ops:
             match op:
                 case BlockOp():
-                    inputs = tuple(self.flow(source, op.pointer) for source in op.inputs)
+                    inputs = tuple([self.flow(source, op.pointer) for source in op.inputs])
                     self.push(self.block(op, inputs))
                 case Capture():
                     self.registers[op.register] = self.flow(op.source, "")
                 case Mark():
-                    flow = self.trail[0]
-                    assert flow is not None
-                    self.registers[op.register] = flow
+                    self.registers[op.register] = self.last()
                 case Push():
                     self.push(self.flow(op.source, ""))
                 case RepeatOp():
@@ -137,6 +157,11 @@ class Machine:
                     self.graph(op)
                 case ResidualOp():
                     self.residual(op)
+                case AdaptOp():
+                    source = self.flow(op.source, op.pointer)
+                    self.push(self.adapted(source, self.flow(op.like, op.pointer), op.body, op.pointer))
+                case GatherOp():
+                    self.registers[op.register] = self.gather(op)
 
     def repeat(self, op: RepeatOp) -> None:
         outside = self.mask
@@ -144,16 +169,16 @@ class Machine:
         for guard, body in op.iterations:
             here = True if guard is None else self.value(guard, "")
             mask = logical_and(outside, here)
-            if _none(mask):
+            if none_of(mask):
                 break
             before.append((here, self.trail))
             self.mask = mask
             self.execute(body)
         self.mask = outside
         for here, trail in reversed(before):
-            if not _all(here):
+            if not all_of(here):
                 self.trail = [
-                    None if now is None or old is None else self.merge(here, now, old, "/network")
+                    None if now is None or old is None else merged(here, now, old, "/network")
                     for now, old in zip(self.trail, trail, strict=True)
                 ]
 
@@ -161,21 +186,77 @@ class Machine:
         outside, trail = self.mask, self.trail
         if op.source is not None:
             self.push(self.flow(op.source, op.pointer))
-        begin, at = self.trail, self.value(op.index, op.pointer)
+        begin, at, first = self.trail, self.value(op.index, op.pointer), len(self.visits)
+        if not isinstance(at, np.ndarray):
+            self.execute(op.branches[at])
+            made = self.last()
+        else:
+            ends: dict[int, tuple[Flow, list[Visit]]] = {}
+            for position, body in enumerate(op.branches):
+                mask = logical_and(outside, self.match(op.index, at, position))
+                if none_of(mask):
+                    continue
+                self.trail, self.mask, start = begin, mask, len(self.visits)
+                self.execute(body)
+                ends[position] = (self.last(), self.visits[start:])
+            self.mask = outside
+            made = self.joined(op, at, ends, first)
+        self.trail = trail
+        self.push(made)
+
+    def joined(self, op: SwitchOp, at: np.ndarray, ends: dict[int, tuple[Flow, list[Visit]]], first: int) -> Flow:
+        """The output of a choice, from those of the branches that occur."""
         result: Flow | None = None
-        for position, body in enumerate(op.branches):
-            chosen = at == position
-            mask = logical_and(outside, chosen)
-            if _none(mask):
-                continue
-            self.trail, self.mask = begin, mask
-            self.execute(body)
-            made = self.trail[0]
-            assert made is not None
-            result = made if result is None else self.merge(chosen, made, result, op.pointer)
-        self.trail, self.mask = trail, outside
+        for position, (flow, _) in ends.items():
+            matching = self.match(op.index, at, position)
+            result = flow if result is None else merged(matching, flow, result, op.pointer)
         assert result is not None
-        self.push(result)
+        steps = [visit.op.step + 1 for visit in self.visits[first:]]
+        flows = [flow for flow, _ in ends.values()]
+        if len(ends) < 2 or not steps or any(isinstance(flow.ids, np.ndarray) for flow in flows):
+            return result
+        if min(flow.ids for flow in flows) < min(steps):
+            return result  # a branch passes an older value on
+        slot = min(flow.ids for flow in flows)
+        self.slots.update((flow.ids, slot) for flow in flows if flow.ids != slot)
+        result = Flow(result.shape, slot, (slot,))
+        if self.with_cost:
+            self.fuse(op, at, {position: visits for position, (_, visits) in ends.items()}, first, result)
+        return result
+
+    def fuse(self, op: SwitchOp, at: np.ndarray, branches: dict[int, list[Visit]], first: int, made: Flow) -> None:
+        """One visit instead of one per branch, where every branch is one block that reads the same."""
+        if any(len(visits) != 1 for visits in branches.values()):
+            return
+        visits = {position: found[0] for position, found in branches.items()}
+        some = next(iter(visits.values()))
+        for visit in visits.values():
+            if visit.used is not None or visit.op.key.startswith("shared.") or len(visit.inputs) != len(some.inputs):
+                return
+            if any(mine is not other for mine, other in zip(visit.inputs, some.inputs, strict=True)):
+                return
+        costs = {name: self.choose(op, at, name, visits) for name in _COSTS}
+        made_by = min((visit.op for visit in visits.values()), key=lambda block: block.step)
+        del self.visits[first:]
+        self.visits.append(Visit(made_by, self.mask, {}, some.inputs, None, made, Cost(**costs)))
+
+    def choose(self, op: SwitchOp, at: np.ndarray, name: str, visits: dict[int, Visit]) -> Any:
+        """One of the costs, by the chosen branch."""
+        numbers = {position: getattr(visit.cost, name) for position, visit in visits.items()}
+        values = list(numbers.values())
+        if all(equal_numbers(value, values[0]) for value in values[1:]):
+            return values[0]
+        if not any(isinstance(value, np.ndarray) for value in values):
+            table = tuple(numbers.get(position, 0) for position in range(len(op.branches)))
+            key = (op.index.genes, table)
+            if key not in self.lookups:
+                self.lookups[key] = np.array(table, dtype=np.int64)[at]
+            return self.lookups[key]
+        result = values[0]
+        for position, value in numbers.items():
+            if value is not values[0]:
+                result = np.where(self.match(op.index, at, position), value, result)
+        return result
 
     def graph(self, op: GraphOp) -> None:
         trail, first = self.trail, len(self.visits)
@@ -185,49 +266,71 @@ class Machine:
             self.registers[register] = flow
             self.push(flow)
         self.execute(op.body)
-        made = self.trail[0] if op.loose_ends is None else self.loose_ends(op.loose_ends, first)
+        made = self.last() if op.loose_ends is None else self.loose_ends(op.loose_ends, first)
+        self.outputs[op.registers[0]] = made
         self.trail = trail
-        assert made is not None
         self.push(made)
 
     def residual(self, op: ResidualOp) -> None:
         trail = self.trail
-        source = self.trail[0] if op.source is None else self.flow(op.source, op.node.pointer)
-        assert source is not None
+        source = self.last() if op.source is None else self.flow(op.source, op.node.pointer)
         self.push(source)
         self.execute(op.body)
-        made = self.trail[0]
-        assert made is not None
+        made = self.last()
         if op.shortcut is not None:
-            outside = self.mask
-            differ = logical_not(_same_shape(source.shape, made.shape))
-            mask = logical_and(outside, differ)
-            if not _none(mask):
-                self.trail, self.mask = [source, *trail[1:]], mask
-                self.execute(op.shortcut)
-                bridged = self.trail[0]
-                assert bridged is not None
-                source = self.merge(differ, bridged, source, op.node.pointer)
-                self.mask = outside
+            self.trail = trail
+            source = self.adapted(source, made, op.shortcut, op.node.pointer)
         self.trail = trail
         self.push(self.block(op.node, (made, source)))
 
+    def adapted(self, source: Flow, like: Flow, body: Sequence[Op], pointer: str) -> Flow:
+        """The source, through the body where its shape is not that of `like`."""
+        trail, outside = self.trail, self.mask
+        differ = logical_not(same_shape(source.shape, like.shape))
+        mask = logical_and(outside, differ)
+        if none_of(mask):
+            return source
+        self.push(source)
+        self.mask = mask
+        self.execute(body)
+        bridged = self.last()
+        self.trail, self.mask = trail, outside
+        return merged(differ, bridged, source, pointer)
+
+    def gather(self, op: GatherOp) -> Flow:
+        """What a node reads where it reads several nodes joined into one."""
+        if op.flags is None:
+            return self.block(op.node, tuple(self.flow(source, op.node.pointer) for source in op.inputs))
+        flows, used = [], []
+        for source, flag in zip(op.inputs, op.flags, strict=True):
+            if not isinstance(source, Register) or source.number in self.registers:
+                flows.append(self.flow(source, op.node.pointer))
+                used.append(self.value(flag, op.node.pointer))
+        return self.partial_block(op.node, flows, used)
+
     def loose_ends(self, op: LooseEndsOp, first: int) -> Flow:
-        flows = [self.registers[number] for number in op.candidates]
         # The branches of a choice read one flow object: where it is read at all is found once.
         readers: dict[int, tuple[Flow, Any]] = {}
         for visit in self.visits[first:]:
-            for given in visit.inputs:
+            for position, given in enumerate(visit.inputs):
+                here = visit.mask if visit.used is None else logical_and(visit.mask, visit.used[position])
                 _, where_read = readers.get(id(given), (given, False))
-                readers[id(given)] = (given, logical_or(where_read, visit.mask))
-        unused = []
-        for flow in flows:
+                readers[id(given)] = (given, logical_or(where_read, here))
+        flows, unused = [], []
+        for number, presence in op.candidates:
+            if number not in self.registers:
+                continue
+            flow = self.registers[number]
             read: Any = False
             for given, where_read in readers.values():
+                if not set(given.among) & set(flow.among):
+                    continue
                 same = given.ids == flow.ids
                 if isinstance(same, np.ndarray) or same:
                     read = logical_or(read, logical_and(where_read, same))
-            unused.append(logical_not(read))
+            present = True if presence is None else self.value(presence, op.node.pointer)
+            flows.append(flow)
+            unused.append(logical_and(present, logical_not(read)))
         return self.partial_block(op.node, flows, unused)
 
     def partial_block(self, op: BlockOp, flows: list[Flow], used: list[Any]) -> Flow:
@@ -237,190 +340,81 @@ class Machine:
             return self.block(op, chosen)
         n = next(len(flag) for flag in used if isinstance(flag, np.ndarray))
         flags = np.stack([np.broadcast_to(np.asarray(flag, dtype=bool), (n,)) for flag in used])
-        codes = (flags * (1 << np.arange(len(used)))[:, None]).sum(axis=0)
-        numbers: dict[str, np.ndarray] = {}
-        parts = {name: np.zeros(n, dtype=np.int64) for name in ("macs", "params", "activations", "peak_elements")}
-        kind: type = ImageShape
-        for code in np.unique(codes):
+        codes = (flags * (np.int64(1) << np.arange(len(used)))[:, None]).sum(axis=0)
+        kind: type = type(flows[0].shape)
+        sizes: dict[str, list[tuple[np.ndarray, Any]]] = {}
+        parts: dict[str, list[tuple[np.ndarray, Any]]] = {name: [] for name in _COSTS}
+        for code in np.unique(codes).tolist():
+            if code == 0:
+                continue  # architectures that do not have this node
             rows = codes == code
-            shapes = tuple(_take(flow.shape, rows) for position, flow in enumerate(flows) if code >> position & 1)
+            shapes = tuple(taken_rows(flow.shape, rows) for position, flow in enumerate(flows) if code >> position & 1)
             out, cost = self.call(op, shapes, {})
             kind = type(out)
-            for part in fields(out):
-                numbers.setdefault(part.name, np.zeros(n, dtype=np.int64))[rows] = getattr(out, part.name)
-            if cost is not None:
-                for name, array in parts.items():
-                    array[rows] = getattr(cost, name)
-        total = Cost(**parts) if self.with_cost else None
-        shape = kind(**numbers)
-        self.visits.append(Visit(op, self.mask, {}, tuple(flows), tuple(used), shape, total))
-        return Flow(shape, op.step + 1)
+            for name, number in numbers_of(out).items():
+                sizes.setdefault(name, []).append((rows, number))
+            for name, found in parts.items():
+                found.append((rows, 0 if cost is None else getattr(cost, name)))
+        total = Cost(**{name: _assembled(found, n) for name, found in parts.items()}) if self.with_cost else None
+        made = self.made(op, kind(**{name: _assembled(found, n) for name, found in sizes.items()}))
+        self.visits.append(Visit(op, self.mask, {}, tuple(flows), tuple(used), made, total))
+        return made
+
+    def made(self, op: BlockOp, shape: Shape) -> Flow:
+        return Flow(shape, op.step + 1, (op.step + 1,))
 
     def block(self, op: BlockOp, inputs: tuple[Flow, ...]) -> Flow:
-        params = {}
-        for param in op.block.params:
-            found = self.value(op.params[param.name], f"{op.pointer}/{param.name}")
-            value = _coerced(found, param.kind, f"{op.pointer}/{param.name}")
+        params = dict(op.fixed)
+        for param in op.varying:
+            at = f"{op.pointer}/{param.name}"
+            value = coerced(self.value(op.params[param.name], at), param.kind, at)
             if not isinstance(value, np.ndarray) and not op.params[param.name].is_pure:
                 # Values that follow a shape are known only now; the others were checked once at compilation.
                 problem = param_problem(param, value)
                 if problem:
-                    at = f"{op.pointer}/{param.name}"
                     raise SpaceError(
                         at, "parameter", f"{op.block.kind}.{param.name} = {value!r}: {problem}", param.help
                     )
             params[param.name] = value
-        shapes = tuple(flow.shape for flow in inputs)
-        out, cost = self.call(op, shapes, params)
-        self.visits.append(Visit(op, self.mask, params, inputs, None, out, cost))
-        return Flow(out, op.step + 1)
+        out, cost = self.call(op, tuple([flow.shape for flow in inputs]), params)
+        made = self.made(op, out)
+        self.visits.append(Visit(op, self.mask, params, inputs, None, made, cost))
+        return made
 
     def call(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
+        key: tuple[Any, ...] | None = (op.block.kind, self.with_cost, shapes, tuple(params.items()))
+        memo = self.program.memo
+        try:
+            found = memo.get(key)
+        except TypeError:  # columns are not hashable
+            found = key = None
+        if found is None:
+            found = self.computed(op, shapes, params)
+            if key is not None:
+                if len(memo) >= _MEMO_LIMIT:
+                    memo.clear()
+                memo[key] = found
+        return found
+
+    def computed(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
         block: Block = op.block
         try:
-            out = _plain(block.out_shape(shapes, params))
-            for part in fields(out):
-                size = getattr(out, part.name)
+            out = plain_shape(block.out_shape(shapes, params))
+            for name, size in numbers_of(out).items():
                 if not isinstance(size, np.ndarray) and not 1 <= size <= MAX_SIZE:
-                    raise BlockError(f"{block.kind} makes {part.name} {size} of {_describe(shapes)}")
+                    raise BlockError(f"{block.kind} makes {name} {size} of {described(shapes)}")
             return out, block.cost(shapes, params) if self.with_cost else None
         except (BlockError, *ARITHMETIC_ERRORS) as error:
             raise SpaceError(
                 op.pointer, "block", f"{error} (at {op.key})", "change the choices that lead here"
             ) from None
 
-    def merge(self, condition: Any, yes: Flow, no: Flow, pointer: str) -> Flow:
-        if yes is no:
-            return yes
-        if type(yes.shape) is not type(no.shape):
-            if _all(condition):
-                return yes
-            if _none(condition):
-                return no
-            raise SpaceError(
-                pointer,
-                "shape",
-                f"one way gives {_describe((yes.shape,))}, another {_describe((no.shape,))}",
-                "end all branches with the same kind of output",
-            )
-        numbers = {
-            part.name: where(condition, getattr(yes.shape, part.name), getattr(no.shape, part.name))
-            for part in fields(yes.shape)
-        }
-        return Flow(type(yes.shape)(**numbers), where(condition, yes.ids, no.ids))
 
-
-def _all(mask: Any) -> bool:
-    return bool(mask.all()) if isinstance(mask, np.ndarray) else bool(mask)
-
-
-def _none(mask: Any) -> bool:
-    return not mask.any() if isinstance(mask, np.ndarray) else not mask
-
-
-def _take(shape: Shape, rows: np.ndarray) -> Shape:
-    numbers = {
-        part.name: number[rows] if isinstance(number, np.ndarray) else number
-        for part in fields(shape)
-        for number in (getattr(shape, part.name),)
-    }
-    return type(shape)(**numbers)
-
-
-def _same_shape(a: Shape, b: Shape) -> Any:
-    if type(a) is not type(b):
-        return False
-    return logical_and(*[getattr(a, part.name) == getattr(b, part.name) for part in fields(a)])
-
-
-def _plain(shape: Shape) -> Shape:
-    """NumPy scalars as Python ints; arrays stay."""
-    numbers = {
-        part.name: number if isinstance(number, np.ndarray) and number.ndim else int(number)
-        for part in fields(shape)
-        for number in (getattr(shape, part.name),)
-    }
-    return type(shape)(**numbers)
-
-
-def _coerced(value: Any, kind: str, pointer: str) -> Any:
-    """Whole floats of integer parameters become ints (an expression may divide)."""
-    if kind == "int" and isinstance(value, np.ndarray) and value.dtype.kind == "f":
-        return value.astype(np.int64)
-    if kind == "int" and isinstance(value, float):
-        if not value.is_integer():
-            raise SpaceError(pointer, "type", f"{value} is not a whole number", "use // or round8(...)")
-        return int(value)
-    return value
-
-
-def _describe(shapes: Sequence[Shape]) -> str:
-    names = {cls: name for name, cls in SHAPE_KINDS.items()}
-    texts = []
-    for shape in shapes:
-        sizes = [getattr(shape, part.name) for part in fields(shape)]
-        plain = [str(size.flat[0]) if isinstance(size, np.ndarray) else str(size) for size in sizes]
-        texts.append(f"{names[type(shape)]} {'x'.join(plain)}")
-    return ", ".join(texts)
-
-
-def batch_costs(machine: Machine, n: int) -> dict[str, np.ndarray]:
-    """Totals over a run's visits, each int64 (n,): macs, params (once per key), activations, peak bytes."""
-    start = machine.registers[0]
-    totals = {name: np.zeros(n, dtype=np.int64) for name in ("macs", "params", "activations")}
-    shared: dict[str, Any] = {}
-    count = machine.program.num_steps + 1
-    last_use = np.full((count, n), -1, dtype=np.int32)
-    sizes: dict[int, Any] = {0: elements(start.shape)}
-    everywhere = np.arange(n)
-    for step, visit in enumerate(machine.visits):
-        cost = visit.cost
-        assert cost is not None
-        totals["macs"] += cost.macs * visit.mask
-        totals["activations"] += cost.activations * visit.mask
-        params = cost.params * visit.mask
-        if visit.op.key.startswith("shared."):
-            shared[visit.op.key] = np.maximum(shared.get(visit.op.key, 0), params)
-        else:
-            totals["params"] += params
-        sizes[visit.op.step + 1] = elements(visit.out)
-        for position, flow in enumerate(visit.inputs):
-            here = visit.mask if visit.used is None else logical_and(visit.mask, visit.used[position])
-            if isinstance(flow.ids, np.ndarray):
-                rows = here if isinstance(here, np.ndarray) else slice(None)
-                last_use[flow.ids[rows], everywhere[rows]] = step
-            elif isinstance(here, np.ndarray):
-                last_use[flow.ids][here] = step
-            else:
-                last_use[flow.ids] = step
-    for params in shared.values():
-        totals["params"] += params
-    totals["peak_activation_bytes"] = 4 * _peak_elements(machine, n, last_use, sizes)
-    return totals
-
-
-def _peak_elements(machine: Machine, n: int, last_use: np.ndarray, sizes: dict[int, Any]) -> np.ndarray:
-    """Per architecture: the largest, over its nodes, of the node's own peak plus all other live values."""
-    live = np.where(last_use[0] >= 0, sizes[0], 0).astype(np.int64)
-    peak = np.zeros(n, dtype=np.int64)
-    everywhere = np.arange(n)
-    for step, visit in enumerate(machine.visits):
-        assert visit.cost is not None
-        reading = np.zeros(n, dtype=np.int64)
-        freed = np.zeros(n, dtype=np.int64)
-        seen: list[tuple[Any, Any]] = []
-        for position, flow in enumerate(visit.inputs):
-            here = visit.mask if visit.used is None else logical_and(visit.mask, visit.used[position])
-            for ids, before in seen:  # a value read twice is alive once
-                here = logical_and(here, logical_not(logical_and(before, ids == flow.ids)))
-            seen.append((flow.ids, here))
-            size = elements(flow.shape) * np.asarray(here, dtype=np.int64)
-            reading += size
-            until = last_use[flow.ids, everywhere] if isinstance(flow.ids, np.ndarray) else last_use[flow.ids]
-            freed += np.where(until == step, size, 0)
-        total = np.where(visit.mask, live - reading + visit.cost.peak_elements, 0)
-        np.maximum(peak, total, out=peak)
-        value = visit.op.step + 1
-        made = np.where(last_use[value] >= 0, sizes[value], 0)
-        live += np.where(visit.mask, made - freed, 0)
-    return peak
+def _assembled(parts: list[tuple[np.ndarray, Any]], n: int) -> Any:
+    """One column from the numbers of some rows each; a single number where all agree. Other rows hold 1."""
+    if not any(isinstance(number, np.ndarray) for _, number in parts) and len({number for _, number in parts}) == 1:
+        return parts[0][1]
+    column = np.ones(n, dtype=np.int64)
+    for rows, number in parts:
+        column[rows] = number
+    return column

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from search_spaces.blocks.base import Block, Param
+from search_spaces.block_nodes import BlockCompiler
 from search_spaces.blocks.registry import BLOCKS
-from search_spaces.choices import ChoiceCompiler
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.frames import Earlier, Frame, LimitError, Share, located
 from search_spaces.operations import compare
-from search_spaces.parameters import param_problem
 from search_spaces.program import (
+    AdaptOp,
     Back,
-    BlockOp,
     Capture,
     GraphOp,
     LooseEndsOp,
@@ -33,22 +31,22 @@ from search_spaces.values import (
     Collection,
     Edge,
     Lazy,
-    ListValue,
     Place,
     Record,
     Value,
     combine,
+    conjunction,
     constant,
     force,
     lookup,
+    safe_guard,
 )
 
-MAX_NODES = 5_000
 MAX_VISITS = 20_000
 
 
-class NodeCompiler(ChoiceCompiler):
-    """The half of the compiler that knows nodes."""
+class NodeCompiler(BlockCompiler):
+    """The part of the compiler that knows how nodes nest."""
 
     def _nodes(self, raw: list[Any], frame: Frame, ops: list[Op], pointer: str) -> None:
         for position, node in enumerate(raw):
@@ -81,7 +79,17 @@ class NodeCompiler(ChoiceCompiler):
         frame.place = place
         with located(pointer):
             self._let(raw.get("let"), frame, f"{pointer}/let")
-            sources = self._sources(raw.get("inputs"), frame, f"{pointer}/inputs", raw.get("name") or label)
+            if raw.get("source"):
+                raise SpaceError(
+                    f"{pointer}/source",
+                    "reserved",
+                    f"'source: {raw['source']}' is reserved for parts with pretrained weights, which cannot be "
+                    "loaded yet",
+                    "leave it out: all weights are trained",
+                )
+            sources = self._sources(raw.get("inputs"), frame, ops, f"{pointer}/inputs", raw.get("name") or label)
+            if raw.get("weights_per"):
+                frame.separate += self._choices_among(sources, pointer)
             name = label or raw.get("name") or ""
             _KINDS[kind](self, raw, frame, body, pointer, name, sources)
             for position, text in enumerate(raw.get("constraints") or []):
@@ -102,90 +110,6 @@ class NodeCompiler(ChoiceCompiler):
                 taken = {item.label: 1 for item in outer.earlier}
                 shown = self._unique(own_name or f"node{sum(not i.is_input for i in outer.earlier)}", taken)
                 outer.earlier.append(Earlier(shown, register, outer.guards, False))
-
-    def _sources(self, raw: Any, frame: Frame, pointer: str, name: str) -> tuple[Reference, ...]:
-        result: list[Reference] = []
-        for position, item in enumerate(raw or []):
-            at = f"{pointer}/{position}"
-            with located(at):
-                if isinstance(item, int):
-                    if not -32 <= item <= -1:
-                        raise SpaceError(at, "reference", "references by number are -1 (last) to -32")
-                    self.max_back = max(self.max_back, -item)
-                    result.append(Back(-item))
-                elif isinstance(item, dict):
-                    hint = f"{name}.input{position}" if name else f"input{position}"
-                    edge = self._choose(item, frame, at, item.get("name") or hint)
-                    result += list(edge.items) if isinstance(edge, ListValue) else [edge]
-                elif item.startswith("="):
-                    bound = self._expression(item, frame, at)
-                    for part in bound.items if isinstance(bound, ListValue) else (bound,):
-                        if isinstance(part, Place):
-                            part = Register(part.capture)
-                        if not isinstance(part, Edge | Register):
-                            raise SpaceError(at, "reference", "an input is a node", "write a node's name or choose")
-                        result.append(part)
-                else:
-                    result.append(Register(frame.label(item)))
-        return tuple(result)
-
-    def _block(
-        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
-    ) -> None:
-        kind = raw["block"]
-        if kind not in BLOCKS:
-            raise SpaceError(f"{pointer}/block", "block", f"no block '{kind}'", did_you_mean(kind, BLOCKS))
-        block = BLOCKS[kind]
-        inputs: tuple[Reference, ...] = sources or (Back(1),)
-        if block.num_inputs is not None and len(inputs) != block.num_inputs:
-            raise SpaceError(
-                f"{pointer}/inputs", "inputs", f"{kind} reads {block.num_inputs} inputs, {len(inputs)} are given"
-            )
-        params = self._params(block, raw, frame, pointer)
-        weights = raw.get("weights")
-        if weights:
-            key = f"shared.{weights}"
-        else:
-            key = self._unique(".".join((*frame.prefix, name or kind)), self.keys)
-        ops.append(self._block_op(key, block, params, inputs, pointer))
-
-    def _block_op(
-        self, key: str, block: Block, params: dict[str, Value], inputs: tuple[Reference, ...], pointer: str
-    ) -> BlockOp:
-        self.num_steps += 1
-        if self.num_steps > MAX_NODES:
-            raise LimitError(pointer, "limits", f"more than {MAX_NODES} nodes when unrolled", "repeat less often")
-        return BlockOp(self.num_steps - 1, key, block, params, inputs, pointer)
-
-    def _params(self, block: Block, raw: Mapping[str, Any], frame: Frame, pointer: str) -> dict[str, Value]:
-        declared = {param.name: param for param in block.params}
-        values: dict[str, Value] = {}
-        for name in sorted(set(raw) - _NODE_KEYS):
-            if name not in declared:
-                raise SpaceError(
-                    f"{pointer}/{name}", "parameter", f"{block.kind} has no parameter '{name}'",
-                    did_you_mean(name, declared),
-                )  # fmt: skip
-            with located(f"{pointer}/{name}"):
-                values[name] = to_value(self._binding(raw[name], frame, f"{pointer}/{name}", name))
-                self._check_param(block, declared[name], values[name])
-        for name, param in declared.items():
-            if name not in values:
-                if param.default is None:
-                    raise SpaceError(pointer, "parameter", f"{block.kind} needs the parameter '{name}'", param.help)
-                values[name] = constant(param.default)
-        return values
-
-    def _check_param(self, block: Block, param: Param, value: Value) -> None:
-        if not value.is_pure:
-            return
-        found = tabulate(value, [len(gene.options) for gene in self.genes], limit=4_096)
-        if found is None:
-            return
-        for item in list(dict.fromkeys(found)):
-            problem = param_problem(param, item)
-            if problem:
-                raise SpaceError("", "parameter", f"{block.kind}.{param.name} = {item!r}: {problem}", param.help)
 
     def _spliced(self, frame: Frame, ops: list[Op], sources: tuple[Reference, ...], pointer: str) -> None:
         if len(sources) > 1:
@@ -304,7 +228,10 @@ class NodeCompiler(ChoiceCompiler):
         for position, (label, node, at) in enumerate(items):
             chosen = combine(lambda at, position=position: compare("==", at, position), index)
             inner = frame.child(
-                guards=(*frame.guards, chosen), record=Record(guards=frame.guards), earlier=None, **frame.along(name)
+                guards=(*frame.guards, chosen),
+                record=Record(guards=frame.guards),
+                earlier=_inside(frame),
+                **frame.along(name),
             )
             inside: list[Op] = []
             with self._collect():
@@ -353,6 +280,11 @@ class NodeCompiler(ChoiceCompiler):
         earlier = [
             Earlier(label, register, frame.guards, True) for label, register in zip(labels, registers, strict=True)
         ]
+        for register, source in zip(registers, inputs, strict=True):
+            if isinstance(source, Edge):
+                self.edge_of[register] = (source.index, source.labels)
+            elif isinstance(source, Register) and source.number in self.edge_of:
+                self.edge_of[register] = self.edge_of[source.number]
         inner = frame.child(
             **frame.along(name),
             labels=dict(zip(labels, registers, strict=True)),
@@ -363,10 +295,13 @@ class NodeCompiler(ChoiceCompiler):
         output, loose = graph.get("output", "last"), None
         at = f"{pointer}/graph/output"
         if isinstance(output, dict):
-            candidates = tuple(item.register for item in earlier if not item.is_input)
-            held = {id(guard) for guard in frame.guards}
-            if any(id(guard) not in held for item in earlier for guard in item.guards):
-                raise SpaceError(at, "output", "loose ends need nodes that always exist", "use a fixed count")
+            nodes = [item for item in earlier if not item.is_input]
+            presences = [self._presence(frame.guards, item.guards) for item in nodes]
+            if all(presence is not None for presence in presences):
+                raise SpaceError(
+                    at, "output", "loose ends need a node that always exists", "let the count begin at 1, not 0"
+                )
+            candidates = tuple((item.register, here) for item, here in zip(nodes, presences, strict=True))
             key = self._unique(".".join((*inner.prefix, output["loose_ends"])), self.keys)
             node = self._block_op(key, BLOCKS[output["loose_ends"]], {}, (), at)
             loose = LooseEndsOp(node, candidates)
@@ -378,12 +313,30 @@ class NodeCompiler(ChoiceCompiler):
                 body.append(self._block_op(key, BLOCKS["identity"], {}, (Register(register),), at))
         ops.append(GraphOp(inputs, registers, tuple(body), loose, pointer))
 
+    def _presence(self, guards: tuple[Value, ...], wanted: tuple[Value, ...]) -> Value | None:
+        """Where a node exists inside a graph that exists; None: everywhere."""
+        if self._implies(guards, wanted):
+            return None
+        held = {id(guard) for guard in guards}
+        return conjunction([safe_guard(guard) for guard in wanted if id(guard) not in held])
+
+    def _adapt(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        if len(sources) > 1:
+            raise SpaceError(f"{pointer}/inputs", "inputs", "one input is adapted")
+        like = self._sources([raw["like"]], frame, ops, f"{pointer}/like", name)[0]
+        inner = frame.child(earlier=_inside(frame), **frame.along(name))
+        body: list[Op] = []
+        self._nodes(raw["adapt"], inner, body, f"{pointer}/adapt")
+        ops.append(AdaptOp(sources[0] if sources else Back(1), like, tuple(body), pointer))
+
     def _residual(
         self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
     ) -> None:
         if len(sources) > 1:
             raise SpaceError(f"{pointer}/inputs", "inputs", "a residual reads one input")
-        inner = frame.child(earlier=None, **frame.along(name))
+        inner = frame.child(earlier=_inside(frame), **frame.along(name))
         body: list[Op] = []
         self._nodes(raw["residual"], inner, body, f"{pointer}/residual")
         shortcut: list[Op] | None = None
@@ -402,6 +355,11 @@ class NodeCompiler(ChoiceCompiler):
         )
 
 
+def _inside(frame: Frame) -> list[Earlier] | None:
+    """What nodes of a branch or a residual may read: they are no candidates for the nodes outside."""
+    return None if frame.earlier is None else list(frame.earlier)
+
+
 _KINDS: dict[str, Callable[..., None]] = {
     "block": NodeCompiler._block,
     "sequence": NodeCompiler._sequence,
@@ -411,6 +369,6 @@ _KINDS: dict[str, Callable[..., None]] = {
     "use": NodeCompiler._use,
     "graph": NodeCompiler._graph,
     "residual": NodeCompiler._residual,
+    "adapt": NodeCompiler._adapt,
 }
 _SPLICED = frozenset({"sequence", "repeat", "for_each", "use"})
-_NODE_KEYS = frozenset({"block", "name", "let", "inputs", "constraints", "weights", "share"})

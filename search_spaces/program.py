@@ -5,10 +5,11 @@ The same operations are interpreted for one architecture, for a whole gene matri
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
-from search_spaces.blocks.base import Block
+from search_spaces.blocks.base import Block, Param
 from search_spaces.network import Scalar
 from search_spaces.values import Edge, Value
 
@@ -72,6 +73,22 @@ class BlockOp:
     inputs: tuple[Reference, ...]
     pointer: str
 
+    @functools.cached_property
+    def fixed(self) -> dict[str, Any]:
+        """Parameters that are the same in every architecture, as given or by default."""
+        return {
+            param.name: int(value.constant)
+            if param.kind == "int" and isinstance(value.constant, float) and value.constant.is_integer()
+            else value.constant
+            for param in self.block.params
+            if param.name in self.params and (value := self.params[param.name]).is_constant
+        }
+
+    @functools.cached_property
+    def varying(self) -> tuple[Param, ...]:
+        """Parameters that follow a choice or a shape."""
+        return tuple(param for param in self.block.params if param.name in self.params and param.name not in self.fixed)
+
 
 @dataclass(frozen=True)
 class RepeatOp:
@@ -92,10 +109,10 @@ class SwitchOp:
 
 @dataclass(frozen=True)
 class LooseEndsOp:
-    """Combines the candidates (registers) that no other node of the graph reads."""
+    """Combines the candidates that no other node of the graph reads: registers, and where they exist (None: always)."""
 
     node: BlockOp
-    candidates: tuple[int, ...]
+    candidates: tuple[tuple[int, Value | None], ...]
 
 
 @dataclass(frozen=True)
@@ -119,7 +136,27 @@ class ResidualOp:
     node: BlockOp
 
 
-Op = Push | Capture | Mark | BlockOp | RepeatOp | SwitchOp | GraphOp | ResidualOp
+@dataclass(frozen=True)
+class AdaptOp:
+    """The source itself where it has the shape of `like`, else what the body makes of it."""
+
+    source: Reference
+    like: Reference
+    body: tuple[Op, ...]
+    pointer: str
+
+
+@dataclass(frozen=True)
+class GatherOp:
+    """Several nodes joined into one input (a register); with flags, those whose flag holds."""
+
+    node: BlockOp
+    inputs: tuple[Reference, ...]
+    flags: tuple[Value, ...] | None
+    register: int
+
+
+Op = Push | Capture | Mark | BlockOp | RepeatOp | SwitchOp | GraphOp | ResidualOp | AdaptOp | GatherOp
 
 
 @dataclass(frozen=True)
@@ -145,9 +182,5 @@ class Program:
     ops: tuple[Op, ...]
     num_steps: int
     max_back: int
-    weight_keys: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = field(default=(), compare=False)
-
-    def outline(self) -> dict[str, Any]:
-        """Sizes, for messages and tests."""
-        return {"genes": len(self.genes), "nodes": self.num_steps, "constraints": len(self.constraints)}
+    edge_genes: frozenset[int] = frozenset()  # choices among nodes, not among values or alternatives
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # of blocks already computed

@@ -29,7 +29,7 @@ def resolve_network(program: Program, genes: np.ndarray) -> Network:
                 params=dict(visit.params),
                 inputs=tuple(places[int(flow.ids)] for flow in inputs),
                 in_shapes=tuple(_plain(flow.shape) for flow in inputs),
-                out_shape=_plain(visit.out),
+                out_shape=_plain(visit.out.shape),
             )
         )
         places[visit.op.step + 1] = len(nodes)

@@ -11,6 +11,7 @@ import numpy as np
 
 from search_spaces import feasible
 from search_spaces.architecture import Architecture
+from search_spaces.batch_costs import batch_costs
 from search_spaces.binding import bind_document, is_bound
 from search_spaces.compiler import compile_document
 from search_spaces.counting import Counter
@@ -19,7 +20,7 @@ from search_spaces.document import Document, parse_document
 from search_spaces.envelopes import envelopes_of
 from search_spaces.equivalence import Rule, equivalence_key
 from search_spaces.errors import Problem, SpaceError, did_you_mean, pointer_of
-from search_spaces.machine import Machine, batch_costs
+from search_spaces.machine import Machine
 from search_spaces.network import Envelope, ImageShape, Network, TokensShape, VectorShape
 from search_spaces.operators import Operators
 from search_spaces.program import Gene, Program

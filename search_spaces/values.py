@@ -90,6 +90,7 @@ class Edge:
 
     registers: tuple[int, ...]
     index: Value
+    labels: tuple[str, ...]
 
 
 class Lazy:

@@ -26,7 +26,7 @@ def rate(action: Callable[[], object], count: int) -> float:
 def main() -> None:
     n = 8_192
     print(f"{'family':<22}{'costs/s':>12}{'sample/s':>12}{'mutate/s':>12}{'crossover/s':>12}")
-    for name in sys.argv[1:] or ["mobilenetv3-ofa", "digits-mobile"]:
+    for name in sys.argv[1:] or ["mobilenetv3-ofa", "nasbench201-cell", "nasnet-cell", "digits-mobile"]:
         if name not in LIBRARY:
             sys.exit(f"no family {name}; known: {', '.join(LIBRARY)}")
         space, rng = load_library(name), np.random.default_rng(0)

@@ -1,0 +1,163 @@
+"""Compiles single blocks: their inputs, their parameters, the names of their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.blocks.base import Block, Param
+from search_spaces.blocks.registry import BLOCKS
+from search_spaces.edges import EdgeCompiler, Subset
+from search_spaces.errors import SpaceError, did_you_mean
+from search_spaces.frames import Frame, LimitError, located
+from search_spaces.parameters import param_problem
+from search_spaces.program import Back, BlockOp, GatherOp, Op, Reference, Register, SwitchOp
+from search_spaces.tables import tabulate
+from search_spaces.terms import to_value
+from search_spaces.values import Edge, ListValue, Place, Value, constant
+
+MAX_NODES = 5_000
+NODE_KEYS = frozenset({"block", "name", "let", "inputs", "constraints", "weights", "share", "weights_per", "source"})
+
+
+class BlockCompiler(EdgeCompiler):
+    """The part of the compiler that knows single blocks."""
+
+    def _sources(self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str) -> tuple[Reference, ...]:
+        """What a node reads; nodes that join several into one input go to `ops`."""
+        result: list[Reference] = []
+        for position, item in enumerate(raw or []):
+            at = f"{pointer}/{position}"
+            with located(at):
+                if isinstance(item, int):
+                    if not -32 <= item <= -1:
+                        raise SpaceError(at, "reference", "references by number are -1 (last) to -32")
+                    self.max_back = max(self.max_back, -item)
+                    result.append(Back(-item))
+                elif isinstance(item, dict):
+                    hint = f"{name}.input{position}" if name else f"input{position}"
+                    edge = self._choose(item, frame, at, item.get("name") or hint)
+                    if item.get("merge") or isinstance(edge, Subset):
+                        result.append(self._gathered(item, edge, frame, ops, at, name))
+                    else:
+                        result += list(edge.items) if isinstance(edge, ListValue) else [edge]
+                elif item.startswith("="):
+                    bound = self._expression(item, frame, at)
+                    for part in bound.items if isinstance(bound, ListValue) else (bound,):
+                        if isinstance(part, Place):
+                            part = Register(part.capture)
+                        if not isinstance(part, Edge | Register):
+                            raise SpaceError(at, "reference", "an input is a node", "write a node's name or choose")
+                        result.append(part)
+                else:
+                    result.append(Register(frame.label(item)))
+        return tuple(result)
+
+    def _gathered(
+        self, raw: Mapping[str, Any], edge: Any, frame: Frame, ops: list[Op], pointer: str, name: str
+    ) -> Register:
+        """The register of several picked nodes joined into one."""
+        how = raw.get("merge")
+        if how is None:
+            raise SpaceError(pointer, "choose", "'k: any' may pick several nodes", "add merge: add or merge: concat")
+        key = self._unique(".".join((*frame.prefix, *((name,) if name else ()), how)), self.keys)
+        register = self._register()
+        if isinstance(edge, Subset):
+            inputs: tuple[Reference, ...] = tuple(Register(number) for number in edge.registers)
+            flags: tuple[Value, ...] | None = edge.flags
+        else:
+            inputs, flags = tuple(edge.items) if isinstance(edge, ListValue) else (edge,), None
+        ops.append(GatherOp(self._block_op(key, BLOCKS[how], {}, (), pointer), inputs, flags, register))
+        return Register(register)
+
+    def _choices_among(self, sources: tuple[Reference, ...], pointer: str) -> tuple[tuple[Value, tuple[str, ...]], ...]:
+        """The edge choices that decide what a node reads."""
+        found = [
+            (source.index, source.labels) if isinstance(source, Edge) else self.edge_of[source.number]
+            for source in sources
+            if isinstance(source, Edge) or (isinstance(source, Register) and source.number in self.edge_of)
+        ]
+        if not found:
+            raise SpaceError(
+                f"{pointer}/weights_per",
+                "weights",
+                "'weights_per: source' needs an input that is a choice among nodes",
+                "write it where inputs: has a choose, or names a graph's input that does",
+            )
+        return tuple(found)
+
+    def _block(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        kind = raw["block"]
+        if kind not in BLOCKS:
+            raise SpaceError(f"{pointer}/block", "block", f"no block '{kind}'", did_you_mean(kind, BLOCKS))
+        block = BLOCKS[kind]
+        inputs: tuple[Reference, ...] = sources or (Back(1),)
+        if block.num_inputs is not None and len(inputs) != block.num_inputs:
+            raise SpaceError(
+                f"{pointer}/inputs", "inputs", f"{kind} reads {block.num_inputs} inputs, {len(inputs)} are given"
+            )
+        params = self._params(block, raw, frame, pointer)
+        weights = raw.get("weights")
+        if weights:
+            key = f"shared.{weights}"
+        else:
+            key = self._unique(".".join((*frame.prefix, name or kind)), self.keys)
+        ops.append(self._separated(frame.separate, key, block, params, inputs, pointer))
+
+    def _separated(
+        self,
+        choices: tuple[tuple[Value, tuple[str, ...]], ...],
+        key: str,
+        block: Block,
+        params: dict[str, Value],
+        inputs: tuple[Reference, ...],
+        pointer: str,
+    ) -> Op:
+        """The block; where its weights are separate by choices, one block per option."""
+        if not choices:
+            return self._block_op(key, block, params, inputs, pointer)
+        (index, labels), *others = choices
+        branches = tuple(
+            (self._separated(tuple(others), f"{key}.{label}", block, params, inputs, pointer),) for label in labels
+        )
+        return SwitchOp(index, None, branches, pointer)
+
+    def _block_op(
+        self, key: str, block: Block, params: dict[str, Value], inputs: tuple[Reference, ...], pointer: str
+    ) -> BlockOp:
+        self.num_steps += 1
+        if self.num_steps > MAX_NODES:
+            raise LimitError(pointer, "limits", f"more than {MAX_NODES} nodes when unrolled", "repeat less often")
+        return BlockOp(self.num_steps - 1, key, block, params, inputs, pointer)
+
+    def _params(self, block: Block, raw: Mapping[str, Any], frame: Frame, pointer: str) -> dict[str, Value]:
+        declared = {param.name: param for param in block.params}
+        values: dict[str, Value] = {}
+        for name in sorted(set(raw) - NODE_KEYS):
+            if name not in declared:
+                raise SpaceError(
+                    f"{pointer}/{name}", "parameter", f"{block.kind} has no parameter '{name}'",
+                    did_you_mean(name, declared),
+                )  # fmt: skip
+            with located(f"{pointer}/{name}"):
+                values[name] = to_value(self._binding(raw[name], frame, f"{pointer}/{name}", name))
+                self._check_param(block, declared[name], values[name])
+        for name, param in declared.items():
+            if name not in values:
+                if param.default is None:
+                    raise SpaceError(pointer, "parameter", f"{block.kind} needs the parameter '{name}'", param.help)
+                values[name] = constant(param.default)
+        return values
+
+    def _check_param(self, block: Block, param: Param, value: Value) -> None:
+        if not value.is_pure:
+            return
+        found = tabulate(value, [len(gene.options) for gene in self.genes], limit=4_096)
+        if found is None:
+            return
+        for item in list(dict.fromkeys(found)):
+            problem = param_problem(param, item)
+            if problem:
+                raise SpaceError("", "parameter", f"{block.kind}.{param.name} = {item!r}: {problem}", param.help)

@@ -1,0 +1,152 @@
+"""State of one compilation, and its conditions: problems found, constraints, when genes exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from search_spaces.document import Document
+from search_spaces.errors import Problem, SpaceError
+from search_spaces.expressions import Term, parse_expression
+from search_spaces.frames import Frame, LimitError, located
+from search_spaces.operations import logical_and, logical_not, logical_or
+from search_spaces.program import Constraint, Gene
+from search_spaces.tables import truth_table
+from search_spaces.terms import compile_value, quantified
+from search_spaces.values import Value, combine, conjunction, safe_guard
+
+MAX_CONSTRAINTS = 5_000
+
+
+class ConditionCompiler:
+    """What all parts of the compiler share."""
+
+    root: Frame
+
+    def __init__(self, document: Document, scale: str) -> None:
+        self.raw = document.to_json()
+        self.scale = scale
+        self.genes: list[Gene] = []
+        self.gene_guards: list[tuple[Value, ...]] = []
+        self.gene_names: dict[str, int] = {}
+        self.shared_genes: dict[str, int] = {}
+        self.share_guards: dict[str, tuple[Value, ...]] = {}
+        self.keys: dict[str, int] = {}
+        self.constraints: list[Constraint] = []
+        self.problems: list[Problem] = []
+        self.edge_of: dict[int, tuple[Value, tuple[str, ...]]] = {}  # inputs of graphs that are edge choices
+        self.edge_genes: set[int] = set()
+        self.num_registers = 1  # register 0 is the network input
+        self.num_steps = 0
+        self.max_back = 1
+        self.visits = 0
+        self.input_values: dict[str, Value] = {}
+        self.input_kind = "image"
+
+    # --- problems and limits ---------------------------------------------------------------------------
+
+    @contextmanager
+    def _collect(self) -> Iterator[None]:
+        try:
+            yield
+        except LimitError:
+            raise
+        except SpaceError as error:
+            known = set(self.problems)
+            self.problems += [problem for problem in dict.fromkeys(error.problems) if problem not in known]
+            if len(self.problems) > 50:
+                raise LimitError(self.problems) from None
+
+    def _unique(self, name: str, taken: dict[str, int]) -> str:
+        """The name, with a number where it is taken; `taken` counts how often each name was asked for."""
+        unique = name
+        while unique in taken:
+            taken[name] += 1
+            unique = f"{name}_{taken[name]}"
+        taken[unique] = 1
+        return unique
+
+    def _register(self) -> int:
+        self.num_registers += 1
+        return self.num_registers - 1
+
+    def _minimal(self, guards: tuple[Value, ...], genes: frozenset[int]) -> tuple[Value, ...]:
+        """Guards without those that the activity of the others' genes (or of `genes`) already implies."""
+        implied: set[int] = set()
+        for gene in genes:
+            implied |= {id(guard) for guard in self._closure(gene)}
+        for guard in guards:
+            for gene in guard.genes:
+                implied |= {id(other) for other in self._closure(gene) if other is not guard}
+        return tuple(guard for guard in guards if id(guard) not in implied)
+
+    def _closure(self, gene: int) -> list[Value]:
+        """All guards that hold where a gene is active."""
+        result: list[Value] = []
+        for guard in self.gene_guards[gene]:
+            result.append(guard)
+            for other in guard.genes:
+                result += self._closure(other)
+        return result
+
+    def _implies(self, guards: tuple[Value, ...], wanted: tuple[Value, ...]) -> bool:
+        """Whether the wanted guards hold wherever the guards hold, as far as a small table can tell."""
+        held = {id(guard) for guard in guards}
+        if all(id(guard) in held for guard in wanted):
+            return True
+        here = conjunction([safe_guard(guard) for guard in guards])
+        there = conjunction([safe_guard(guard) for guard in wanted])
+        holds = combine(lambda a, b: logical_or(logical_not(a), b), here, there)
+        genes = sorted(holds.genes)
+        sizes = [len(gene.options) for gene in self.genes]
+        table = truth_table(holds, genes, sizes, [bool(of_gene) for of_gene in self.gene_guards], 4_096)
+        return table is not None and bool(table.all())
+
+    def _constraint(self, text: str, frame: Frame, pointer: str) -> None:
+        with located(pointer):
+            for holds in self._conjuncts(parse_expression(text), frame.look):
+                own = [gene for gene in holds.genes if self._inside(gene, frame.guards)]
+                guards = self._minimal(frame.guards, frozenset(own))
+                if guards or own:
+                    here = conjunction([safe_guard(guard) for guard in guards])
+                    holds = _implied(here, tuple(own), holds)
+                self._add_constraint(holds, pointer, text)
+
+    def _inside(self, gene: int, guards: tuple[Value, ...]) -> bool:
+        """Whether a gene is inactive only where one of the guards fails (and not for a reason of its own)."""
+        held = {id(guard) for guard in guards}
+        return bool(self.gene_guards[gene]) and all(id(guard) in held for guard in self.gene_guards[gene])
+
+    def _conjuncts(self, term: Term, look: Callable[[str], Any]) -> list[Value]:
+        """A conjunction (of quantified parts too) as separate conditions: small supports keep counting cheap."""
+        if term.op == "and":
+            return [value for part in term.args for value in self._conjuncts(part, look)]
+        if term.op == "quantifier" and term.args[0] == "all":
+            return [
+                combine(lambda here, holds: logical_or(logical_not(here), holds), present, value)
+                for present, inner in quantified(term.args, look)
+                for value in self._conjuncts(term.args[3], inner)
+            ]
+        return [compile_value(term, look)]
+
+    def _add_constraint(self, holds: Value, pointer: str, text: str) -> None:
+        if not holds.is_pure:
+            raise SpaceError(pointer, "constraint", "a constraint reads choices, not shapes", "derive from let values")
+        if holds.is_constant:
+            if not holds.constant:
+                raise SpaceError(pointer, "constraint", "the constraint is never met")
+            return
+        if len(self.constraints) >= MAX_CONSTRAINTS:
+            raise LimitError(pointer, "limits", f"more than {MAX_CONSTRAINTS} single conditions")
+        self.constraints.append(Constraint(holds, pointer, text))
+
+
+def _implied(here: Value, own: tuple[int, ...], holds: Value) -> Value:
+    """`holds` where `here` is true and the genes `own` are active; true elsewhere."""
+
+    def run(env: Any) -> Any:
+        active = logical_and(here(env), *[env.index(gene) >= 0 for gene in own])
+        return logical_or(logical_not(active), holds(env))
+
+    return Value(run=run, genes=here.genes | holds.genes | frozenset(own), captures=holds.captures)
