@@ -1,6 +1,7 @@
 """Job `export`: writes one architecture with its weights as files that need nothing of this project."""
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -17,20 +18,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import save_file
 from torch import Tensor
 
+from nas_service.datasets import tokenizer
 from search_spaces.elastic.calibrate import calibrated, recalibrate
 from search_spaces.elastic.codegen import plain_source
 from search_spaces.elastic.plain import PlainNetwork, build_plain
 from search_spaces.elastic.resize import at_resolution
-from search_spaces.network import Network
+from search_spaces.network import Network, elements
 from workers.context import WorkContext
 from workers.export_documents import architecture_document, preprocess_document, readme
 from workers.export_parity import ExportError, check_fresh_process, check_onnx, check_supernet, tolerances
 from workers.measure.onnx_file import INPUT_NAME, OPSET, OUTPUT_NAME, write_onnx
 from workers.training.checkpoint import open_checkpoint
-from workers.training.data import DeviceData
+from workers.training.data import Batches, DeviceData
 from workers.training.environment import prepare
 from workers.training.optimise import load_tensors
-from workers.training.scoring import SCORE_BATCH_SIZE, for_inference, score_as_is
+from workers.training.scoring import for_inference, score_as_is
 from workers.warm import warm_data, warm_space, warm_supernet
 
 FORMAT_VERSION = 1
@@ -38,9 +40,9 @@ MANIFEST = "manifest.json"
 _EXPORT_ID = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
 _NUM_PARITY_SAMPLES = 64
 _ACCURACY_TOLERANCE = 0.005
+# Outputs that are compared: language models have as many as tokens of the vocabulary at each position.
+_MAX_PARITY_OUTPUTS = 1 << 22
 _LIBRARIES = ("torch", "onnx", "onnxruntime", "safetensors", "numpy")
-
-Batches = list[tuple[Tensor, Tensor]]
 
 
 class Weights(BaseModel):
@@ -121,15 +123,17 @@ def _write_all(job: ExportJob, folder: Path, context: WorkContext) -> None:
     _progress(context, "weights", 0)
     module = _load(job, network, genes, context).to(data.device)
     for_inference(module)  # the memory layout of the evaluation, so that the scores have the same bits
-    calibrate = _batches(data, network, "calibrate", job.calibration.batch_size, job.calibration.num_samples)
+    stored = data.batches("calibrate", job.calibration.batch_size, job.calibration.num_samples, network.task)
+    calibrate = _as_read(stored, network)
     recalibrate(module, [x for x, _ in calibrate])
-    select = _batches(data, network, "select", SCORE_BATCH_SIZE)
+    select = _as_read(data.scored("select", network.task), network)
     metrics = {
         "select": score_as_is(module, select),
-        "test": score_as_is(module, _batches(data, network, "test", SCORE_BATCH_SIZE)),
+        "test": score_as_is(module, _as_read(data.scored("test", network.task), network)),
     }
     _compare_with_reported(metrics, job.metrics)
-    probe = select[0][0][:_NUM_PARITY_SAMPLES]
+    num_outputs = int(elements(network.nodes[-1].out_shape))
+    probe = select[0][0][: max(2, min(_NUM_PARITY_SAMPLES, _MAX_PARITY_OUTPUTS // num_outputs))]
     with torch.no_grad():
         parity: dict[str, Any] = {"num_samples": len(probe), "tolerances": tolerances()}
         if job.weights.supernet is not None:
@@ -182,11 +186,9 @@ def _load(job: ExportJob, network: Network, genes: np.ndarray, context: WorkCont
     return module.eval()
 
 
-def _batches(
-    data: DeviceData, network: Network, split: str, batch_size: int, num_samples: int | None = None
-) -> Batches:
-    """Batches of a split in the network's own resolution, resized as the supernet does."""
-    return [(at_resolution(x, network.input_shape), y) for x, y in data.batches(split, batch_size, num_samples)]
+def _as_read(batches: Batches, network: Network) -> Batches:
+    """Batches in the network's own resolution or length, resized as the supernet does."""
+    return [(at_resolution(x, network.input_shape), y) for x, y in batches]
 
 
 def _compare_with_reported(metrics: Mapping[str, Mapping[str, Any]], reported: Mapping[str, Any]) -> None:
@@ -216,10 +218,14 @@ def _write_network(folder: Path, module: PlainNetwork, network: Network, data: D
     state = {name: value.detach().contiguous() for name, value in module.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.py").write_text(plain_source(network), encoding="utf-8")
-    template = resources.files("workers.export_files") / f"predict_{data.dataset.kind}.py"
+    kind = data.dataset.kind if network.task.endswith("classification") else network.task
+    template = resources.files("workers.export_files") / f"predict_{kind}.py"
     (folder / "predict.py").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+    if data.dataset.kind == "text":
+        (folder / "tokenizer.py").write_text(inspect.getsource(tokenizer), encoding="utf-8")
     _write_json(folder / "preprocess.json", preprocess_document(data.dataset, network))
-    _write_json(folder / "classes.json", list(data.dataset.classes))
+    if network.task.endswith("classification"):
+        _write_json(folder / "classes.json", list(data.dataset.classes))
     write_onnx(module, probe[:2].clone(), folder / "model.onnx")
 
 

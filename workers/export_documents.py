@@ -1,12 +1,13 @@
 """The readable files of an export: architecture.json, preprocess.json and README.md."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nas_service.datasets.dataset import Dataset
-from search_spaces.network import ImageShape, Network
+from search_spaces.network import ImageShape, Network, TokensShape
 from search_spaces.space import SearchSpace
 from workers.measure.onnx_file import INPUT_NAME, OPSET, OUTPUT_NAME
 
@@ -34,11 +35,15 @@ def architecture_document(space: SearchSpace, genes: np.ndarray, network: Networ
 def preprocess_document(dataset: Dataset, network: Network) -> dict[str, Any]:
     """Content of preprocess.json: how a new example becomes the network's input."""
     rule = {"kind": dataset.kind, **dataset.info["normalisation"]}
+    shape = network.input_shape
+    if dataset.tokenizer is not None:
+        if not isinstance(shape, TokensShape):
+            raise ValueError(f"the network reads {shape}, the data set holds text")
+        return {**rule, "tokenizer": {**dataset.tokenizer.to_json(), "length": int(shape.length)}}
     if dataset.kind != "image":
         features = dataset.info["source"].get("features")
         return {**rule, "num_features": dataset.sample_shape[0], **({"features": features} if features else {})}
     channels, height, width = dataset.sample_shape
-    shape = network.input_shape
     if not isinstance(shape, ImageShape) or shape.channels != channels:
         raise ValueError(f"the network reads {shape}, the data set holds images of {channels} channels")
     resize = dataset.info["resize"]
@@ -55,14 +60,40 @@ def preprocess_document(dataset: Dataset, network: Network) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Use:
+    """How a reader uses a network of some kind: what it does, and a line of shell and of Python for it."""
+
+    does: str
+    libraries: str
+    command: str
+    batch: str
+    output: str = "logits"
+
+
+_USES = {
+    "image": _Use("classifies images", "torch safetensors numpy pillow", "image.png --top 3",
+                  "images)  # uint8 (n, channels, height, width)"),
+    "vector": _Use("classifies rows of numbers", "torch safetensors numpy", "rows.csv --top 3",
+                   "rows)  # (n, features)"),
+    "text": _Use("classifies text", "torch safetensors", "'some text' --top 3", "texts)  # a list of str"),
+    "causal_lm": _Use("continues text", "torch safetensors", "'the beginning' --tokens 100",
+                      "texts)  # a list of str", "logits of the next token at each position"),
+    "masked_lm": _Use("fills in masked text", "torch safetensors", "'some [MASK] text' --top 3",
+                      "texts)  # a list of str", "logits of the token at each position"),
+}  # fmt: skip
+
+
 def readme(manifest: Mapping[str, Any], architecture: Mapping[str, Any], dataset: Dataset) -> str:
     """Content of README.md: what this is, how good it is, how to use it."""
-    is_image = dataset.kind == "image"
+    task = architecture["network"]["task"]
+    use = _USES[dataset.kind if task.endswith("classification") else task]
+    into = f" into {len(dataset.classes)} classes" if task.endswith("classification") else ""
+    already = "as `tokenizer.py` encodes text" if dataset.kind == "text" else "normalised as `preprocess.json` says"
     lines = [
         f"# {architecture['space_name']}: {architecture['hash']}",
         "",
-        f"A network that classifies {'images' if is_image else 'rows of numbers'} into {len(dataset.classes)} classes, "
-        f"found and trained on the data set `{dataset.name}`.",
+        f"A network that {use.does}{into}, found and trained on the data set `{dataset.name}`.",
         "",
         "| | |",
         "|---|---|",
@@ -71,8 +102,8 @@ def readme(manifest: Mapping[str, Any], architecture: Mapping[str, Any], dataset
         "## Use",
         "",
         "```sh",
-        f"pip install torch safetensors numpy{' pillow' if is_image else ''}",
-        f"python predict.py {'image.png' if is_image else 'rows.csv'} --top 3",
+        f"pip install {use.libraries}",
+        f"python predict.py {use.command}",
         "```",
         "",
         "In Python:",
@@ -81,11 +112,11 @@ def readme(manifest: Mapping[str, Any], architecture: Mapping[str, Any], dataset
         "from predict import load_model, to_input",
         "",
         "model = load_model()",
-        "logits = model(to_input(batch))  # " + ("uint8 (n, channels, height, width)" if is_image else "(n, features)"),
+        f"outputs = model(to_input({use.batch}; {use.output}",
         "```",
         "",
-        f"In ONNX Runtime: `model.onnx`, opset {OPSET}, input `{INPUT_NAME}` (any batch size, already normalised as",
-        f"`preprocess.json` says), output `{OUTPUT_NAME}` (logits).",
+        f"In ONNX Runtime: `model.onnx`, opset {OPSET}, input `{INPUT_NAME}` (any batch size, {already}),",
+        f"output `{OUTPUT_NAME}` ({use.output}).",
         "",
         "## Files",
         "",
@@ -93,8 +124,10 @@ def readme(manifest: Mapping[str, Any], architecture: Mapping[str, Any], dataset
         "|---|---|",
         "| model.safetensors | weights and batch-norm statistics |",
         "| model.py | the network as plain torch layers |",
-        "| predict.py | reading, normalisation and prediction |",
-        "| preprocess.json, classes.json | size, normalisation; class names in the order of the outputs |",
+        "| predict.py | reading, preparation and prediction |",
+        *(["| tokenizer.py | text to token ids and back |"] if dataset.kind == "text" else []),
+        "| preprocess.json | how a new example is prepared: size and normalisation, or tokens |",
+        *(["| classes.json | class names in the order of the outputs |"] if into else []),
         "| model.onnx | the same network for ONNX Runtime and others |",
         "| architecture.json | the choices, costs and layers |",
         "| manifest.json | sha256 of each file, metrics, provenance, parity report |",
@@ -114,6 +147,8 @@ def _facts(manifest: Mapping[str, Any], architecture: Mapping[str, Any]) -> list
                 f"{metrics['accuracy_top1']:.4f} ({metrics['num_correct']}/{metrics['num_samples']})",
             )
         )
+        if "perplexity" in metrics:
+            facts.append((f"perplexity on {split}", f"{metrics['perplexity']:.3f}"))
     costs = architecture["costs"]
     facts += [("MACs", f"{costs['macs']:,}"), ("parameters", f"{costs['params']:,}")]
     latency = manifest["reported_metrics"].get("latency_ms")

@@ -71,4 +71,5 @@ MBCONV = ModuleSpec(
     helpers=(make_activation, ConvBNAct, SqueezeExcite),
     widen=widen_mbconv,
     last_norm="project.norm",
+    branch="project",
 )

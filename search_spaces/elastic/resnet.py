@@ -123,5 +123,9 @@ def widen_residual(arguments: Arguments, envelope: Envelope) -> Arguments:
 
 
 RESIDUAL_HELPERS = (make_activation, ConvBNAct, PadShortcut, PoolProjectShortcut, make_shortcut)
-BASIC_BLOCK = ModuleSpec(BasicBlock, residual_arguments, RESIDUAL_HELPERS, widen_residual, last_norm="second.norm")
-BOTTLENECK = ModuleSpec(Bottleneck, residual_arguments, RESIDUAL_HELPERS, widen_residual, last_norm="expand.norm")
+BASIC_BLOCK = ModuleSpec(
+    BasicBlock, residual_arguments, RESIDUAL_HELPERS, widen_residual, last_norm="second.norm", branch="second"
+)
+BOTTLENECK = ModuleSpec(
+    Bottleneck, residual_arguments, RESIDUAL_HELPERS, widen_residual, last_norm="expand.norm", branch="expand"
+)

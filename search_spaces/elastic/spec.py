@@ -29,7 +29,8 @@ class ModuleSpec:
     `helpers` are the classes and functions that the class's source needs, in order of definition.
     `widen` switches on layers that some member of an envelope has but the one with the largest
     numbers may lack. `last_norm` is the path of the norm that ends a residual branch (its scale is
-    what zero initialisation sets to 0), None where there is no such branch.
+    what zero initialisation sets to 0), None where there is no such branch. `branch` is the path of the layer whose
+    output is the residual branch, which training may drop (stochastic depth).
     """
 
     cls: type[nn.Module]
@@ -37,3 +38,4 @@ class ModuleSpec:
     helpers: tuple[Any, ...] = ()
     widen: Callable[[Arguments, Envelope], Arguments] = as_given
     last_norm: str | None = None
+    branch: str | None = None

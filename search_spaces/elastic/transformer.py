@@ -164,7 +164,7 @@ def conv_mixer_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arg
     }
 
 
-SELF_ATTENTION = ModuleSpec(SelfAttention, self_attention_arguments)
-FEED_FORWARD = ModuleSpec(FeedForward, feed_forward_arguments, helpers=(make_activation,))
+SELF_ATTENTION = ModuleSpec(SelfAttention, self_attention_arguments, branch="dropout")
+FEED_FORWARD = ModuleSpec(FeedForward, feed_forward_arguments, helpers=(make_activation,), branch="dropout")
 TRANSFORM_MIXER = ModuleSpec(TransformMixer, transform_mixer_arguments)
-CONV_MIXER = ModuleSpec(ConvMixer, conv_mixer_arguments)
+CONV_MIXER = ModuleSpec(ConvMixer, conv_mixer_arguments, branch="dropout")

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nas_service.methods.recipes.base import Augmentation
+from workers.training.transfer import on_device
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ def augment(rule: Augmentation, x: Tensor, draws: Draws) -> Tensor:
     if rule.rotate_degrees or rule.zoom:
         x = _rotate_and_zoom(x, draws)
     if rule.flip_horizontal:
-        flip = torch.from_numpy(draws.flip).to(x.device)
+        flip = on_device(draws.flip, x.device)
         x = torch.where(flip[:, None, None, None], x.flip(3), x)
     if rule.shift_pixels:
-        x = _shift(x, torch.from_numpy(draws.shift).to(x.device), rule.shift_pixels)
+        x = _shift(x, on_device(draws.shift, x.device), rule.shift_pixels)
     if rule.cutout_pixels:
-        x = _cutout(x, torch.from_numpy(draws.centre).to(x.device), rule.cutout_pixels)
+        x = _cutout(x, on_device(draws.centre, x.device), rule.cutout_pixels)
     return x
 
 
@@ -65,7 +66,7 @@ def _rotate_and_zoom(x: Tensor, draws: Draws) -> Tensor:
     cosine, sine = np.cos(draws.angle) / draws.zoom, np.sin(draws.angle) / draws.zoom
     zero = np.zeros_like(cosine)
     matrices = np.stack([np.stack([cosine, -sine, zero], 1), np.stack([sine, cosine, zero], 1)], 1)
-    theta = torch.from_numpy(matrices.astype(np.float32)).to(x.device)  # (n, 2, 3)
+    theta = on_device(matrices.astype(np.float32), x.device)  # (n, 2, 3)
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 

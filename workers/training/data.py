@@ -1,4 +1,4 @@
-"""A data set on the compute device: keyed order of training images, and the fixed batches of a split."""
+"""A data set on the compute device: keyed order of training samples, and the fixed batches of a split."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,23 +9,38 @@ from torch import Tensor
 
 from nas_service.datasets.dataset import Dataset
 from workers.training.keyed import stream
+from workers.training.tokens import MaskDraws, draw_masks, mask, next_tokens
+from workers.training.transfer import on_device
 
 # Larger arrays stay in the memory map and are copied batch by batch.
 MAX_ON_DEVICE_BYTES = 4 << 30
+# Batches of a split when it is scored. Fixed, because sums of floats depend on it.
+SCORE_BATCH_SIZE = 1024
+# Logits of one scored batch of a language model, which has as many as tokens of the vocabulary at each position.
+_MAX_SCORED_LOGITS = 1 << 25
+
+Batches = list[tuple[Tensor, Tensor]]
 
 
 @dataclass
 class DeviceData:
-    """Images or vectors as stored and labels, on the device where they fit; batches come out normalised float32."""
+    """Samples as stored and labels, on the device where they fit.
+
+    Batches come out as networks read them: images and vectors normalised float32, text as int64 ids (n, L). What a
+    network is to say about a sample depends on its task: the label, the next tokens or masked tokens.
+    """
 
     dataset: Dataset
     device: torch.device
-    _batches: dict[tuple[str, int | None, int], list[tuple[Tensor, Tensor]]] = field(default_factory=dict)
+    _batches: dict[tuple[str, int | None, int, str], Batches] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        on_device = self.dataset.x.nbytes <= MAX_ON_DEVICE_BYTES
-        self._x = torch.from_numpy(np.array(self.dataset.x)).to(self.device) if on_device else None
+        fits = self.dataset.x.nbytes <= MAX_ON_DEVICE_BYTES
+        self._x = torch.from_numpy(np.array(self.dataset.x)).to(self.device) if fits else None
         self._y = torch.from_numpy(np.array(self.dataset.y)).to(self.device)
+        self._is_text = self.dataset.kind == "text"
+        if self._is_text:
+            return
         rule = self.dataset.info["normalisation"]
         shape = (1, -1) + (1,) * (self.dataset.x.ndim - 2)
         self._divide_by = float(rule["divide_by"])
@@ -43,24 +58,33 @@ class DeviceData:
         return self.dataset.indices("train")
 
     def raw(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-        """(x, y) of these samples: x (n, ...) float32 in the units it is stored in, y (n,) int64."""
-        chosen = torch.from_numpy(np.array(indices, dtype=np.int64)).to(self.device)
-        if self._x is not None:
-            x = self._x[chosen]
-        else:
-            x = torch.from_numpy(np.array(self.dataset.x[indices])).to(self.device)
-        return x.float(), self._y[chosen]
+        """(x, y) of these samples: x (n, ...) float32 in the units it is stored in, or int64 ids; y (n,) int64."""
+        chosen = on_device(np.array(indices, dtype=np.int64), self.device)
+        x = on_device(np.array(self.dataset.x[indices]), self.device) if self._x is None else self._x[chosen]
+        return x.long() if self._is_text else x.float(), self._y[chosen]
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Stored units to network input, as the data set's own rule says."""
-        return (x / self._divide_by - self._mean) / self._std
+        """Stored units to network input, as the data set's own rule says; ids stay as they are."""
+        return x if self._is_text else (x / self._divide_by - self._mean) / self._std
 
-    def batches(self, split: str, batch_size: int, num_samples: int | None = None) -> list[tuple[Tensor, Tensor]]:
-        """The normalised batches of a split in fixed order, kept for reuse.
+    def draw_masks(self, num_samples: int, rng: np.random.Generator) -> MaskDraws:
+        """Which tokens of so many samples of text are masked."""
+        rule = self.dataset.info["input"]
+        return draw_masks(num_samples, rule["length"], rule["vocabulary"], rng)
+
+    def with_targets(self, x: Tensor, y: Tensor, task: str, masks: MaskDraws | None) -> tuple[Tensor, Tensor]:
+        """What a network for `task` reads and is to answer; labels y (n,) become ids (n, L) for language models."""
+        if task == "causal_lm":
+            return x, next_tokens(x)
+        return (x, y) if masks is None else mask(x, masks)
+
+    def batches(self, split: str, batch_size: int, num_samples: int | None = None, task: str = "") -> Batches:
+        """The batches of a split for a task, in fixed order and with fixed masks, kept for reuse.
 
         With `num_samples` an evenly spaced, and so seed-free, part of the split is used.
         """
-        key = (split, num_samples, batch_size)
+        kind = task if task.endswith("_lm") else ""
+        key = (split, num_samples, batch_size, kind)
         if key not in self._batches:
             indices = self.dataset.indices(split)
             if num_samples is not None and num_samples < len(indices):
@@ -68,10 +92,19 @@ class DeviceData:
             batches = []
             for start in range(0, len(indices), batch_size):
                 x, y = self.raw(indices[start : start + batch_size])
-                x = self.normalise(x)
+                masks = self.draw_masks(len(x), stream(0, "masks", split, start)) if kind == "masked_lm" else None
+                x, y = self.with_targets(self.normalise(x), y, kind, masks)
                 batches.append((x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x, y))
             self._batches[key] = batches
         return self._batches[key]
+
+    def scored(self, split: str, task: str) -> Batches:
+        """The batches in which a split is scored."""
+        size = SCORE_BATCH_SIZE
+        if task.endswith("_lm"):
+            rule = self.dataset.info["input"]
+            size = max(1, min(size, _MAX_SCORED_LOGITS // (rule["length"] * rule["vocabulary"])))
+        return self.batches(split, size, task=task)
 
 
 class TrainingOrder:

@@ -22,6 +22,7 @@ from workers.training.augment import augment, draw
 from workers.training.checkpoint import Checkpoint
 from workers.training.data import DeviceData, TrainingOrder
 from workers.training.distributed import WorkerGroup
+from workers.training.drop_path import DropPath
 from workers.training.errors import InvalidMetricError
 from workers.training.keyed import stream, stream_key
 from workers.training.optimise import (
@@ -68,7 +69,8 @@ class Outcome:
 class Trainer:
     """Trains `net` in place, resuming from the newest checkpoint of the series.
 
-    `curve_points` scores the current weights (the moving average where one is kept) for the learning curve.
+    `curve_points` scores the current weights (the moving average where one is kept) for the learning curve; `task` is
+    that of the language, and says what the targets of a batch are.
     """
 
     def __init__(
@@ -83,14 +85,16 @@ class Trainer:
         context: WorkContext,
         curve_points: CurvePoints,
         group: WorkerGroup | None = None,
+        task: str = "image_classification",
     ) -> None:
         if params.augmentation.active and data.dataset.kind != "image":
-            raise ValueError("augmentation is for images; this data set has vectors")
+            raise ValueError(f"augmentation is for images; this data set has samples of kind {data.dataset.kind}")
         if group is not None and params.accumulation % group.size:
             raise ValueError(f"accumulation {params.accumulation} is not a multiple of {group.size} workers")
         self.net = net
         self.recipe, self.params, self.data, self.seed = recipe, params, data, seed
         self._binding, self._series, self._context, self._group = binding, series, context, group
+        self._task = task
         self._curve_points = curve_points
         if params.channels_last:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -99,6 +103,9 @@ class Trainer:
         self._average = MovingAverage(net, params.ema_decay) if params.ema_decay else None
         self._order = TrainingOrder(data.train_indices, params.batch_size, seed)
         self._dropouts = [m for m in net.modules() if isinstance(m, _DropoutNd) and m.p > 0]
+        self._drop_path: DropPath | None = None
+        if params.drop_path:
+            self._drop_path = DropPath(net, params.drop_path, recipe.num_steps, seed, data.device)
         self._curve: list[dict[str, Any]] = []
         self._train_s = 0.0
 
@@ -177,7 +184,7 @@ class Trainer:
         """Forward and backward of one task on one micro-batch; returns its share of the step's loss, detached."""
         rows = self.recipe.routing.rows(index, num_tasks, len(batch.y))
         with self._keyed_dropout(step, batch.number, task), self._binding.bind(task.genes) as module:
-            with self._autocast():
+            with self._autocast(), self._dropped_paths(step, batch.number, task):
                 logits = module(batch.x[rows])
             loss = self.recipe.target.loss(task, logits.float(), batch.y[rows], outputs)
             outputs[task.name] = logits.detach().float()
@@ -185,13 +192,16 @@ class Trainer:
         return loss.detach() * batch.share
 
     def _micro_batches(self, step: int) -> Iterator[MicroBatch]:
-        """This worker's parts of the step's batch, augmented and normalised."""
+        """This worker's parts of the step's batch, augmented and normalised, or with tokens masked."""
         indices = self._order.batch(step)
         rule = self.params.augmentation
         draws = None
         if rule.active:
             _, height, width = self.data.dataset.sample_shape
             draws = draw(rule, len(indices), height, width, stream(self.seed, "augment", step))
+        masks = None
+        if self._task == "masked_lm":
+            masks = self.data.draw_masks(len(indices), stream(self.seed, "masks", step))
         rank, size = (0, 1) if self._group is None else (self._group.rank, self._group.size)
         bounds = np.linspace(0, len(indices), self.params.accumulation + 1).astype(int)
         for number in range(rank, self.params.accumulation, size):
@@ -199,7 +209,9 @@ class Trainer:
             x, y = self.data.raw(indices[rows])
             if draws is not None:
                 x = augment(rule, x, draws.rows(rows))
-            x = self.data.normalise(x)
+            x, y = self.data.with_targets(
+                self.data.normalise(x), y, self._task, None if masks is None else masks.rows(rows)
+            )
             if self.params.channels_last and x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)
             yield MicroBatch(number, x, y, len(y) / len(indices))
@@ -216,6 +228,12 @@ class Trainer:
         if not (self._dropouts and task.regularise):
             return nullcontext()
         return _Seeded(stream_key(self.seed, "dropout", step, micro_batch, task.name) % 2**63, self.data.device)
+
+    def _dropped_paths(self, step: int, micro_batch: int, task: Task) -> AbstractContextManager[Any]:
+        """Paths are dropped in regularised tasks only."""
+        if self._drop_path is None or not task.regularise:
+            return nullcontext()
+        return self._drop_path.during(task.genes, step, micro_batch, task.name)
 
     def _resume(self) -> tuple[int, Checkpoint | None]:
         """Load the newest checkpoint, the same one on all workers; (0, None) when there is none."""

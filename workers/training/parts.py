@@ -47,7 +47,10 @@ class Routing(Protocol):
 
 
 class Target(Protocol):
-    """The loss of a task: mean over the rows, given labels (n,) and the logits (n, classes) of earlier tasks."""
+    """The loss of a task: mean over the rows, given labels (n,) and the logits (n, classes) of earlier tasks.
+
+    Of language models: mean over the targets among labels (n, L), with logits (n, L, vocabulary).
+    """
 
     def loss(self, task: Task, logits: Tensor, labels: Tensor, earlier: Mapping[str, Tensor]) -> Tensor: ...
 

@@ -1,4 +1,4 @@
-"""Accuracy and loss of a plain network on a split, after its batch-norm statistics were computed afresh."""
+"""Metrics of a plain network on a split, after its batch-norm statistics were computed afresh."""
 
 import math
 from collections.abc import Sequence
@@ -14,18 +14,15 @@ from search_spaces.elastic.plain import PlainNetwork
 from search_spaces.elastic.resize import at_resolution
 from workers.training.data import DeviceData
 from workers.training.errors import InvalidMetricError
+from workers.training.tokens import IGNORED
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How many images of the calibrate split set the batch-norm statistics (None: all), and in which batches."""
+    """How many samples of the calibrate split set the batch-norm statistics (None: all), and in which batches."""
 
     num_samples: int | None = None
     batch_size: int = 512
-
-
-# Batches of a split when it is scored. Fixed, because sums of floats depend on it.
-SCORE_BATCH_SIZE = 1024
 
 
 def for_inference(module: nn.Module) -> nn.Module:
@@ -46,25 +43,15 @@ def score(
 def score_as_is(module: PlainNetwork, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     """accuracy_top1 (0 to 1), mean cross-entropy `loss`, num_correct and num_samples.
 
+    Classifiers have `f1_macro` too, language models `perplexity`; samples of the latter are predicted tokens.
     Raises InvalidMetricError when the loss is not finite.
     """
     module.eval()
-    num_correct = num_samples = 0
-    loss_sum = 0.0
+    tally = _Tokens() if module.network.task.endswith("_lm") else _Classes()
     with torch.inference_mode():
         for x, y in batches:
-            logits = module(at_resolution(x, module.network.input_shape)).float()
-            num_correct += int((logits.argmax(dim=1) == y).sum())
-            num_samples += len(y)
-            loss_sum += float(functional.cross_entropy(logits, y, reduction="sum"))
-    if not math.isfinite(loss_sum):
-        raise InvalidMetricError(f"the loss is {loss_sum}")
-    return {
-        "accuracy_top1": num_correct / num_samples,
-        "loss": loss_sum / num_samples,
-        "num_correct": num_correct,
-        "num_samples": num_samples,
-    }
+            tally.add(module(at_resolution(x, module.network.input_shape)).float(), y)
+    return tally.metrics()
 
 
 def score_on(module: PlainNetwork, data: DeviceData, split: str, calibration: Calibration) -> dict[str, Any]:
@@ -73,5 +60,75 @@ def score_on(module: PlainNetwork, data: DeviceData, split: str, calibration: Ca
     The module takes on the memory layout in which it runs fastest, so a network still in training is passed as a copy.
     """
     for_inference(module)
-    calibrate = data.batches("calibrate", calibration.batch_size, calibration.num_samples)
-    return score(module, calibrate, data.batches(split, SCORE_BATCH_SIZE))
+    task = module.network.task
+    calibrate = data.batches("calibrate", calibration.batch_size, calibration.num_samples, task)
+    return score(module, calibrate, data.scored(split, task))
+
+
+class _Tally:
+    """Counts per batch, kept on the device until all are there: one wait for a whole split."""
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._correct: list[Tensor] = []
+        self._counts: list[Tensor] = []
+
+    def add(self, logits: Tensor, targets: Tensor) -> None:
+        raise NotImplementedError
+
+    def metrics(self) -> dict[str, Any]:
+        loss_sum = sum(torch.stack(self._losses).tolist())
+        if not math.isfinite(loss_sum):
+            raise InvalidMetricError(f"the loss is {loss_sum}")
+        num_correct, num_samples = (sum(torch.stack(part).tolist()) for part in (self._correct, self._counts))
+        return {
+            "accuracy_top1": num_correct / max(1, num_samples),
+            "loss": loss_sum / max(1, num_samples),
+            "num_correct": num_correct,
+            "num_samples": num_samples,
+        }
+
+
+class _Classes(_Tally):
+    """Logits (n, C) against labels (n,)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hits: Tensor | None = None  # (3, C): correct, predicted and present samples of each class
+
+    def add(self, logits: Tensor, targets: Tensor) -> None:
+        predicted = logits.argmax(dim=1)
+        correct = (predicted == targets).long()
+        self._correct.append(correct.sum())
+        self._counts.append(torch.ones_like(targets).sum())
+        self._losses.append(functional.cross_entropy(logits, targets, reduction="sum"))
+        if self._hits is None:
+            self._hits = torch.zeros(3, logits.shape[1], dtype=torch.long, device=logits.device)
+        ones = torch.ones_like(targets)
+        for row, (classes, weights) in enumerate(((targets, correct), (predicted, ones), (targets, ones))):
+            self._hits[row].index_add_(0, classes, weights)
+
+    def metrics(self) -> dict[str, Any]:
+        found = super().metrics()
+        assert self._hits is not None
+        correct, predicted, present = self._hits.tolist()
+        # F1 = 2 correct / (predicted + present); a class that neither occurs nor is predicted has none.
+        scores = [2 * c / (p + q) for c, p, q in zip(correct, predicted, present, strict=True) if p + q]
+        return {**found, "f1_macro": sum(scores) / len(scores)}
+
+
+class _Tokens(_Tally):
+    """Logits (n, L, V) against ids (n, L), of which IGNORED ones do not count."""
+
+    def add(self, logits: Tensor, targets: Tensor) -> None:
+        targets = targets[:, : logits.shape[1]]
+        self._correct.append((logits.argmax(dim=2) == targets).sum())
+        self._counts.append((targets != IGNORED).sum())
+        flat = logits.flatten(0, 1), targets.flatten()
+        self._losses.append(functional.cross_entropy(*flat, ignore_index=IGNORED, reduction="sum"))
+
+    def metrics(self) -> dict[str, Any]:
+        found = super().metrics()
+        if found["loss"] > 700.0:
+            raise InvalidMetricError(f"the loss is {found['loss']}: its perplexity is no number")
+        return {**found, "perplexity": math.exp(found["loss"])}

@@ -20,7 +20,7 @@ from workers.training.environment import prepare
 from workers.training.initial import zero_last_norms
 from workers.training.loop import Outcome, Trainer
 from workers.training.optimise import named_tensors
-from workers.training.scoring import SCORE_BATCH_SIZE, Calibration, score_as_is, score_on
+from workers.training.scoring import Calibration, score_as_is, score_on
 from workers.training.series import CheckpointSeries, config_sha256
 from workers.warm import warm_data, warm_space, warm_supernet
 
@@ -51,8 +51,9 @@ def train_network(payload: dict[str, Any], context: WorkContext) -> dict[str, An
     """Train one architecture with one or more seeds and score each on select and test.
 
     Returns every seed's metrics and checkpoint, their mean and spread, and as `checkpoint` and `metrics` those of the
-    seed that is best on select. The checkpoints in the result hold calibrated batch-norm statistics: load and use.
-    An interrupted job returns {"interrupted": True, ...} and continues where it was when called again.
+    seed that is best on select, by accuracy or, of language models, by loss. The checkpoints in the result hold
+    calibrated batch-norm statistics: load and use. An interrupted job returns {"interrupted": True, ...} and continues
+    where it was when called again.
     """
     job = NetworkJob.model_validate(payload)
     name, params = parse_recipe(job.recipe)
@@ -68,7 +69,8 @@ def train_network(payload: dict[str, Any], context: WorkContext) -> dict[str, An
             return {"interrupted": True, "seeds": seeds}
         seeds.append(result)
         context.report({"type": "seed", **{key: result[key] for key in ("seed", "metrics")}})
-    best = max(seeds, key=lambda s: (s["metrics"]["select"]["accuracy_top1"], -s["metrics"]["select"]["loss"]))
+    is_language_model = warm_space(job.space).program.task.endswith("_lm")
+    best = max(seeds, key=lambda seed: _quality(seed["metrics"]["select"], is_language_model))
     return {
         "checkpoint": best["checkpoint"],
         "metrics": best["metrics"],
@@ -113,6 +115,7 @@ def _train_seed(
         series=series,
         context=context,
         curve_points=curve_points,
+        task=net.network.task,
     )
     outcome = trainer.run()
     if outcome.interrupted:
@@ -138,7 +141,7 @@ def _finish(
 ) -> dict[str, Any]:
     """Calibrate, score on select and test, and write the network that was scored."""
     metrics = {"select": score_on(net, data, "select", Calibration())}
-    metrics["test"] = score_as_is(net, data.batches("test", SCORE_BATCH_SIZE))
+    metrics["test"] = score_as_is(net, data.scored("test", net.network.task))
     state = {"step": outcome.step, "epoch": job.epoch, "seed": seed, "metrics": metrics}
     final = write_checkpoint(series.directory, f"final.{job.epoch}", {"model": named_tensors(net)}, state)
     return {
@@ -149,6 +152,11 @@ def _finish(
         "train_s": outcome.train_s,
         "interrupted": False,
     }
+
+
+def _quality(metrics: dict[str, Any], is_language_model: bool) -> tuple[float, ...]:
+    """Larger is better."""
+    return (-metrics["loss"],) if is_language_model else (metrics["accuracy_top1"], -metrics["loss"])
 
 
 def _summary(values: list[float]) -> dict[str, float]:

@@ -88,6 +88,7 @@ def train_supernet(payload: dict[str, Any], context: WorkContext, group: WorkerG
         context=context,
         curve_points=curve_points,
         group=group,
+        task=space.program.task,
     )
     outcome = trainer.run()
     return {

@@ -1,6 +1,8 @@
 """One architecture by itself: finetuning of a finalist, training from scratch, and the control of a search."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from nas_service.methods.recipes.base import RecipeParams
 
@@ -8,6 +10,13 @@ from nas_service.methods.recipes.base import RecipeParams
 class AloneParams(RecipeParams):
     """Ordinary training of one network with labels."""
 
+    workers: Literal[1] = Field(default=1, description="A network by itself is trained by one worker.")
     compile: bool = Field(
         default=False, description="torch.compile; pays for long training on GPUs, as one network keeps its shapes."
     )
+
+    @model_validator(mode="after")
+    def _paths_are_not_compiled(self) -> "AloneParams":
+        if self.compile and self.drop_path:
+            raise ValueError("drop_path does not work with compile")
+        return self

@@ -49,6 +49,9 @@ class RecipeParams(BaseModel):
         le=1024,
         description="Micro-batches per step; several workers share them, so a multiple of the workers.",
     )
+    workers: int = Field(
+        default=1, ge=1, le=1024, description="Workers of the cluster that train together, through Ray Train."
+    )
 
     optimiser: Literal["sgd", "adamw"] = Field(default="sgd", description="SGD with Nesterov momentum, or AdamW.")
     learning_rate: float = Field(default=0.1, gt=0, le=100, description="Peak learning rate.")
@@ -65,6 +68,11 @@ class RecipeParams(BaseModel):
         default=5.0, gt=0, description="Norm limit after the gradients are combined."
     )
     label_smoothing: Fraction = Field(default=0.0, description="Share of the label spread over all classes.")
+    drop_path: Fraction = Field(
+        default=0.0,
+        description="Largest probability of dropping a path of a cell or a residual branch: that of the deepest at "
+        "the end of training (ScheduledDropPath). Regularised networks only, as dropout.",
+    )
     ema_decay: Fraction = Field(default=0.0, description="Moving average of the weights used for evaluation; 0 is off.")
     zero_init_residual: bool = Field(
         default=True,
@@ -92,6 +100,8 @@ class RecipeParams(BaseModel):
     def _micro_batches_are_not_empty(self) -> "RecipeParams":
         if self.accumulation > self.batch_size:
             raise ValueError("accumulation must not exceed batch_size")
+        if self.accumulation % self.workers:
+            raise ValueError(f"accumulation is {self.accumulation}, which {self.workers} workers cannot share evenly")
         return self
 
     def total_steps(self, num_images: int) -> int:
