@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from nas_service.cli.lock import only_one
 from nas_service.client import Client
-from nas_service.errors import Unauthenticated
+from nas_service.errors import Conflict, Unauthenticated
 from nas_service.settings import Settings
 from nas_service.storage.session import Engine, make_engine
+
+if TYPE_CHECKING:
+    from nas_service.storage.embedded import EmbeddedPostgres
 
 CREDENTIALS = "cli.json"
 
@@ -49,4 +56,13 @@ def database() -> Engine:
         return make_engine(settings.database_url)
     from nas_service.storage.embedded import EmbeddedPostgres
 
-    return make_engine(EmbeddedPostgres(settings.home).start())
+    server = EmbeddedPostgres(settings.home)
+    if not server.is_running():
+        atexit.register(_stop_unless_used, server)
+    return make_engine(server.start())
+
+
+def _stop_unless_used(server: EmbeddedPostgres) -> None:
+    """Stop the server that this command has started, unless the service has come up on it in the meantime."""
+    with suppress(Conflict), only_one(server.home):
+        server.stop()

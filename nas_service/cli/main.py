@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas_service.cli import data, keys, searches, space
 from nas_service.cli.failures import SchemaMismatch, guarded
-from nas_service.cli.output import Format, FormatOption, print_rows
+from nas_service.cli.output import Format, FormatOption, print_facts, print_rows
+
+if TYPE_CHECKING:
+    from nas_service.storage.session import Engine
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,16 +70,39 @@ def doctor(output: FormatOption = Format.table) -> None:
     """Check the invariants of the stored state; exit code 1 when one is broken."""
     from nas_service.cli.connection import database
     from nas_service.settings import Settings
-    from nas_service.storage import migrate as schema
     from nas_service.storage.doctor import examine
 
     engine = database()
-    if schema.current(engine) != schema.head():
-        raise SchemaMismatch(
-            f"the schema is at {schema.current(engine)}, this release needs {schema.head()}: nas migrate"
-        )
+    _require_schema(engine)
     findings = examine(engine, Settings.from_environment().artifacts)
     print_rows([vars(finding) for finding in findings], ["check", "subject", "detail"], output)
+    if findings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="does not exist yet, or is empty")], output: FormatOption = Format.table
+) -> None:
+    """Write database and artifacts to a folder, while the service runs or not. It holds the hashes of the API keys."""
+    from nas_service.cli.connection import database
+    from nas_service.settings import Settings
+    from nas_service.storage.backup import back_up
+
+    engine = database()
+    _require_schema(engine)
+    print_facts(vars(back_up(engine, Settings.from_environment().artifacts, folder)), output)
+
+
+@app.command()
+def restore(folder: Path, output: FormatOption = Format.table) -> None:
+    """Bring a backup into an empty service (a new NAS_HOME or database); exit code 1 if the doctor finds anything."""
+    from nas_service.cli.connection import database
+    from nas_service.settings import Settings
+    from nas_service.storage.backup import restore as run
+
+    summary, findings = run(database(), Settings.from_environment().artifacts, folder)
+    print_facts({**vars(summary), "findings": [vars(finding) for finding in findings]}, output)
     if findings:
         raise typer.Exit(1)
 
@@ -87,6 +114,15 @@ def list_devices(output: FormatOption = Format.table) -> None:
 
     with connect() as nas:
         print_rows(nas.pages("/v1/devices"), ["id", "name", "kind", "runtimes", "last_measured_at"], output)
+
+
+def _require_schema(engine: Engine) -> None:
+    """Raises ``SchemaMismatch`` unless the database is at this release's schema."""
+    from nas_service.storage import migrate as schema
+
+    found, needed = schema.current(engine), schema.head()
+    if found != needed:
+        raise SchemaMismatch(f"the schema is at {found}, this release needs {needed}: nas migrate")
 
 
 def main() -> None:

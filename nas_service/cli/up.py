@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -12,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
 
 import httpx
 
 from nas_service.cli.connection import save_credentials
+from nas_service.cli.lock import only_one
 from nas_service.cli.output import progress
 from nas_service.cli.prepare import first_key, prepare
-from nas_service.errors import Conflict, Unavailable
+from nas_service.errors import Unavailable
 from nas_service.settings import Settings
 from nas_service.storage.embedded import EmbeddedPostgres
 from nas_service.storage.session import make_engine
@@ -121,7 +120,7 @@ def running(settings: Settings) -> Iterator[tuple[Supervisor, str | None]]:
     Raises ``Conflict`` if it already runs with this home, ``Unavailable`` if it does not become ready.
     """
     settings.home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-    with _only_one(settings.home / "up.lock"):
+    with only_one(settings.home):
         postgres = None if settings.database_url else EmbeddedPostgres(settings.home)
         database_url = settings.database_url or (postgres.start() if postgres else "")
         try:
@@ -173,17 +172,3 @@ def _wait_until_ready(url: str, supervisor: Supervisor) -> None:
             pass
         time.sleep(0.2)
     raise Unavailable(f"the service did not become ready within {START_S:.0f} s; its logs are under NAS_HOME/logs")
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        _lock(file, path)
-        yield
-
-
-def _lock(file: TextIO, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise Conflict(f"the service already runs with this home ({path.parent})") from None

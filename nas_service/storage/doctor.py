@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 
 from nas_service.domain.pareto import hypervolume, non_dominated
 from nas_service.domain.search import SearchSpec
+from nas_service.storage import columns
 from nas_service.storage.doctor_files import broken_files
 from nas_service.storage.session import Engine, Session, unit_of_work
 from nas_service.storage.tables import SearchRow, TrialRow
@@ -116,7 +117,7 @@ def examine(engine: Engine, artifacts: Path | None = None) -> list[Finding]:
             used = {name: value for name, value in grace.items() if f":{name}" in query}
             findings += [Finding(check, *row) for row in session.execute(text(query), used)]
         findings += _wrong_fronts(session)
-        wanted = None if artifacts is None else _files(session)
+        wanted = None if artifacts is None else named_files(session)
     if artifacts is not None and wanted is not None:
         findings += [Finding(*broken) for broken in broken_files(artifacts, wanted)]
     return findings
@@ -124,7 +125,7 @@ def examine(engine: Engine, artifacts: Path | None = None) -> list[Finding]:
 
 def _wrong_fronts(session: Session) -> Iterator[Finding]:
     """Searches whose stored front differs from the one recomputed from their told trials."""
-    columns = (
+    shown = (
         SearchRow.id,
         SearchRow.spec,
         SearchRow.num_told,
@@ -132,14 +133,15 @@ def _wrong_fronts(session: Session) -> Iterator[Finding]:
         SearchRow.hypervolume,
         SearchRow.front_size,
     )
-    told = select(*columns).where(SearchRow.num_told > 0, SearchRow.reference_point.is_not(None))
+    told = select(*shown).where(SearchRow.num_told > 0, SearchRow.reference_point.is_not(None))
     for search in session.execute(told).all():
         axes = SearchSpec.from_json(search.spec).axes
         values = session.execute(
-            select(*[getattr(TrialRow, axis.metric) for axis in axes]).where(
+            select(*[columns.metric(axis.metric) for axis in axes]).where(
                 TrialRow.search_id == search.id,
                 TrialRow.stage == "search",
                 TrialRow.state == "succeeded",
+                TrialRow.fidelity == 1.0,
                 TrialRow.number < search.num_told,
             )
         )
@@ -154,7 +156,7 @@ def _wrong_fronts(session: Session) -> Iterator[Finding]:
             yield Finding("front_equals_its_trials", search.id, detail)
 
 
-def _files(session: Session) -> dict[str, list[tuple]]:
+def named_files(session: Session) -> dict[str, list[tuple]]:
     """What the rows say lies in the artifact directory, by kind."""
     queries = {
         "marker": "SELECT 'installation', artifact_marker FROM installation",

@@ -67,12 +67,14 @@ class EmbeddedPostgres:
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server if it runs: "fast" ends open transactions, "immediate" is a crash."""
-        if (self.data / "PG_VERSION").exists() and self.is_running():
+        if self.is_running():
             self._run("pg_ctl", "-w", "-t", str(START_S), "-D", str(self.data), "-m", mode, "stop")
         if self._socket_directory() != self.root / "run":
             shutil.rmtree(self._socket_directory(), ignore_errors=True)
 
     def is_running(self) -> bool:
+        if not (self.data / "PG_VERSION").exists():
+            return False
         return self._call("pg_ctl", "-D", str(self.data), "status").returncode == 0
 
     def url(self, *, superuser: bool = False) -> str:

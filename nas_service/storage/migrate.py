@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Engine, text
 
 from nas_service.storage.tables import Base
@@ -48,6 +49,14 @@ def current(engine: Engine) -> str | None:
 def head() -> str | None:
     """The revision this release needs."""
     return ScriptDirectory.from_config(configuration()).get_current_head()
+
+
+def is_known(revision: str) -> bool:
+    """Whether this release has the migrations up to ``revision``."""
+    try:
+        return ScriptDirectory.from_config(configuration()).get_revision(revision) is not None
+    except CommandError:
+        return False
 
 
 def differences(engine: Engine) -> list[Any]:
