@@ -8,8 +8,10 @@ from nas_service.methods.strategies.base import Strategy
 from nas_service.methods.strategies.fixed import Fixed
 from nas_service.methods.strategies.grid import Grid
 from nas_service.methods.strategies.local_search import LocalSearch
+from nas_service.methods.strategies.mcts import Mcts
 from nas_service.methods.strategies.nsga2 import Nsga2
 from nas_service.methods.strategies.nsga3 import Nsga3
+from nas_service.methods.strategies.optuna_sampler import Optuna
 from nas_service.methods.strategies.random import RandomSearch
 from nas_service.methods.strategies.surrogate import Surrogate
 from nas_service.methods.strategies.uniform_scaling import UniformScaling
@@ -23,6 +25,8 @@ STRATEGIES: dict[str, type[Strategy]] = {
         Surrogate,
         RandomSearch,
         Grid,
+        Mcts,
+        Optuna,
         LocalSearch,
         AgingEvolution,
         UniformScaling,

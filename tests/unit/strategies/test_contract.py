@@ -45,6 +45,23 @@ class TestGrid(StrategyContract):
     name = "grid"
 
 
+class TestMcts(StrategyContract):
+    name = "mcts"
+
+
+class TestMctsHypervolume(StrategyContract):
+    name = "mcts"
+
+    def params(self, space):
+        return {"reward": "hypervolume", "bisection": False}
+
+
+class TestOptuna(StrategyContract):
+    name = "optuna"
+    num_trials = 30
+    ask_history = 2_000  # caps what the sampler sees at 400
+
+
 class TestLocalSearch(StrategyContract):
     name = "local_search"
 

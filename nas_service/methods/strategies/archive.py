@@ -1,0 +1,78 @@
+"""What was told so far, kept ready for strategies: successes, their front, and how good a result is among them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_service.domain.pareto import non_dominated
+from nas_service.methods.strategies.base import Evaluation, Genes
+
+Floats = NDArray[np.float64]
+
+
+class Archive:
+    """The succeeded evaluations in the order told. A prefix of it never changes, so fits on prefixes are repeatable."""
+
+    def __init__(self, num_objectives: int) -> None:
+        self.good: list[Evaluation] = []
+        self.front: list[int] = []  # indices into good
+        self._objectives = np.empty((256, num_objectives))
+
+    def __len__(self) -> int:
+        return len(self.good)
+
+    def add(self, evaluation: Evaluation) -> None:
+        """Take in one succeeded evaluation."""
+        if len(self.good) == len(self._objectives):
+            self._objectives = np.concatenate((self._objectives, np.empty_like(self._objectives)))
+        new = np.asarray(evaluation.objectives, dtype=np.float64)
+        self._objectives[len(self.good)] = new
+        front = self._objectives[self.front]
+        if not (new >= front).all(axis=1).any():
+            kept = np.flatnonzero(~(new <= front).all(axis=1))
+            self.front = [*(self.front[i] for i in kept), len(self.good)]
+        self.good.append(evaluation)
+
+    @property
+    def objectives(self) -> Floats:
+        """Minimised objectives (n, M) of all successes."""
+        return self._objectives[: len(self.good)]
+
+    def genes(self, indices: NDArray[np.int64]) -> Genes:
+        """Genes (k, G) of successes by index."""
+        return np.stack([self.good[i].genes for i in indices])
+
+    def window(self, count: int, limit: int) -> NDArray[np.int64]:
+        """Up to ``limit`` ascending indices among the first ``count``: the front up to a half, then the latest."""
+        if count <= limit:
+            return np.arange(count)
+        front = np.flatnonzero(non_dominated(self._objectives[:count]))
+        front = front[max(0, len(front) - limit // 2) :]
+        latest = np.setdiff1d(np.arange(count), front)
+        return np.sort(np.concatenate((front, latest[max(0, len(latest) - limit + len(front)) :])))
+
+    def rank_reward(self, objectives: tuple[float, ...]) -> float:
+        """In [0, 1]: the share of the successes so far that do not dominate this; 1 for a new front point."""
+        if not self.good:
+            return 1.0
+        F, new = self.objectives, np.asarray(objectives)
+        dominates = (new >= F).all(axis=1) & (new > F).any(axis=1)
+        return float(1.0 - dominates.mean())
+
+
+def milestone(count: int, first: int, growth: float = 7 / 6) -> int:
+    """The largest refit size up to ``count``: from ``first`` on in steps of at least 4 that grow; 0 below ``first``."""
+    at, following = 0, first
+    while following <= count:
+        at, following = following, max(following + 4, int(following * growth))
+    return at
+
+
+def unit_scaled(objectives: Floats) -> Floats:
+    """Each objective (n, M) from its best (0) to its 90th percentile (1) and beyond; 0 where it is constant."""
+    low = objectives.min(axis=0)
+    span = np.quantile(objectives, 0.9, axis=0) - low
+    full = objectives.max(axis=0) - low
+    span = np.where(span > 0, span, full)
+    return (objectives - low) / np.where(span > 0, span, 1.0)
