@@ -38,12 +38,18 @@ class Factor:
 
 @dataclass(frozen=True)
 class Elimination:
-    """One eliminated gene: its conditional distribution given genes eliminated later (last axis = its states)."""
+    """One eliminated gene: its conditional distribution given genes eliminated later (last axis = its states).
+
+    `ways` counts the assignments below each state exactly: those of the genes eliminated before that hang on this
+    one, directly (`children`) or through them.
+    """
 
     gene: int
     given: tuple[int, ...]
     cumulative: np.ndarray
     allowed: np.ndarray
+    ways: np.ndarray
+    children: tuple[int, ...]
 
 
 class Counter:
@@ -100,6 +106,7 @@ class Counter:
                 touching[gene].add(number)
 
         touched: list[int] = []
+        origin: dict[int, int] = {}
         for gene, activity in enumerate(self.activity):
             if activity is not None:
                 active = np.arange(self._states(gene)) < self.sizes[gene]
@@ -138,11 +145,20 @@ class Counter:
             safe = total.copy()
             safe[total == 0] = 1
             chance = np.asarray(product / safe[..., None], dtype=np.float64)
+            small = bool((total < 2**62).all())
             self.eliminations.append(
-                Elimination(gene, given, np.cumsum(chance, axis=-1), np.asarray(product > 0, dtype=bool))
+                Elimination(
+                    gene,
+                    given,
+                    np.cumsum(chance, axis=-1),
+                    np.asarray(product > 0, dtype=bool),
+                    np.asarray(product, dtype=np.int64 if small else object),
+                    tuple(origin[number] for number in numbers if number in origin),
+                )
             )
             remaining.discard(gene)
             if given:
+                origin[len(touched)] = gene
                 add(Factor(given, total))
                 for other in given:
                     weight[other] = table_size(other)

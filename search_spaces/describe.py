@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search_spaces.network import Envelope, Network
+from search_spaces.network import Envelope, Network, Shape
 from search_spaces.program import AdaptOp, BlockOp, GatherOp, GraphOp, Op, Program, RepeatOp, ResidualOp, SwitchOp
 
 
@@ -72,6 +72,20 @@ def network_text(network: Network) -> str:
     lines = []
     for node in network.nodes:
         params = " ".join(f"{name}={value}" for name, value in sorted(node.params.items()))
-        sizes = "x".join(str(size) for size in vars(node.out_shape).values())
-        lines.append(f"{node.key:<{width}}  {node.block}({params}) -> {sizes}")
+        lines.append(f"{node.key:<{width}}  {node.block}({params}) -> {_sizes(node.out_shape)}")
     return "\n".join(lines)
+
+
+def network_dot(network: Network) -> str:
+    """The network as a graph in the DOT language, for drawing."""
+    lines = ["digraph network {", "  node [shape=box];", f'  n0 [label="input {_sizes(network.input_shape)}"];']
+    for number, node in enumerate(network.nodes, start=1):
+        params = " ".join(f"{name}={value}" for name, value in sorted(node.params.items()))
+        label = "\\n".join(part for part in (node.key, node.block, params, _sizes(node.out_shape)) if part)
+        lines.append(f'  n{number} [label="{label}"];')
+        lines += [f"  n{value} -> n{number};" for value in node.inputs]
+    return "\n".join([*lines, "}"])
+
+
+def _sizes(shape: Shape) -> str:
+    return "x".join(str(size) for size in vars(shape).values())

@@ -43,10 +43,11 @@ MAX_ROWS = 2**18
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """Possible shapes of a flow: a kind and distinct rows of its numbers."""
+    """Possible shapes of a flow: a kind and distinct rows of its numbers; and the values it may be (see `Flow`)."""
 
     kind: type
     rows: np.ndarray
+    ids: frozenset[int]
 
     def columns(self, at: np.ndarray) -> Shape:
         chosen = self.rows[at]
@@ -79,6 +80,8 @@ class _Sets:
         self.params: dict[str, dict[str, dict[Any, None]]] = {}
         self.inputs: dict[str, list[dict[Shape, None]]] = {}
         self.blocks: dict[str, str] = {}
+        self.reads: dict[int, frozenset[int]] = {}
+        self.outputs: dict[int, frozenset[int]] = {}
 
     def run(self) -> dict[str, Envelope]:
         kind = SHAPE_KINDS[self.program.input_kind]
@@ -86,7 +89,7 @@ class _Sets:
         values = [self.program.input_values[name] for name in names]
         columns, n = self.columns(values, [])
         rows = [np.broadcast_to(np.asarray(value(_Rows(columns[0], {}))), (n,)) for value in values]
-        start = Shapes(kind, _distinct(np.stack(rows, axis=1).astype(np.int64), "/input"))
+        start = Shapes(kind, _distinct(np.stack(rows, axis=1).astype(np.int64), "/input"), frozenset((0,)))
         self.registers[0] = start
         self.trail = [start] + [None] * (self.program.max_back - 1)
         with np.errstate(all="ignore"):
@@ -194,6 +197,7 @@ class _Sets:
             self.push(flow)
         self.execute(op.body)
         made = self.last() if op.loose_ends is None else self.loose_ends(op)
+        self.outputs[op.registers[0]] = made.ids
         self.trail = trail
         self.push(made)
 
@@ -211,7 +215,7 @@ class _Sets:
             if node.block.kind == "concat":
                 parts.append(self.block(node, [sums, flow], quiet=True))
             sums = _union(parts)
-        return sums
+        return Shapes(sums.kind, sums.rows, frozenset((node.step + 1,)))
 
     def residual(self, op: ResidualOp) -> None:
         trail = self.trail
@@ -224,8 +228,7 @@ class _Sets:
             self.execute(op.shortcut)
             source = _union([source, self.last()])
         self.trail = trail
-        self.block(op.node, [made, source])
-        self.push(made)
+        self.push(Shapes(made.kind, made.rows, self.block(op.node, [made, source]).ids))
 
     def block(self, op: BlockOp, flows: list[Shapes], quiet: bool = False) -> Shapes:
         values = [] if quiet else [op.params[param.name] for param in op.block.params]
@@ -259,10 +262,11 @@ class _Sets:
         rows = [np.broadcast_to(np.asarray(getattr(out, part.name), dtype=np.int64), (n,)) for part in fields(out)]
         table = _distinct(np.stack(rows, axis=1), op.pointer)
         possible = table[(table >= 1).all(axis=1)]
-        return Shapes(type(out), possible if len(possible) else table)
+        return Shapes(type(out), possible if len(possible) else table, frozenset((op.step + 1,)))
 
     def note(self, op: BlockOp, flows: list[Shapes], params: dict[str, Any]) -> None:
         self.blocks[op.key] = op.block.kind
+        self.reads[op.step] = frozenset().union(*(flow.ids for flow in flows))
         known = self.params.setdefault(op.key, {})
         for name, value in params.items():
             items = np.unique(value).tolist() if isinstance(value, np.ndarray) and value.dtype != object else None
@@ -295,7 +299,8 @@ def _union(flows: Sequence[Shapes]) -> Shapes:
         return first
     if any(flow.kind is not first.kind for flow in flows):
         raise SpaceError("/network", "shape", "branches end with different kinds of output", "use one kind")
-    return Shapes(first.kind, _distinct(np.concatenate([flow.rows for flow in flows]), "/network"))
+    rows = _distinct(np.concatenate([flow.rows for flow in flows]), "/network")
+    return Shapes(first.kind, rows, frozenset().union(*(flow.ids for flow in flows)))
 
 
 def _ordered(found: dict[Any, None]) -> tuple[Any, ...]:
@@ -305,3 +310,19 @@ def _ordered(found: dict[Any, None]) -> tuple[Any, ...]:
 def envelopes_of(program: Program) -> dict[str, Envelope]:
     """Envelope of every weight key of a program."""
     return _Sets(program).run()
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Which values each node (step) may read, which ones a register may hold, and which ones a graph may put out."""
+
+    reads: dict[int, frozenset[int]]
+    registers: dict[int, frozenset[int]]
+    outputs: dict[int, frozenset[int]]
+
+
+def wiring_of(program: Program) -> Wiring:
+    """What may be connected in some architecture of a program."""
+    sets = _Sets(program)
+    sets.run()
+    return Wiring(sets.reads, {number: flow.ids for number, flow in sets.registers.items()}, sets.outputs)

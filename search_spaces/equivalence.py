@@ -1,12 +1,15 @@
 """Which architectures are the same computation: a key of the network's graph, for counting and de-duplication.
 
-Three rules may be applied, each on top of the one before. They are NAS-Bench-201's notions of a unique cell
+Three simplifications may be applied, each on top of the one before. They are NAS-Bench-201's notions of a unique cell
 (Dong and Yang 2020) stated on graphs, plus full flattening:
 - `structure`: nothing is simplified (only the order of summands is forgotten);
 - `skip`: identities are removed;
 - `zero`: also, what is computed from zeros alone is zero where the published rule sees it: on single values, not
   through sums;
 - `algebra`: sums are flattened and zeros dropped from them, so that equal polynomials of operations are equal.
+
+One more rule, `graph`, simplifies nothing but forgets the numbering of nodes and drops those that nothing reads on the
+way to the output: two networks are the same where their graphs are isomorphic, which NAS-Bench-101 counts.
 
 The two middle rules compare texts as the published code does: a sum read through a skip joins the text of the sum
 that reads it, so what they merge depends on the order of operation names. Only `algebra` is a property of the graph.
@@ -20,15 +23,18 @@ import json
 from collections.abc import Sequence
 from typing import Literal
 
+from search_spaces.graph_key import network_graph_key
 from search_spaces.network import Network, Node
 
-Rule = Literal["structure", "skip", "zero", "algebra"]
+Rule = Literal["structure", "skip", "zero", "algebra", "graph"]
 ZERO = "#"
 MAX_TEXT = 4_096  # longer texts are hashed: a value read twice would double them at every node
 
 
 def equivalence_key(network: Network, rule: Rule = "algebra") -> str:
     """`eqv_` + 32 hex digits; equal for networks that the rule calls the same."""
+    if rule == "graph":
+        return "eqv_" + hashlib.sha256(str(network_graph_key(network)).encode()).hexdigest()[:32]
     values = ["0"]
     terms: list[tuple[str, ...]] = [("0",)]  # the summands that a value is made of
     for node in network.nodes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from search_spaces import feasible
+from search_spaces import cell_encodings, feasible, ranking
 from search_spaces.architecture import Architecture
 from search_spaces.batch_costs import batch_costs
 from search_spaces.binding import bind_document, is_bound
@@ -110,6 +110,17 @@ class SearchSpace:
         """Every architecture once, (N, G). Raises SpaceError when there are more than `limit`."""
         return self._counter.enumerate(limit)
 
+    def rank(self, genes: np.ndarray) -> list[int]:
+        """The numbers of architectures (n, G): a bijection with 0 .. cardinality - 1. Raises SpaceError for others."""
+        matrix = self._matrix(genes)[0]
+        if not self.valid(matrix).all():
+            raise SpaceError("", "genes", "the genes are not a member of the space", "use canonical()")
+        return ranking.rank(self._counter, matrix)
+
+    def unrank(self, indices: Sequence[int]) -> np.ndarray:
+        """int16 (n, G): the architectures of n numbers. Raises SpaceError for numbers the space does not have."""
+        return ranking.unrank(self._counter, indices)
+
     def sample_feasible(
         self,
         n: int,
@@ -165,6 +176,14 @@ class SearchSpace:
         matrix = self._matrix(genes)[0].astype(np.float32)
         scaled = matrix / np.maximum(self._operators.sizes - 1, 1).astype(np.float32)
         return np.where(matrix < 0, np.float32(-1.0), scaled).astype(np.float32)
+
+    def encode_adjacency(self, genes: np.ndarray) -> np.ndarray:
+        """float32 (n, D): which node of each cell reads which, and one column per option of its other choices."""
+        return cell_encodings.adjacency(self.program, self._matrix(genes)[0], self.encode_one_hot(genes))
+
+    def encode_path(self, genes: np.ndarray) -> np.ndarray:
+        """float32 (n, D): which sequences of operations lead from input to output of each cell."""
+        return cell_encodings.paths(self.program, self._matrix(genes)[0])
 
     # --- architectures ---------------------------------------------------------------------------------
 
