@@ -253,7 +253,7 @@ Size = Annotated[int, Field(ge=1, le=10_000_000)]
 class Task(_Model):
     """What the network is for."""
 
-    kind: Literal["image_classification", "sequence_classification", "masked_lm", "causal_lm"]
+    kind: Literal["image_classification", "sequence_classification", "vector_classification", "masked_lm", "causal_lm"]
     classes: Size | Literal["data"] | FromData | None = None
 
 

@@ -7,6 +7,7 @@ from nas_service.domain.records import DatasetRecord
 from nas_service.domain.search import SearchSpec
 from nas_service.errors import Problem
 from search_spaces.errors import SpaceError
+from search_spaces.network import TokensShape
 from search_spaces.space import SearchSpace
 
 
@@ -21,8 +22,14 @@ def bound_to_data(space: SearchSpace, dataset: DatasetRecord, problems: list[Pro
         message = f"the data set has no labels, which {task} needs"
         problems.append(Problem("/dataset_id", "conflict", message, "add it with labels, or search a language model"))
         return space
+    given = dataset.manifest["input"]
     try:
-        return space.bind(classes=classes, input=dataset.manifest["input"])
+        bound = space.bind(classes=classes, input=given)
+        shape = bound.resolve(bound.largest()).input_shape
+        if isinstance(shape, TokensShape) and shape.length > given["length"]:
+            message = f"search space at /input/length: {shape.length} tokens, samples have {given['length']}"
+            problems.append(Problem("/dataset_id", "conflict", message, "write: length: data"))
+        return bound
     except SpaceError as error:
         problems += [
             Problem("/dataset_id", "conflict", f"search space at {item.pointer}: {item.message}")

@@ -19,6 +19,7 @@ from search_spaces.blocks.sequences import (
     TokenProjection,
 )
 from search_spaces.blocks.transformer import ConvMixer, FeedForward, SelfAttention, TransformMixer
+from search_spaces.blocks.vectors import FeatureTokens, Linear, ResidualMLP, VectorHead
 
 BLOCKS: dict[str, Block] = {
     block.kind: block
@@ -31,14 +32,17 @@ BLOCKS: dict[str, Block] = {
         ConvBNAct(),
         ConvMixer(),
         FactorizedReduce(),
+        FeatureTokens(),
         FeedForward(),
         Identity(),
         ImageHead(),
         LanguageHead(),
+        Linear(),
         MBConv(),
         PatchEmbedding(),
         Pool(),
         ReluConvBN(),
+        ResidualMLP(),
         SelfAttention(),
         SepConv(),
         SequenceHead(),
@@ -47,6 +51,7 @@ BLOCKS: dict[str, Block] = {
         TokenNorm(),
         TokenProjection(),
         TransformMixer(),
+        VectorHead(),
         Zero(),
     )
 }

@@ -18,6 +18,7 @@ from search_spaces.elastic.sequences import (
 )
 from search_spaces.elastic.spec import ModuleSpec
 from search_spaces.elastic.transformer import CONV_MIXER, FEED_FORWARD, SELF_ATTENTION, TRANSFORM_MIXER
+from search_spaces.elastic.vectors import FEATURE_TOKENS, LINEAR, RESIDUAL_MLP, VECTOR_HEAD
 
 MODULES: dict[str, ModuleSpec] = {
     "add": ADD,
@@ -28,14 +29,17 @@ MODULES: dict[str, ModuleSpec] = {
     "conv_bn_act": CONV_BN_ACT,
     "conv_mixer": CONV_MIXER,
     "factorized_reduce": FACTORIZED_REDUCE,
+    "feature_tokens": FEATURE_TOKENS,
     "feed_forward": FEED_FORWARD,
     "identity": IDENTITY,
     "image_head": IMAGE_HEAD,
     "language_head": LANGUAGE_HEAD,
+    "linear": LINEAR,
     "mbconv": MBCONV,
     "patch_embedding": PATCH_EMBEDDING,
     "pool": POOL,
     "relu_conv_bn": RELU_CONV_BN,
+    "residual_mlp": RESIDUAL_MLP,
     "self_attention": SELF_ATTENTION,
     "sep_conv": SEP_CONV,
     "sequence_head": SEQUENCE_HEAD,
@@ -44,5 +48,6 @@ MODULES: dict[str, ModuleSpec] = {
     "token_norm": TOKEN_NORM,
     "token_projection": TOKEN_PROJECTION,
     "transform_mixer": TRANSFORM_MIXER,
+    "vector_head": VECTOR_HEAD,
     "zero": ZERO,
 }

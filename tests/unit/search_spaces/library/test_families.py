@@ -122,6 +122,30 @@ class TestMatFormer(ElasticContract):
     input: ClassVar = {"length": 6, "vocabulary": 50}
 
 
+class TestTextTiny(ElasticContract):
+    family = "text-tiny"
+    input: ClassVar = {"length": 6, "vocabulary": 50}
+
+
+class TestBERTTiny(ElasticContract):
+    family = "bert-tiny"
+    input: ClassVar = {"length": 6, "vocabulary": 50}
+
+
+class TestMLPElastic(ElasticContract):
+    family = "mlp-elastic"
+    input: ClassVar = {"features": 9}
+
+
+class TestDigitsMLP(ElasticContract):
+    family = "digits-mlp"
+
+
+class TestTableTransformer(ElasticContract):
+    family = "table-transformer"
+    input: ClassVar = {"features": 5}
+
+
 TOO_LARGE_FOR_A_UNIT_TEST = {"autoformer-vit-small", "autoformer-vit-base", "gpt-elastic"}
 
 
