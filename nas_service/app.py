@@ -23,6 +23,7 @@ from nas_service.api import (
     sessions,
     spaces,
     supernets,
+    tables,
     trials,
 )
 from nas_service.api.auth import Authentication, Principal
@@ -39,7 +40,21 @@ from nas_service.storage.session import Session, make_engine
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POOL_SIZE = 10
-ROUTERS = (searches, trials, charts, events, exports, spaces, supernets, datasets, devices, methods, sessions, health)
+ROUTERS = (
+    searches,
+    trials,
+    charts,
+    events,
+    exports,
+    spaces,
+    supernets,
+    tables,
+    datasets,
+    devices,
+    methods,
+    sessions,
+    health,
+)
 
 
 def create_app(settings: Settings) -> ASGIApp:

@@ -51,13 +51,19 @@ class TrialColumnsOut(View):
 
 
 class HypervolumeCurveOut(View):
-    """Hypervolume after numbers of evaluations, with the reference point (minimised objectives) it is measured from."""
+    """Hypervolume after numbers of evaluations, with the reference point (minimised objectives) it is measured from.
+
+    ``normalised_hypervolume`` is divided by the true front's, ``regret`` what is missing to it; null unless a table
+    knows the true front, and for another reference point than the search's own.
+    """
 
     search_id: str
     axes: list[str]
     reference_point: list[float] | None
     num_evaluations: list[int]
     hypervolume: list[float]
+    normalised_hypervolume: list[float] | None = None
+    regret: list[float] | None = None
 
 
 class TimelineItemOut(View):
@@ -91,6 +97,7 @@ def trial_columns(
     with service.reading() as session:
         search = searches.get(session, search_id)
         named = {objective["metric"] for objective in search.spec["objectives"]}
+        named.update(search.spec["evaluator"].get("report", ()))
         for name in wanted:
             if name not in _PLAIN_FIELDS and name not in METRICS and name not in named:
                 allowed = ", ".join(sorted({*_PLAIN_FIELDS, *METRICS, *named}))
@@ -130,13 +137,20 @@ def hypervolume(
     """Hypervolume over evaluations against any reference point."""
     reference = None if reference_point is None else _numbers(reference_point)
     with service.reading() as session:
+        search = searches.get(session, search_id)
         curve = hypervolume_curve(session, search_id, reference, num_points)
         if curve is None:
-            axes = [axis.metric for axis in SearchSpec.from_json(searches.get(session, search_id).spec).axes]
+            axes = [axis.metric for axis in SearchSpec.from_json(search.spec).axes]
             return HypervolumeCurveOut(
                 search_id=search_id, axes=axes, reference_point=None, num_evaluations=[], hypervolume=[]
             )
-    return HypervolumeCurveOut.model_validate({"search_id": search_id, **vars(curve), "axes": list(curve.axes)})
+    shares: dict[str, list[Any]] = {}
+    if search.true_hypervolume and curve.reference_point == search.reference_point:
+        shares["normalised_hypervolume"] = [search.normalised(volume) for volume in curve.hypervolume]
+        shares["regret"] = [search.regret_of(volume) for volume in curve.hypervolume]
+    return HypervolumeCurveOut.model_validate(
+        {"search_id": search_id, **vars(curve), "axes": list(curve.axes), **shares}
+    )
 
 
 @router.get("/searches/{search_id}/timeline", response_model=Page[TimelineItemOut])

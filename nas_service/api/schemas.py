@@ -180,7 +180,7 @@ class SearchIn(WireModel):
             dataset_id=dataset_id,
             objectives=_objectives(self.objectives),
             evaluator=_evaluator(self.evaluator),
-            strategy=_strategy(self.strategy),
+            strategy=strategy_of(self.strategy),
             budget=Budget(self.budget.trials, self.budget.wall_s),
             finalists=_finalists(self.finalists),
             parallelism=self.parallelism,
@@ -279,7 +279,8 @@ def _finalists(item: FinalistsIn) -> Finalists:
     return Finalists(item.count, item.mode, item.seeds, recipe)
 
 
-def _strategy(item: MethodIn) -> MethodChoice:
+def strategy_of(item: MethodIn) -> MethodChoice:
+    """The strategy with complete parameters. Raises InvalidInput with pointers below ``/strategy``."""
     if item.name not in STRATEGIES:
         allowed = ", ".join(sorted(STRATEGIES))
         raise InvalidInput.at("/strategy/name", f"unknown strategy '{item.name}'", suggestion=f"allowed: {allowed}")

@@ -32,7 +32,11 @@ class ProgressOut(View):
 
 
 class SearchOut(View):
-    """A search: its specification, where it stands, and what it has found."""
+    """A search: its specification, where it stands, and what it has found.
+
+    ``normalised_hypervolume`` is divided by that of the true front and ``regret`` what is missing to it: in the unit of
+    the metric where one is optimised, else 1 - ``normalised_hypervolume``. Null unless a table knows the true front.
+    """
 
     id: str
     name: str
@@ -40,15 +44,18 @@ class SearchOut(View):
     phase: str
     spec: SpecOut
     space_id: str
-    dataset_id: str
+    dataset_id: str | None
     supernet_id: str | None
     estimator_id: str | None
+    table_id: str | None
     num_asked: int
     num_told: int
     num_rejected: int
     exhausted: bool
     reference_point: list[float] | None
     hypervolume: float | None
+    normalised_hypervolume: float | None
+    regret: float | None
     front_size: int | None
     error: Json | None
     created_at: datetime
@@ -67,7 +74,7 @@ class PlanOut(View):
     costs: dict[str, Json]
     constraints: Json
     num_trials: int
-    supernet_is_ready: bool
+    supernet_is_ready: bool | None
     jobs: dict[str, int]
     time: dict[str, float | None]
     disk_bytes: int
@@ -81,6 +88,7 @@ class TrialOut(View):
     stage: str
     number: int
     replicate: int
+    fidelity: float
     architecture_hash: str
     state: str
     reused_from: str | None
@@ -109,6 +117,8 @@ class FrontPointOut(View):
 
     num_evaluations: int
     hypervolume: float
+    normalised_hypervolume: float | None = None
+    regret: float | None = None
     front_size: int
 
 
@@ -125,6 +135,8 @@ class FrontOut(View):
     num_evaluations: int
     reference_point: list[float] | None
     hypervolume: float | None
+    normalised_hypervolume: float | None
+    regret: float | None
     device: str | None
     latency_is: str | None
     members: list[TrialOut]

@@ -22,8 +22,10 @@ from nas_service.api.deps import (
 from nas_service.api.requested_space import in_request, stored_space_id
 from nas_service.api.schemas import SearchId, SearchIn
 from nas_service.api.search_views import EstimatorOut, PlanOut, ProgressOut, SearchOut
+from nas_service.api.table_schemas import AnySearchIn, TableSearchIn
 from nas_service.api.views import Page
 from nas_service.control import searches as actions
+from nas_service.control.check_table import goals_of
 from nas_service.control.create import create_search
 from nas_service.control.plan import plan_search
 from nas_service.control.queries import Progress, SearchDetail, search_detail
@@ -86,7 +88,7 @@ ActionDep = Annotated[Action, Depends()]
 
 @router.post("/searches", status_code=201, response_model=SearchOut)
 def create(
-    request: Request, body: SearchIn, service: ServiceDep, principal: PrincipalDep, key: IdempotencyKey = None
+    request: Request, body: AnySearchIn, service: ServiceDep, principal: PrincipalDep, key: IdempotencyKey = None
 ) -> JSONResponse:
     """Start a search."""
 
@@ -103,12 +105,14 @@ def create(
 
 
 @router.post("/search-plans", response_model=PlanOut)
-def plan(body: SearchIn, service: ServiceDep, principal: PrincipalDep) -> PlanOut:
+def plan(body: AnySearchIn, service: ServiceDep, principal: PrincipalDep) -> PlanOut:
     """What a search would do, without starting anything."""
     with service.reading() as session:
         scratch = session.begin_nested()  # an inline document is looked up like a stored one, and goes again
         try:
-            return PlanOut.model_validate(plan_search(session, _spec(session, body, principal.id)))
+            return PlanOut.model_validate(
+                plan_search(session, _spec(session, body, principal.id), service.settings.artifacts)
+            )
         except InvalidInput as error:
             raise in_request(error) from None
         finally:
@@ -174,7 +178,10 @@ def _progress(progress: Progress) -> ProgressOut:
     return view
 
 
-def _spec(session: Session, body: SearchIn, created_by: str) -> SearchSpec:
+def _spec(session: Session, body: SearchIn | TableSearchIn, created_by: str) -> SearchSpec:
+    if isinstance(body, TableSearchIn):
+        given = "" if body.space is None else stored_space_id(session, body.space, created_by)
+        return body.to_spec(given, goals_of(session, body.evaluator.table))
     space_id = stored_space_id(session, body.space, created_by)
     try:
         dataset_id = datasets.get(session, body.dataset).id

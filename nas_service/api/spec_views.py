@@ -43,6 +43,7 @@ class SpecEvaluatorOut(OpenView):
     kind: str
     recipe: SpecMethodOut | None = None
     supernet_id: str | None = None
+    table_id: str | None = None
 
 
 class SpecBudgetOut(OpenView):

@@ -88,17 +88,24 @@ def front(
     search_id: SearchId,
     response: Response,
     service: ServiceDep,
-    stage: Annotated[Stage, Query(description="`search`: predicted latency; `final`: measured.")] = "final",
+    stage: Annotated[
+        Stage | None,
+        Query(
+            description="`search`: predicted latency; `final`: measured. Left out: `final` where there are finalists."
+        ),
+    ] = None,
     at_evaluation: Annotated[int | None, Query(ge=0, le=2**31 - 1, description="Stage search only.")] = None,
     device: Annotated[
         Label | None, Query(description="Shows latencies of this device; left out, of the search's own.")
     ] = None,
 ) -> FrontOut:
     """The front of a search, now or after a number of evaluations, with latencies of one device."""
-    if at_evaluation is not None and stage != "search":
-        raise InvalidInput("at_evaluation: only the front of stage `search` has a history")
     with service.reading() as session:
-        spec = SearchSpec.from_json(searches.get(session, search_id).spec)
+        search = searches.get(session, search_id)
+        spec = SearchSpec.from_json(search.spec)
+        stage = stage or ("final" if spec.finalists.count else "search")
+        if at_evaluation is not None and stage != "search":
+            raise InvalidInput("at_evaluation: only the front of stage `search` has a history")
         own = None if spec.latency_target is None else spec.latency_target.device
         elsewhere = device is not None and device != own
         if device is not None and elsewhere:
@@ -120,12 +127,23 @@ def front(
         num_evaluations=found.num_evaluations,
         reference_point=found.reference_point,
         hypervolume=found.hypervolume,
+        normalised_hypervolume=search.normalised(found.hypervolume),
+        regret=search.regret_of(found.hypervolume),
         device=shown,
         latency_is=None if shown is None else "measured" if stage == "final" else "predicted",
         members=[TrialOut.model_validate(trial) for trial in found.points],
         contributions=found.contributions,
         dominated=[TrialOut.model_validate(trial) for trial in found.dominated],
-        history=[FrontPointOut.model_validate(point) for point in history],
+        history=[
+            FrontPointOut(
+                num_evaluations=point.num_evaluations,
+                hypervolume=point.hypervolume,
+                normalised_hypervolume=search.normalised(point.hypervolume),
+                regret=search.regret_of(point.hypervolume),
+                front_size=point.front_size,
+            )
+            for point in history
+        ],
     )
 
 

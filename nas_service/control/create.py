@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from nas_service.control.check import CheckedSpec, check_spec
+from nas_service.control.check_table import CheckedTableSpec, check_table_spec
 from nas_service.control.spaces import store_space
 from nas_service.domain.records import EstimatorRecord, SupernetRecord
-from nas_service.domain.search import SearchSpec
+from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
 from nas_service.ids import content_key, new_id
 from nas_service.storage import estimators, events, searches, supernets, work
 from nas_service.storage.session import Session
@@ -20,6 +21,8 @@ def create_search(session: Session, spec: SearchSpec, principal: str | None = No
     Searches with equal space, data set, recipe and seed share one supernet; those with equal space, device and
     measurement target share one latency estimator.
     """
+    if isinstance(spec.evaluator, TableEvaluatorSpec):
+        return _create_over_table(session, check_table_spec(session, spec), principal)
     checked = check_spec(session, spec)
     store_space(session, checked.space, principal)
     supernet = checked.supernet or _shared_supernet(session, checked)
@@ -30,20 +33,24 @@ def create_search(session: Session, spec: SearchSpec, principal: str | None = No
     if estimator is not None and estimator.state == "failed":
         retry_failed(session, estimator.id)
         estimators.set_state(session, estimator.id, "queued")
-    search_id = new_id("search")
-    searches.insert(
+    return _insert(
         session,
-        search_id,
-        {
-            "name": spec.name,
-            "spec": checked.spec.to_json(),
-            "space_id": checked.space.id,
-            "dataset_id": checked.dataset.id,
-            "supernet_id": supernet.id,
-            "estimator_id": None if estimator is None else estimator.id,
-            "created_by": principal,
-        },
+        checked.spec,
+        space_id=checked.space.id,
+        dataset_id=checked.dataset.id,
+        supernet_id=supernet.id,
+        estimator_id=None if estimator is None else estimator.id,
+        created_by=principal,
     )
+
+
+def _create_over_table(session: Session, checked: CheckedTableSpec, principal: str | None) -> str:
+    return _insert(session, checked.spec, space_id=checked.space.id, table_id=checked.table.id, created_by=principal)
+
+
+def _insert(session: Session, spec: SearchSpec, **columns: str | None) -> str:
+    search_id = new_id("search")
+    searches.insert(session, search_id, {"name": spec.name, "spec": spec.to_json(), **columns})
     events.record(session, "search.created", {"name": spec.name}, search_id=search_id)
     return search_id
 

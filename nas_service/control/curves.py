@@ -36,12 +36,13 @@ def hypervolume_curve(session: Session, search_id: str, reference: list[float] |
     if len(chosen) != len(axes):
         names = ", ".join(axis.metric for axis in axes)
         raise InvalidInput(f"reference_point: {len(chosen)} numbers, but the axes are {names}")
-    fields = ["state", *(axis.metric for axis in axes)]
+    fields = ["state", "fidelity", *(axis.metric for axis in axes)]
     found = columns.read(session, search_id, "search", fields, limit=max(1, search.num_told))
     signs = np.array([axis.sign for axis in axes])
     values = np.array([found[axis.metric] for axis in axes], dtype=np.float64).T.reshape(-1, len(axes)) * signs
     number = np.array(found["number"], dtype=np.int64)
     usable = np.isfinite(values).all(axis=1) & (np.array(found["state"]) == "succeeded")
+    usable &= np.array(found["fidelity"], dtype=np.float64) == 1.0
     counts = np.unique(np.linspace(0, search.num_told, num_points + 1).round().astype(int))
     front, volumes, told = np.empty((0, len(axes))), [], 0
     for count in counts:

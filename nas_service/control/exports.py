@@ -17,6 +17,8 @@ def request_export(session: Session, search_id: str, trial_id: str) -> ExportRec
     """
     search = searches.get(session, search_id)
     trial = trials.get(session, trial_id)
+    if search.table_id is not None:
+        raise Conflict(f"search {search_id} looked its results up in a table: there is no network to export")
     if trial.search_id != search_id or trial.state != "succeeded":
         raise Conflict(f"trial {trial_id} is {trial.state}; only a succeeded trial of search {search_id} has an export")
     export = exports.define(session, search_id=search_id, trial_id=trial_id)

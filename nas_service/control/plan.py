@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nas_service.control.check import CheckedSpec, check_spec
+from nas_service.control.check_table import CheckedTableSpec, check_table_spec
 from nas_service.control.create import recipe_document
 from nas_service.control.objectives import cost_function, feasibility
-from nas_service.domain.search import SearchSpec
+from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
 from nas_service.ids import content_key
 from nas_service.storage import supernets, trials
 from nas_service.storage.session import Session
+from nas_service.tables.lookup import TableLookup
+from nas_service.tables.table import load_table
 
 _SAMPLES = 2000
 _KEPT_CHECKPOINTS = 3
+_TRIALS_PER_JOB = 2_000
+_BYTES_PER_TRIAL = 1_200  # a row and its entries in the indexes
 
 
-def plan_search(session: Session, spec: SearchSpec) -> dict[str, Any]:
-    """Plain JSON. Raises InvalidInput with every problem, exactly as creating the search would.
+def plan_search(session: Session, spec: SearchSpec, artifacts: Path) -> dict[str, Any]:
+    """Plain JSON; ``artifacts`` is where tables lie. Raises InvalidInput with every problem, as creating would.
 
     Times are means of earlier searches of the space and None where there were none.
     """
+    if isinstance(spec.evaluator, TableEvaluatorSpec):
+        return _plan_over_table(check_table_spec(session, spec), artifacts)
     checked = check_spec(session, spec)
     space = checked.space
     sampled = np.concatenate((space.smallest()[None], space.largest()[None], space.sample(_SAMPLES, _rng())))
@@ -60,6 +68,34 @@ def plan_search(session: Session, spec: SearchSpec) -> dict[str, Any]:
         "jobs": _jobs(session, checked, num_trials, ready),
         "time": _time(session, checked, num_trials, ready),
         "disk_bytes": 0 if ready else _checkpoint_bytes(int(costs["params"].max())),
+    }
+
+
+def _plan_over_table(checked: CheckedTableSpec, artifacts: Path) -> dict[str, Any]:
+    """A table knows the answer before the search: how much of it is feasible is read off, not sampled."""
+    space, manifest = checked.space, checked.table.manifest
+    feasible = TableLookup(checked.spec, load_table(artifacts, checked.table.id)).feasible_rows
+    num_trials = min(checked.spec.budget.trials, space.cardinality * len(manifest["fidelities"] or [1]))
+    bounded = any(objective.constraint is not None for objective in checked.spec.objectives)
+    return {
+        "space": {
+            "id": space.id,
+            "name": space.name,
+            "num_choices": len(space.genes),
+            "cardinality": str(space.cardinality),
+        },
+        "costs": {},
+        "constraints": {
+            "feasible_share": int(feasible.sum()) / space.cardinality,
+            "num_sampled": len(feasible),
+            "any_feasible": bool(feasible.any()),
+            "not_known_before_evaluation": bounded,
+        },
+        "num_trials": num_trials,
+        "supernet_is_ready": None,
+        "jobs": {"advance": ceil(num_trials / _TRIALS_PER_JOB)},
+        "time": {"train_supernet_s": 0.0, "search_s": None, "total_s": None},
+        "disk_bytes": num_trials * _BYTES_PER_TRIAL,
     }
 
 

@@ -13,8 +13,11 @@ from nas_service.control.advance import Live, search_phase
 from nas_service.control.ending import fail_search, finish_search
 from nas_service.control.exports import settle_exports
 from nas_service.control.finalists import finalists_phase
+from nas_service.control.inline import inline_phase
 from nas_service.control.payloads import surroundings_of
 from nas_service.control.preparation import latency_phase, supernet_phase
+from nas_service.domain.records import SearchRecord
+from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
 from nas_service.errors import Unavailable
 from nas_service.storage import estimators, events, jobs, searches, supernets, work
 from nas_service.storage.session import Engine, Session, run_in_transaction
@@ -68,15 +71,7 @@ class Reconciler:
             events.record(session, "search.state", {"state": "running"}, search_id=search_id)
             search = searches.get(session, search_id)
         while search.state == "running":
-            around = surroundings_of(session, search)
-            if search.phase == "supernet":
-                phase = supernet_phase(session, around)
-            elif search.phase == "latency":
-                phase = latency_phase(session, around)
-            elif search.phase == "search":
-                phase = search_phase(session, around, self._lives)
-            else:
-                phase = finalists_phase(session, around)
+            phase = self._advance(session, search)
             if phase is None:
                 return
             if phase == "done":
@@ -85,6 +80,20 @@ class Reconciler:
             searches.enter_phase(session, search_id, phase)
             events.record(session, "search.phase", {"phase": phase}, search_id=search_id)
             search = searches.get(session, search_id)
+
+    def _advance(self, session: Session, search: SearchRecord) -> str | None:
+        """Do what the phase of a running search needs; the phase that comes next, once it does."""
+        spec = SearchSpec.from_json(search.spec)
+        if isinstance(spec.evaluator, TableEvaluatorSpec):
+            return inline_phase(session, search, spec)
+        around = surroundings_of(session, search)
+        if search.phase == "supernet":
+            return supernet_phase(session, around)
+        if search.phase == "latency":
+            return latency_phase(session, around)
+        if search.phase == "search":
+            return search_phase(session, around, self._lives)
+        return finalists_phase(session, around)
 
     def _note_failure(self, search_id: str, error: Exception) -> None:
         count = self._failures.get(search_id, 0) + 1

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from nas_service.control.inline import record_chunk
 from nas_service.control.objectives import violations
 from nas_service.domain.search import SearchSpec
 from nas_service.storage import devices, estimators, events, exports, jobs, searches, supernets, trials, work
@@ -59,6 +60,8 @@ def record_done(session: Session, claim: Claim, result: dict[str, Any]) -> bool:
 
     A job that was interrupted keeps what it has done and is queued again.
     """
+    if claim.kind == "advance":  # it writes to the search: locked before the job, as by whoever cancels a search
+        searches.lock(session, str(claim.search_id))
     if not work.holds(session, claim.id, claim.epoch):
         return False
     if result.get("interrupted"):
@@ -95,6 +98,11 @@ def _fit_latency(session: Session, claim: Claim, result: dict[str, Any]) -> None
     estimators.set_ready(session, estimator_id, document=result["estimator"], held_out=result["held_out"])
     devices.touch(session, estimators.get(session, estimator_id).device_id)
     events.record(session, "latency_estimator.ready", {"estimator_id": estimator_id, "held_out": result["held_out"]})
+
+
+def _advance(session: Session, claim: Claim, result: dict[str, Any]) -> None:
+    if "chunk" in result:
+        record_chunk(session, str(claim.search_id), result["chunk"])
 
 
 def _evaluate(session: Session, claim: Claim, result: dict[str, Any]) -> None:
@@ -168,6 +176,7 @@ def _export(session: Session, claim: Claim, result: dict[str, Any]) -> None:
 _EFFECTS = {
     "train_supernet": _train_supernet,
     "fit_latency": _fit_latency,
+    "advance": _advance,
     "evaluate": _evaluate,
     "measure": _measure,
     "train_network": _train_network,
@@ -177,7 +186,7 @@ _EFFECTS = {
 
 def _summary(claim: Claim, result: dict[str, Any]) -> dict[str, Any]:
     """What the job row keeps: facts of the execution, not what has gone to rows of its own."""
-    stored = {"results", "measurements", "curve", "seeds", "estimator", "files"}
+    stored = {"results", "measurements", "chunk", "curve", "seeds", "estimator", "files"}
     return {key: value for key, value in result.items() if key not in stored}
 
 

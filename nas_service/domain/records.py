@@ -144,6 +144,30 @@ class SearchRecord:
     search_started_at: datetime | None
     finished_at: datetime | None
 
+    @property
+    def normalised_hypervolume(self) -> float | None:
+        """Hypervolume as a share of the true front's; None where that is unknown."""
+        return self.normalised(self.hypervolume)
+
+    @property
+    def regret(self) -> float | None:
+        """What the front lacks; see ``regret_of``."""
+        return self.regret_of(self.hypervolume)
+
+    def normalised(self, hypervolume: float | None) -> float | None:
+        """A hypervolume of this search as a share of the true front's; None where that is unknown."""
+        if hypervolume is None or not self.true_hypervolume:
+            return None
+        return hypervolume / self.true_hypervolume
+
+    def regret_of(self, hypervolume: float | None) -> float | None:
+        """What is missing to the true front: with one axis in the unit of its metric, else one minus the share."""
+        share = self.normalised(hypervolume)
+        if share is None or hypervolume is None or self.true_hypervolume is None:
+            return None
+        num_axes = sum(objective["optimize"] for objective in self.spec["objectives"])
+        return self.true_hypervolume - hypervolume if num_axes == 1 else 1.0 - share
+
 
 @dataclass(frozen=True)
 class TrialRecord:

@@ -35,9 +35,15 @@ def read(
 
 
 def _column(name: str) -> Any:
-    if name in ("number", "id", "state", "genes", *_FIXED):
+    if name in ("number", "id", "state", "genes", "fidelity"):
         return getattr(TrialRow, name)
     if name in _TIMES:
         return cast(func.extract("epoch", _TIMES[name]), Double)
+    return metric(name)
+
+
+def metric(name: str) -> Any:
+    """The value of a metric as SQL: its column, or else what ``metrics`` holds under this name."""
     value = TrialRow.metrics[name]
-    return case((func.jsonb_typeof(value) == "number", cast(value.astext, Double)))
+    number = case((func.jsonb_typeof(value) == "number", cast(value.astext, Double)))
+    return func.coalesce(getattr(TrialRow, name), number) if name in _FIXED else number

@@ -16,17 +16,36 @@ class TrueFront:
 
     Objectives are scaled by the ideal and the nadir of the front, the reference is 1.1 in each. ``relevant`` (N,)
     marks the points that may set the nadir: a front often ends in cheap architectures that classify nothing, and
-    they would set the scale of everything.
+    they would set the scale of everything. With one objective, where the front is a point, the worst of all sets it.
     """
 
     def __init__(self, objectives: Floats, relevant: NDArray[np.bool_] | None = None) -> None:
         on_front = non_dominated(objectives)
         self.points = objectives[on_front]
         setting = self.points if relevant is None else objectives[on_front & relevant]
+        if objectives.shape[1] == 1:
+            setting = objectives
         self.ideal = self.points.min(axis=0)
         self.nadir = setting.max(axis=0)
         self.reference = np.full(objectives.shape[1], _MARGIN)
         self.hypervolume = hypervolume(self.scaled(self.points), self.reference)
+
+    @staticmethod
+    def size_of(objectives: Floats) -> int:
+        """Number of points on the front of ``objectives`` (N, M)."""
+        return int(non_dominated(objectives).sum())
+
+    @property
+    def raw_reference(self) -> Floats:
+        """The reference (M,) in the units of the objectives."""
+        span = self.nadir - self.ideal
+        return self.ideal + _MARGIN * np.where(span > 0, span, 1.0)
+
+    @property
+    def raw_hypervolume(self) -> float:
+        """Hypervolume of the front from ``raw_reference``, in the units of the objectives."""
+        span = self.nadir - self.ideal
+        return self.hypervolume * float(np.prod(np.where(span > 0, span, 1.0)))
 
     def scaled(self, objectives: Floats) -> Floats:
         """Objectives (n, M) with the ideal at 0 and the nadir at 1."""

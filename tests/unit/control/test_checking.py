@@ -62,12 +62,16 @@ def test_all_problems_come_at_once(engine, spec):
     assert problems_of(engine, wrong) == {"/parallelism", "/budget", "/strategy/name"}
 
 
-def test_a_plan_counts_costs_and_jobs_and_starts_nothing(engine, spec):
-    plan = run_in_transaction(engine, lambda session: plan_search(session, replace(spec, objectives=(ACCURACY, MACS))))
+def test_a_plan_counts_costs_and_jobs_and_starts_nothing(engine, spec, tmp_path):
+    plan = run_in_transaction(
+        engine, lambda session: plan_search(session, replace(spec, objectives=(ACCURACY, MACS)), tmp_path)
+    )
     space = digits_space()
     assert plan["space"]["cardinality"] == str(space.cardinality)
     assert plan["costs"]["macs"]["maximum"] >= space.costs(space.largest()[None])["macs"][0]
     assert plan["constraints"]["feasible_share"] == 1.0
     assert plan["jobs"] == {"train_supernet": 1, "fit_latency": 0, "evaluate": 8, "train_network": 0, "measure": 0}
     tight = replace(spec, objectives=(ACCURACY, with_maximum(MACS, 1)))
-    assert not run_in_transaction(engine, lambda session: plan_search(session, tight))["constraints"]["any_feasible"]
+    assert not run_in_transaction(engine, lambda session: plan_search(session, tight, tmp_path))["constraints"][
+        "any_feasible"
+    ]

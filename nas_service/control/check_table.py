@@ -1,0 +1,94 @@
+"""Is a specification of a search over a table one that can be carried out? Every problem at once, with pointers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from nas_service.control.check import check_limits, check_strategy
+from nas_service.control.spaces import compiled_space
+from nas_service.domain.metrics import Goal
+from nas_service.domain.records import TableRecord
+from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
+from nas_service.errors import InvalidInput, NotFound, Problem
+from nas_service.storage import lookup_tables
+from nas_service.storage.session import Session
+from search_spaces.space import SearchSpace
+
+MAX_AXES = 4
+
+
+@dataclass(frozen=True)
+class CheckedTableSpec:
+    """A specification with complete parameters and ids in place of names, and the table it refers to."""
+
+    spec: SearchSpec
+    space: SearchSpace
+    table: TableRecord
+
+
+def check_table_spec(session: Session, spec: SearchSpec) -> CheckedTableSpec:
+    """Raises InvalidInput that lists everything that is wrong."""
+    evaluator = spec.evaluator
+    if not isinstance(evaluator, TableEvaluatorSpec):
+        raise ValueError(f"evaluator {evaluator.kind!r} is no table")
+    problems: list[Problem] = []
+    strategy = check_strategy(spec, problems)
+    check_limits(spec, problems)
+    try:
+        table = lookup_tables.get(session, evaluator.table_id)
+    except NotFound as error:
+        problems.append(Problem("/evaluator/table", "unknown", error.detail, "GET /v1/tables lists them"))
+        raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems)) from None
+    if spec.space_id not in ("", table.space_id):
+        problems.append(Problem("/space_id", "conflict", f"table {table.name} belongs to space {table.space_id}"))
+    if spec.dataset_id is not None:
+        problems.append(Problem("/dataset_id", "not_allowed", "a table needs no data set"))
+    if spec.finalists.count != 0:
+        problems.append(Problem("/finalists", "not_allowed", "a table has no networks to score again"))
+    _check_metrics(spec, evaluator, table, problems)
+    if problems:
+        raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems))
+    complete = replace(
+        spec,
+        space_id=table.space_id,
+        strategy=strategy,
+        evaluator=replace(evaluator, table_id=table.id),
+    )
+    return CheckedTableSpec(complete, compiled_space(session, table.space_id), table)
+
+
+def goals_of(session: Session, id_or_name: str) -> dict[str, Goal]:
+    """The direction of each metric of a table; none where there is no such table."""
+    try:
+        manifest = lookup_tables.get(session, id_or_name).manifest
+    except NotFound:
+        return {}
+    return {metric["name"]: metric["goal"] for metric in manifest["metrics"]}
+
+
+def _check_metrics(
+    spec: SearchSpec, evaluator: TableEvaluatorSpec, table: TableRecord, problems: list[Problem]
+) -> None:
+    own = [metric["name"] for metric in table.manifest["metrics"]]
+    names, known = [objective.metric for objective in spec.objectives], [*own, *table.manifest["costs"]]
+    allowed = "this table has: " + ", ".join(known)
+    if not 1 <= len(spec.axes) <= MAX_AXES:
+        message = f"{len(spec.axes)} objectives are optimised; allowed are 1 to {MAX_AXES}"
+        problems.append(Problem("/objectives", "invalid_value", message, allowed))
+    if not any(axis.metric in own for axis in spec.axes):
+        problems.append(Problem("/objectives", "invalid_value", "nothing to look up is optimised", allowed))
+    for i, objective in enumerate(spec.objectives):
+        here, bound = f"/objectives/{i}", objective.constraint
+        if objective.metric not in known:
+            problems.append(Problem(f"{here}/metric", "unknown", f"unknown metric {objective.metric!r}", allowed))
+        if names.index(objective.metric) != i:
+            problems.append(Problem(f"{here}/metric", "duplicate", f"{objective.metric} is given twice"))
+        if not objective.optimize and bound is None:
+            problems.append(Problem(here, "invalid_value", "neither optimised nor constrained"))
+        if bound is not None and None not in (bound.minimum, bound.maximum) and bound.minimum > bound.maximum:  # type: ignore[operator]
+            problems.append(Problem(f"{here}/constraint", "invalid_value", "minimum is larger than maximum"))
+        if objective.target is not None:
+            problems.append(Problem(f"{here}/target", "not_allowed", "a table's values were measured before"))
+    for i, name in enumerate(evaluator.report):
+        if name not in known:
+            problems.append(Problem(f"/evaluator/report/{i}", "unknown", f"unknown metric {name!r}", allowed))
