@@ -78,5 +78,5 @@ class Pool(Protocol):
 def warm_key(kind: str, payload: dict[str, Any]) -> str:
     """Jobs of one key profit from the same worker: it has their weights or data in memory."""
     supernet = payload.get("supernet") or {}
-    key = supernet.get("id") or payload.get("supernet_id") or payload.get("dataset") or kind
+    key = supernet.get("id") or payload.get("supernet_id") or payload.get("search_id") or payload.get("dataset") or kind
     return str(key)
