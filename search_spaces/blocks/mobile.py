@@ -15,6 +15,8 @@ from search_spaces.blocks.arithmetic import (
     both,
     flag,
     image,
+    maximum,
+    negate,
     round8,
     strided,
 )
@@ -40,6 +42,13 @@ class MBConv(Block):
         Param("se_ratio", "float", 0.0, minimum=0.0, maximum=1.0, help="Squeeze width over `mid`; 0 for none."),
         Param("se_gate", "str", "hsigmoid", allowed=("hsigmoid", "sigmoid"), help="Gate of the squeeze-excite."),
         Param("residual", "bool", True, help="Add the input when stride is 1 and channels stay the same."),
+        Param(
+            "shortcut",
+            "str",
+            "none",
+            allowed=("none", "pool_project"),
+            help="Shortcut where shapes change: none, or average pool and 1x1 convolution without norm (ElasticViT).",
+        ),
         TRANSFORM,
     )
 
@@ -55,9 +64,11 @@ class MBConv(Block):
         tally = Tally(inputs)
         residual = flag(both(p["residual"], p["stride"] == 1, x.channels == p["out"]))
         expand = flag(mid != x.channels)
+        changes = flag(negate(both(p["stride"] == 1, x.channels == p["out"])))
+        pool_project = changes * flag(p["shortcut"] == "pool_project")
         squeeze = flag(p["se_ratio"] > 0)
         squeezed = round8(mid * p["se_ratio"])
-        skip = residual * elements(x)
+        skip = maximum(residual, pool_project) * elements(x)
         tally.conv(x.channels, mid, 1, x.height, x.width, when=expand)
         tally.learn(2 * mid, when=expand)
         tally.hold(skip * expand)
@@ -73,4 +84,8 @@ class MBConv(Block):
         tally.branch(wide)
         tally.conv(mid, y.channels, 1, y.height, y.width)
         tally.learn(2 * y.channels)
+        tally.hold(elements(y) * pool_project)
+        tally.branch(elements(x) * pool_project + elements(y) * (1 - pool_project))
+        tally.emit(x.channels * y.height * y.width, when=pool_project)
+        tally.conv(x.channels, y.channels, 1, y.height, y.width, when=pool_project)
         return tally.cost()

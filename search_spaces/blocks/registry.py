@@ -6,6 +6,7 @@ from search_spaces.blocks.base import Block
 from search_spaces.blocks.cells import BNRelu, FactorizedReduce, ReluConvBN, SepConv, SkipConnect
 from search_spaces.blocks.convolution import ConvBNAct
 from search_spaces.blocks.heads import ImageHead
+from search_spaces.blocks.hybrid import AttentionBottleneck, MapAttention, MapFeedForward, PositionalBottleneck
 from search_spaces.blocks.mobile import MBConv
 from search_spaces.blocks.plumbing import Add, Concat, Identity, Zero
 from search_spaces.blocks.pooling import Pool
@@ -17,6 +18,7 @@ from search_spaces.blocks.sequences import (
     TokenEmbedding,
     TokenNorm,
     TokenProjection,
+    TokenReduction,
 )
 from search_spaces.blocks.transformer import ConvMixer, FeedForward, SelfAttention, TransformMixer
 from search_spaces.blocks.vectors import FeatureTokens, Linear, ResidualMLP, VectorHead
@@ -25,6 +27,7 @@ BLOCKS: dict[str, Block] = {
     block.kind: block
     for block in (
         Add(),
+        AttentionBottleneck(),
         BasicBlock(),
         BNRelu(),
         Bottleneck(),
@@ -38,9 +41,12 @@ BLOCKS: dict[str, Block] = {
         ImageHead(),
         LanguageHead(),
         Linear(),
+        MapAttention(),
+        MapFeedForward(),
         MBConv(),
         PatchEmbedding(),
         Pool(),
+        PositionalBottleneck(),
         ReluConvBN(),
         ResidualMLP(),
         SelfAttention(),
@@ -50,6 +56,7 @@ BLOCKS: dict[str, Block] = {
         TokenEmbedding(),
         TokenNorm(),
         TokenProjection(),
+        TokenReduction(),
         TransformMixer(),
         VectorHead(),
         Zero(),

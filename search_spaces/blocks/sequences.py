@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, flag, image, is_concrete, require, tokens
+from search_spaces.blocks.arithmetic import Tally, flag, image, is_concrete, require, tokens, whole
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import Shape, TokensShape, VectorShape, elements
 
@@ -103,6 +103,47 @@ class TokenProjection(Block):
         tally = Tally(inputs)
         tally.linear(x.features, p["features"], x.length, bias=flag(p["bias"]))
         return tally.cost()
+
+
+class TokenReduction(Block):
+    """Residual spatial reduction of ViT-ResNAS (Liao et al. 2021, arXiv 2109.00642).
+
+    A class token and a square of patch tokens become the class token and a square of half the side.
+    Patches: layer norm, 3x3 convolution at stride 2, learned positions, plus the 2x2 average of the
+    input. Class token: layer norm, linear layer, plus itself. Added features of the shortcut are zero.
+    """
+
+    kind = "token_reduction"
+    help = "Halve the side of a square of patch tokens behind a class token, with residual."
+    params: ClassVar = (FEATURES,)
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = tokens(inputs, self.kind)
+        if is_concrete(x.length, x.features, p["features"]):
+            side = grid_side(x.length)
+            square = side * side + 1 == x.length and side % 2 == 0
+            require(square, f"token_reduction needs a class token and a square of even side, not {x.length} tokens")
+            require(p["features"] >= x.features, f"features {p['features']} must not be below the input's {x.features}")
+        return TokensShape((x.length - 1) // 4 + 1, p["features"])
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = tokens(inputs, self.kind)
+        side, features = grid_side(x.length) // 2, p["features"]
+        tally = Tally(inputs)
+        tally.learn(2 * x.features)
+        tally.emit(elements(x))
+        tally.hold(elements(x))
+        tally.conv(x.features, features, 3, side, side, bias=1)
+        tally.learn(side * side * features)
+        tally.hold(side * side * features)
+        tally.branch(x.features)
+        tally.linear(x.features, features)
+        return tally.cost()
+
+
+def grid_side(length: Any) -> Any:
+    """Side of the square of patches in a sequence of one class token and the patches."""
+    return whole((length - 1) ** 0.5 + 1e-9)
 
 
 class SequenceHead(Block):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, activation_param, flag, tokens
+from search_spaces.blocks.arithmetic import Tally, activation_param, flag, is_concrete, require, tokens
 from search_spaces.blocks.base import Block, Cost, Param
+from search_spaces.blocks.sequences import grid_side
 from search_spaces.network import Shape, elements
 
 NORM = Param("norm", "str", "pre", allowed=("pre", "post"), help="Layer norm before the branch or after the sum.")
@@ -19,6 +20,8 @@ class SelfAttention(Block):
 
     Queries, keys and values have heads x head_dim features, whatever the features of the tokens are.
     `similarity: weighted` puts one learned head_dim x head_dim matrix per head between query and key.
+    `relative_positions: r` adds learned vectors of the row and column distance, clipped at r, to keys and
+    values, shared by all heads, for a class token and a square of patches (iRPE as in AutoFormer, Chen et al. 2021).
     """
 
     kind = "self_attention"
@@ -28,17 +31,25 @@ class SelfAttention(Block):
         Param("head_dim", "int", 64, minimum=1, help="Features of each head, for example `=in // heads`."),
         Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
         Param("similarity", "str", "scaled", allowed=("scaled", "weighted"), help="Scaled or weighted product."),
+        Param(
+            "relative_positions", "int", 0, minimum=0, help="Largest distance between patches told apart; 0 for none."
+        ),
         BIAS,
         NORM,
         DROPOUT,
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
-        return tokens(inputs, self.kind)
+        x = tokens(inputs, self.kind)
+        if is_concrete(x.length, p["relative_positions"]) and p["relative_positions"]:
+            square = grid_side(x.length) ** 2 + 1 == x.length
+            require(square, f"relative_positions need a class token and a square of patches, not {x.length} tokens")
+        return x
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
         heads, head_dim, bias = p["heads"], p["head_dim"], flag(p["bias"])
+        relative = flag(p["relative_positions"] > 0)
         inner = heads * head_dim
         weighted = flag(p["similarity"] == "weighted")
         tally = Tally(inputs)
@@ -53,8 +64,11 @@ class SelfAttention(Block):
         tally.learn(heads * head_dim * head_dim, when=weighted)
         tally.matmul(x.length, head_dim, head_dim, heads, when=weighted)
         tally.branch(0)
+        tally.learn(4 * (2 * p["relative_positions"] + 2) * head_dim, when=relative)
         tally.matmul(x.length, head_dim, x.length, heads)
+        tally.matmul(x.length, head_dim, x.length, heads, when=relative)
         tally.matmul(x.length, x.length, head_dim, heads)
+        tally.matmul(x.length, x.length, head_dim, heads, when=relative)
         tally.release(3 * x.length * inner)
         tally.linear(inner, x.features, x.length, bias=bias)
         return tally.cost()

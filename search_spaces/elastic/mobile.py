@@ -10,6 +10,7 @@ from torch import nn
 
 from search_spaces.blocks.arithmetic import image, round8
 from search_spaces.elastic.layers import ConvBNAct, SqueezeExcite, make_activation
+from search_spaces.elastic.resnet import PoolProjectShortcut
 from search_spaces.elastic.spec import Arguments, ModuleSpec
 from search_spaces.network import Envelope, Shape
 
@@ -29,6 +30,7 @@ class MBConv(nn.Module):
         squeezed: int,
         gate: str,
         residual: bool,
+        pool_project: bool,
     ) -> None:
         super().__init__()
         self.residual = residual
@@ -36,14 +38,18 @@ class MBConv(nn.Module):
         self.depthwise = ConvBNAct(mid_channels, mid_channels, kernel_size, stride, activation, groups=mid_channels)
         self.squeeze_excite = SqueezeExcite(mid_channels, squeezed, gate) if squeezed else nn.Identity()
         self.project = ConvBNAct(mid_channels, out_channels, 1)
+        self.shortcut = PoolProjectShortcut(in_channels, out_channels, stride) if pool_project else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
+        if self.shortcut is not None:
+            return self.shortcut(x) + y
         return x + y if self.residual else y
 
 
 def mbconv_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     channels = image(inputs, "mbconv").channels
+    same = p["stride"] == 1 and p["out"] == channels
     return {
         "in_channels": channels,
         "mid_channels": p["mid"],
@@ -54,21 +60,24 @@ def mbconv_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Argumen
         "expand": p["mid"] != channels,
         "squeezed": round8(p["mid"] * p["se_ratio"]) if p["se_ratio"] > 0 else 0,
         "gate": p["se_gate"],
-        "residual": bool(p["residual"]) and p["stride"] == 1 and p["out"] == channels,
+        "residual": bool(p["residual"]) and same,
+        "pool_project": p["shortcut"] == "pool_project" and not same,
     }
 
 
 def widen_mbconv(arguments: Arguments, envelope: Envelope) -> Arguments:
-    """An expansion exists as soon as one combination of input channels and `mid` needs it."""
+    """An expansion or a shortcut exists as soon as one combination of channels, `mid` and stride needs it."""
     channels = {image((shape,), "mbconv").channels for shape in envelope.in_shapes[0]}
     always_equal = len(channels) == 1 and set(envelope.params["mid"]) == channels
-    return arguments | {"expand": not always_equal}
+    never_changes = len(channels) == 1 and set(envelope.params["out"]) == channels and envelope.params["stride"] == (1,)
+    shortcut = "pool_project" in envelope.params["shortcut"] and not never_changes
+    return arguments | {"expand": not always_equal, "pool_project": shortcut}
 
 
 MBCONV = ModuleSpec(
     MBConv,
     mbconv_arguments,
-    helpers=(make_activation, ConvBNAct, SqueezeExcite),
+    helpers=(make_activation, ConvBNAct, SqueezeExcite, PoolProjectShortcut),
     widen=widen_mbconv,
     last_norm="project.norm",
     branch="project",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from search_spaces.elastic.cells import BN_RELU, FACTORIZED_REDUCE, POOL, RELU_CONV_BN, SEP_CONV, SKIP_CONNECT
 from search_spaces.elastic.convolution import CONV_BN_ACT
 from search_spaces.elastic.heads import IMAGE_HEAD
+from search_spaces.elastic.hybrid import ATTENTION_BOTTLENECK, MAP_ATTENTION, MAP_FEED_FORWARD, POSITIONAL_BOTTLENECK
 from search_spaces.elastic.mobile import MBCONV
 from search_spaces.elastic.plumbing import ADD, CONCAT, IDENTITY, ZERO
 from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK
@@ -15,6 +16,7 @@ from search_spaces.elastic.sequences import (
     TOKEN_EMBEDDING,
     TOKEN_NORM,
     TOKEN_PROJECTION,
+    TOKEN_REDUCTION,
 )
 from search_spaces.elastic.spec import ModuleSpec
 from search_spaces.elastic.transformer import CONV_MIXER, FEED_FORWARD, SELF_ATTENTION, TRANSFORM_MIXER
@@ -22,6 +24,7 @@ from search_spaces.elastic.vectors import FEATURE_TOKENS, LINEAR, RESIDUAL_MLP, 
 
 MODULES: dict[str, ModuleSpec] = {
     "add": ADD,
+    "attention_bottleneck": ATTENTION_BOTTLENECK,
     "basic_block": BASIC_BLOCK,
     "bn_relu": BN_RELU,
     "bottleneck": BOTTLENECK,
@@ -35,9 +38,12 @@ MODULES: dict[str, ModuleSpec] = {
     "image_head": IMAGE_HEAD,
     "language_head": LANGUAGE_HEAD,
     "linear": LINEAR,
+    "map_attention": MAP_ATTENTION,
+    "map_feed_forward": MAP_FEED_FORWARD,
     "mbconv": MBCONV,
     "patch_embedding": PATCH_EMBEDDING,
     "pool": POOL,
+    "positional_bottleneck": POSITIONAL_BOTTLENECK,
     "relu_conv_bn": RELU_CONV_BN,
     "residual_mlp": RESIDUAL_MLP,
     "self_attention": SELF_ATTENTION,
@@ -47,6 +53,7 @@ MODULES: dict[str, ModuleSpec] = {
     "token_embedding": TOKEN_EMBEDDING,
     "token_norm": TOKEN_NORM,
     "token_projection": TOKEN_PROJECTION,
+    "token_reduction": TOKEN_REDUCTION,
     "transform_mixer": TRANSFORM_MIXER,
     "vector_head": VECTOR_HEAD,
     "zero": ZERO,

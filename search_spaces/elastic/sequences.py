@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from search_spaces.blocks.arithmetic import image, tokens
 from search_spaces.elastic.spec import Arguments, ModuleSpec
@@ -79,6 +81,27 @@ class TokenProjection(nn.Module):
         return self.linear(x)
 
 
+class TokenReduction(nn.Module):
+    """Class token and a square of patches (N, 1 + 4 P, in) to class token and P patches (N, 1 + P, features)."""
+
+    def __init__(self, in_features: int, features: int, patches: int) -> None:
+        super().__init__()
+        self.added = features - in_features
+        self.norm = nn.LayerNorm(in_features)
+        self.conv = nn.Conv2d(in_features, features, 3, 2, 1)
+        self.pool = nn.AvgPool2d(2)
+        self.linear = nn.Linear(in_features, features)
+        self.positions = nn.Parameter(torch.zeros(1, patches, features))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        side = math.isqrt(x.shape[1] - 1)
+        y = self.norm(x)
+        patches = self.conv(y[:, 1:].transpose(1, 2).unflatten(2, (side, side))).flatten(2).transpose(1, 2)
+        pooled = self.pool(x[:, 1:].transpose(1, 2).unflatten(2, (side, side))).flatten(2).transpose(1, 2)
+        shortcut = F.pad(torch.cat((x[:, :1], pooled), 1), (0, self.added))
+        return torch.cat((self.linear(y[:, :1]), patches + self.positions), 1) + shortcut
+
+
 class SequenceHead(nn.Module):
     """Class logits from the first token or the mean of all."""
 
@@ -125,6 +148,11 @@ def token_projection_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) 
     return {"in_features": features, "features": p["features"], "bias": bool(p["bias"])}
 
 
+def token_reduction_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    x = tokens(inputs, "token_reduction")
+    return {"in_features": x.features, "features": p["features"], "patches": (x.length - 1) // 4}
+
+
 def sequence_head_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     return {
         "in_features": tokens(inputs, "sequence_head").features,
@@ -143,5 +171,6 @@ PATCH_EMBEDDING = ModuleSpec(PatchEmbedding, patch_embedding_arguments)
 TOKEN_EMBEDDING = ModuleSpec(TokenEmbedding, token_embedding_arguments)
 TOKEN_NORM = ModuleSpec(TokenNorm, token_norm_arguments)
 TOKEN_PROJECTION = ModuleSpec(TokenProjection, token_projection_arguments)
+TOKEN_REDUCTION = ModuleSpec(TokenReduction, token_reduction_arguments)
 SEQUENCE_HEAD = ModuleSpec(SequenceHead, sequence_head_arguments)
 LANGUAGE_HEAD = ModuleSpec(TokenProjection, language_head_arguments)

@@ -28,8 +28,10 @@ def slice_index(full: torch.Size, part: torch.Size, spatial_from: int | None) ->
 
 
 def spatial_from(leaf: nn.Module, name: str) -> int | None:
-    """First kernel dimension of a leaf module's tensor: 2 for convolution weights, else None."""
-    return 2 if name == "weight" and isinstance(leaf, nn.modules.conv._ConvNd) else None
+    """First centred dimension of a leaf module's tensor: 2 for convolution weights, what a module says of itself."""
+    if name == "weight" and isinstance(leaf, nn.modules.conv._ConvNd):
+        return 2
+    return getattr(leaf, "centred_from", None)
 
 
 class KernelTransform:

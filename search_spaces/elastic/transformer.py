@@ -16,6 +16,25 @@ from search_spaces.elastic.spec import Arguments, ModuleSpec
 from search_spaces.network import Shape
 
 
+class RelativeVectors(nn.Module):
+    """Learned vectors for the row and the column distance of two patches, clipped; entry 0 is for the class token."""
+
+    def __init__(self, largest: int, features: int) -> None:
+        super().__init__()
+        self.largest = largest
+        self.rows = nn.Parameter(torch.zeros(2 * largest + 2, features))
+        self.columns = nn.Parameter(torch.zeros(2 * largest + 2, features))
+
+    def forward(self, length: int) -> torch.Tensor:
+        """(L, L, features) for a class token and a square of L - 1 patches."""
+        side = math.isqrt(length - 1)
+        position = torch.arange(side, device=self.rows.device)
+        steps = (position[None] - position[:, None]).clamp(-self.largest, self.largest) + self.largest + 1
+        rows = F.pad(steps.repeat_interleave(side, 0).repeat_interleave(side, 1), (1, 0, 1, 0))
+        columns = F.pad(steps.repeat(side, side), (1, 0, 1, 0))
+        return self.rows[rows] + self.columns[columns]
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention with residual; layer norm before it or after the sum."""
 
@@ -26,6 +45,7 @@ class SelfAttention(nn.Module):
         head_dim: int,
         causal: bool,
         weighted: bool,
+        relative_positions: int,
         bias: bool,
         pre_norm: bool,
         dropout: float,
@@ -40,6 +60,8 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(features, heads * head_dim, bias=bias)
         self.value = nn.Linear(features, heads * head_dim, bias=bias)
         self.similarity = nn.Parameter(torch.zeros(heads, head_dim, head_dim)) if weighted else None
+        self.key_positions = RelativeVectors(relative_positions, head_dim) if relative_positions else None
+        self.value_positions = RelativeVectors(relative_positions, head_dim) if relative_positions else None
         self.output = nn.Linear(heads * head_dim, features, bias=bias)
         self.dropout = nn.Dropout(dropout)
 
@@ -47,12 +69,24 @@ class SelfAttention(nn.Module):
         """(N, L, heads * head_dim) to (N, heads, L, head_dim)."""
         return x.unflatten(2, (self.heads, self.head_dim)).transpose(1, 2)
 
+    @staticmethod
+    def against(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        """(N, heads, L, a) times one matrix for each position (L, a, b) gives (N, heads, L, b)."""
+        y = x.permute(2, 0, 1, 3).flatten(1, 2) @ table
+        return y.unflatten(1, x.shape[:2]).permute(1, 2, 0, 3)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.norm(x) if self.pre_norm else x
         query, key, value = self.split(self.query(y)), self.split(self.key(y)), self.split(self.value(y))
         if self.similarity is not None:
             query = torch.matmul(query, self.similarity)
-        y = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
+        if self.key_positions is None or self.value_positions is None:
+            y = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
+        else:
+            vectors = self.key_positions(x.shape[1])
+            scores = query @ key.transpose(2, 3) + self.against(query, vectors.transpose(1, 2))
+            weights = (scores / math.sqrt(self.head_dim)).softmax(3)
+            y = weights @ value + self.against(weights, self.value_positions(x.shape[1]))
         y = x + self.dropout(self.output(y.transpose(1, 2).flatten(2)))
         return y if self.pre_norm else self.norm(y)
 
@@ -129,6 +163,7 @@ def self_attention_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) ->
         "head_dim": p["head_dim"],
         "causal": bool(p["causal"]),
         "weighted": p["similarity"] == "weighted",
+        "relative_positions": p["relative_positions"],
         "bias": bool(p["bias"]),
         "pre_norm": p["norm"] == "pre",
         "dropout": float(p["dropout"]),
@@ -164,7 +199,7 @@ def conv_mixer_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arg
     }
 
 
-SELF_ATTENTION = ModuleSpec(SelfAttention, self_attention_arguments, branch="dropout")
+SELF_ATTENTION = ModuleSpec(SelfAttention, self_attention_arguments, helpers=(RelativeVectors,), branch="dropout")
 FEED_FORWARD = ModuleSpec(FeedForward, feed_forward_arguments, helpers=(make_activation,), branch="dropout")
 TRANSFORM_MIXER = ModuleSpec(TransformMixer, transform_mixer_arguments)
 CONV_MIXER = ModuleSpec(ConvMixer, conv_mixer_arguments, branch="dropout")

@@ -9,7 +9,8 @@ import torch
 
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
-from search_spaces.elastic.transformer import TransformMixer
+from search_spaces.elastic.sequences import TokenReduction
+from search_spaces.elastic.transformer import RelativeVectors, TransformMixer
 from search_spaces.network import ImageShape, TokensShape
 from tests.contracts.block_contract import BlockContract, complete
 
@@ -56,6 +57,18 @@ class TestSelfAttention(BlockContract):
     }
 
 
+class TestSelfAttentionWithRelativePositions(BlockContract):
+    kind = "self_attention"
+    inputs: ClassVar = [[TokensShape(10, 8), TokensShape(5, 12)]]
+    options: ClassVar = {"heads": [1, 3], "head_dim": [4, 6], "relative_positions": [0, 1, 3]}
+
+
+class TestTokenReduction(BlockContract):
+    kind = "token_reduction"
+    inputs: ClassVar = [[TokensShape(17, 8), TokensShape(5, 8), TokensShape(17, 12)]]
+    options: ClassVar = {"features": [12, 20]}
+
+
 class TestFeedForward(BlockContract):
     kind = "feed_forward"
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
@@ -98,3 +111,34 @@ def test_fourier_mixing_equals_the_fast_fourier_transform() -> None:
     mixed.norm = torch.nn.Identity()  # type: ignore[assignment]
     expected = x + torch.fft.fft2(x, norm="ortho").real
     assert torch.allclose(mixed(x), expected, atol=1e-5)
+
+
+def test_relative_vectors_follow_the_distance_of_patches() -> None:
+    vectors = RelativeVectors(1, 2)
+    with torch.no_grad():
+        vectors.rows.copy_(torch.arange(4.0)[:, None].expand(4, 2))
+        vectors.columns.copy_(10 * torch.arange(4.0)[:, None].expand(4, 2))
+        table = vectors(10)[:, :, 0]
+    assert (table[0] == 0).all()
+    assert (table[:, 0] == 0).all()
+    # From patch (0, 0) to patches (0, 0), (0, 1), (0, 2), (1, 0): distances are clipped at 1.
+    assert table[1, 1:5].tolist() == [22.0, 32.0, 32.0, 23.0]
+    assert table[4, 1].item() == 21.0
+
+
+def test_token_reduction_keeps_the_input_on_its_shortcut() -> None:
+    module = TokenReduction(2, 3, 1)
+    for parameter in module.parameters():
+        torch.nn.init.zeros_(parameter)
+    x = torch.arange(10.0).reshape(1, 5, 2)
+    expected = torch.tensor([[[0.0, 1.0, 0.0], [5.0, 6.0, 0.0]]])
+    assert torch.equal(module(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [("token_reduction", {"features": 8}), ("self_attention", {"heads": 1, "relative_positions": 2})],
+)
+def test_blocks_on_squares_of_patches_refuse_other_lengths(kind: str, params: dict[str, int]) -> None:
+    with pytest.raises(BlockError, match="square"):
+        BLOCKS[kind].out_shape((TokensShape(12, 8),), complete(kind, params))

@@ -24,6 +24,22 @@ class TestDigitsViT(ElasticContract):
     family = "digits-vit"
 
 
+class TestDigitsVitStages(ElasticContract):
+    family = "digits-vit-stages"
+
+
+class TestDigitsHybrid(ElasticContract):
+    family = "digits-hybrid"
+
+
+class TestDigitsFabric(ElasticContract):
+    family = "digits-fabric"
+
+
+class TestDigitsCell(ElasticContract):
+    family = "digits-cell"
+
+
 class TestPlainCNN(ElasticContract):
     family = "plain-cnn"
     input: ClassVar = {"resolution": 12}
@@ -101,6 +117,12 @@ class TestPoolingResNet20(ElasticContract):
 
 
 @pytest.mark.slow
+class TestElasticViT(ElasticContract):
+    family = "elastic-vit"
+    classes = 10
+
+
+@pytest.mark.slow
 class TestAutoFormerTiny(ElasticContract):
     family = "autoformer-vit-tiny"
     classes = 10
@@ -146,7 +168,14 @@ class TestTableTransformer(ElasticContract):
     input: ClassVar = {"features": 5}
 
 
-TOO_LARGE_FOR_A_UNIT_TEST = {"autoformer-vit-small", "autoformer-vit-base", "gpt-elastic"}
+TOO_LARGE_FOR_A_UNIT_TEST = {
+    "autoformer-vit-small",
+    "autoformer-vit-base",
+    "gpt-elastic",
+    "hytra",
+    "vit-resnas",
+    "vit-resnas-tiny",
+}
 
 
 def test_every_family_is_tested_here_or_has_a_smaller_sister() -> None:

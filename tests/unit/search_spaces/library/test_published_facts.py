@@ -45,6 +45,9 @@ def per_stage(options: int, depths: tuple[int, ...]) -> int:
         ("autoformer-vit-base", 3 * per_stage(6, (14, 15, 16))),
         ("resnet-elastic", (3 * per_stage(3, (2, 3, 4))) ** 3 * 3 * per_stage(3, (4, 5, 6))),
         ("pooling-resnet20", 28),
+        ("hytra", 2_818_103),
+        ("vit-resnas", (5 * 28**4 * 29**3) ** 3),
+        ("vit-resnas-tiny", (5 * 28**3 * 29**3) ** 3),
     ],
 )
 def test_cardinality(family: str, size: int) -> None:
@@ -88,11 +91,6 @@ def test_mobilenet_v2() -> None:
     cost = member(load_library("mobilenetv2-elastic"), choose).cost()
     assert cost.params == 3_504_872
     assert round(cost.macs / 1e9, 4) == 0.3008
-
-
-def test_deit_tiny_is_a_member_of_autoformer_tiny() -> None:
-    choose = {"embed": 192, "depth": 12, "heads": 3, "ratio": 4}
-    assert member(load_library("autoformer-vit-tiny"), choose).cost().params == 5_717_416
 
 
 def test_gpt_2_small_counts_its_output_layer_once_with_the_embedding() -> None:
@@ -162,6 +160,91 @@ def test_mobilenet_v3_large_from_the_blocks() -> None:
     )
     assert cost.params == 5_483_032
     assert round(cost.macs / 1e9, 4) == 0.2166
+
+
+def test_deit_tiny_from_the_blocks() -> None:
+    layers = [("self_attention", {"heads": 3}), ("feed_forward", {"mid": 768})] * 12
+    ends = [("token_norm", {}), ("sequence_head", {"out": 1000})]
+    patches = ("patch_embedding", {"features": 192, "patch": 16})
+    assert chain(ImageShape(3, 224, 224), [patches, *layers, *ends]).params == 5_717_416
+
+
+def test_relative_positions_of_autoformer_are_four_tables_a_layer() -> None:
+    choose = {"embed": 192, "depth": 12, "heads": 3, "ratio": 4}
+    params = member(load_library("autoformer-vit-tiny"), choose).cost().params
+    assert params == 5_717_416 + 12 * 4 * (2 * 14 + 2) * 64
+
+
+def test_bossnet_t0_without_squeeze_excite() -> None:
+    """Published: 3.4 billion multiply-adds (README of the authors' repository)."""
+    encoding = ["C", "C", "CCCAC", "AAACAAAAA"]
+    layers = [(scale, kind) for scale, kinds in enumerate(encoding) for kind in kinds]
+    choose: dict[str, Any] = {}
+    for number, (scale, kind) in enumerate(layers):
+        choose[f"layer{number}.scale"] = scale
+        choose[f"layer{number}.operation"] = "convolution" if kind == "C" else "attention"
+    space = load_library("hytra")
+    genes = [gene.options.index(choose[gene.name]) for gene in space.genes]
+    assert round(space.resolve(np.array(genes, np.int16)).cost().macs / 1e9, 1) == 3.4
+
+
+VIT_RESNAS = {
+    "tiny": (
+        "vit-resnas-tiny",
+        (176, 352, 704),
+        [
+            [(3, 704), (3, 576), (3, 640), (4, 576), (4, 704)],
+            [(10, 1408), (8, 1408), (8, 1280), (8, 1408), (10, 1280), (10, 1024)],
+            [(10, 2560), (10, 1792), (10, 2816), (8, 2816), (8, 2560)],
+        ],
+        1.794,
+    ),
+    "small": (
+        "vit-resnas",
+        (220, 440, 880),
+        [
+            [(5, 880), (5, 880), (7, 800), (5, 720), (5, 720), (5, 720)],
+            [(10, 1760), (10, 1440), (10, 1920), (10, 1600), (12, 1600), (12, 1440)],
+            [(16, 3200), (12, 3200), (16, 2880), (12, 2240), (14, 2560)],
+        ],
+        2.9,
+    ),
+    "medium": (
+        "vit-resnas",
+        (240, 640, 880),
+        [
+            [(7, 960), (6, 960), (7, 800), (8, 960), (7, 880), (8, 880), (6, 800)],
+            [(10, 1120), (14, 1760), (14, 1920), (16, 1760), (14, 1440), (16, 1760), (16, 1920)],
+            [(16, 3200), (10, 3840), (16, 3840), (12, 3200), (16, 3520), (14, 3520)],
+        ],
+        4.6,
+    ),
+}
+
+
+@pytest.mark.parametrize("size", list(VIT_RESNAS))
+def test_vit_resnas_finals_lie_in_the_budget_they_were_searched_for(size: str) -> None:
+    """Heads and hidden features of the published networks; searched in [0.975, 1] of the budget in 10^9 MACs."""
+    family, features, stages, budget = VIT_RESNAS[size]
+    least, step, unit, last = (
+        ((3, 6, 6), (1, 2, 2), (64, 128, 256), 0)
+        if family == "vit-resnas-tiny"
+        else ((5, 10, 10), (1, 2, 2), (80, 160, 320), 1)
+    )
+    choose: dict[str, Any] = {}
+    for stage, layers in enumerate(stages):
+        choose[f"features{stage + 1}"] = features[stage]
+        optional = len(layers) - 3 - last
+        names = []
+        for pair in range(3):
+            choose[f"stage{stage + 1}{pair}.optional"] = int(pair < optional)
+            names += [f"stage{stage + 1}{pair}.kept"] + [f"stage{stage + 1}{pair}.layer0"] * (pair < optional)
+        names += [f"last{stage + 1}"] * last
+        for name, (heads, hidden) in zip(names, layers, strict=True):
+            choose[f"{name}.heads"] = (heads - least[stage]) // step[stage]
+            choose[f"{name}.mid"] = hidden // unit[stage]
+    macs = member(load_library(family), choose).cost().macs
+    assert 0.975 * budget * 1e9 <= macs <= budget * 1e9
 
 
 def test_nasnet_finals_compile_at_their_scales() -> None:
