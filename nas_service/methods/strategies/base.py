@@ -124,6 +124,13 @@ class Strategy(ABC):
         """Update what the next asks need; called by ``tell`` once the history holds the evaluation."""
         return
 
+    def score(self, genes: Genes, number: int, pending: Sequence[Genes]) -> NDArray[np.float64] | None:
+        """How promising each of ``genes`` (n, G) is as trial ``number``, (n,), larger is better.
+
+        None where the strategy cannot tell, or not yet. Lets a ``flow`` filter what another strategy proposes.
+        """
+        return None
+
     @property
     def num_rejected(self) -> int:
         """Candidates that broke a constraint and were dropped before any evaluation."""

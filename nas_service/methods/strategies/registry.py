@@ -6,6 +6,7 @@ from nas_service.methods.strategies.aging_evolution import AgingEvolution
 from nas_service.methods.strategies.auto import Auto
 from nas_service.methods.strategies.base import Strategy
 from nas_service.methods.strategies.fixed import Fixed
+from nas_service.methods.strategies.flow import Flow
 from nas_service.methods.strategies.grid import Grid
 from nas_service.methods.strategies.local_search import LocalSearch
 from nas_service.methods.strategies.mcts import Mcts
@@ -13,8 +14,10 @@ from nas_service.methods.strategies.nsga2 import Nsga2
 from nas_service.methods.strategies.nsga3 import Nsga3
 from nas_service.methods.strategies.optuna_sampler import Optuna
 from nas_service.methods.strategies.random import RandomSearch
+from nas_service.methods.strategies.successive_halving import SuccessiveHalving
 from nas_service.methods.strategies.surrogate import Surrogate
 from nas_service.methods.strategies.uniform_scaling import UniformScaling
+from nas_service.methods.strategies.warm_start import WarmStart
 
 STRATEGIES: dict[str, type[Strategy]] = {
     strategy.name: strategy
@@ -27,6 +30,9 @@ STRATEGIES: dict[str, type[Strategy]] = {
         Grid,
         Mcts,
         Optuna,
+        SuccessiveHalving,
+        Flow,
+        WarmStart,
         LocalSearch,
         AgingEvolution,
         UniformScaling,

@@ -92,6 +92,12 @@ class Surrogate(ProposingStrategy):
         gains = self._gains(rows, pending, rng)
         return Proposal(rows[int(np.argmax(gains))], {"kind": "global" if everywhere else "local"})
 
+    def score(self, genes: Genes, number: int, pending: Sequence[Genes]) -> Floats | None:
+        """Expected gain (n,) of each of genes (n, G); None before the model has anything to learn from."""
+        if len(self._good) < 4:
+            return None
+        return self._gains(genes, pending, generator(self.problem.seed, number, 3))
+
     def _candidates(self, rng: np.random.Generator, taken: set[bytes], everywhere: bool) -> Genes:
         """New feasible rows (m, G): neighbours of the front, and with ``everywhere`` random ones."""
         parts = []

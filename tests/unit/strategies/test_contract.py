@@ -32,6 +32,7 @@ class TestNsga2Generational(StrategyContract):
 
 class TestNsga2EarlyExit(StrategyContract):
     name = "nsga2"
+    ask_history = 2_000
 
     def params(self, space):
         return {"early_exit": {"macs": 8}}
@@ -51,6 +52,7 @@ class TestMcts(StrategyContract):
 
 class TestMctsHypervolume(StrategyContract):
     name = "mcts"
+    ask_history = 2_000
 
     def params(self, space):
         return {"reward": "hypervolume", "bisection": False}
@@ -60,6 +62,35 @@ class TestOptuna(StrategyContract):
     name = "optuna"
     num_trials = 30
     ask_history = 2_000  # caps what the sampler sees at 400
+
+
+class TestSuccessiveHalving(StrategyContract):
+    name = "successive_halving"
+    ask_history = 2_000
+
+
+class TestFlow(StrategyContract):
+    name = "flow"
+    ask_history = 2_000
+
+    def params(self, space):
+        nsga2 = {"name": "nsga2", "params": {"mode": "generational", "population": 8}}
+        return {
+            "repeat": True,
+            "steps": [
+                {"strategy": {"name": "random"}, "trials": 12},
+                {"strategy": nsga2, "stalled": 6},
+                {"strategy": {"name": "aging_evolution"}, "trials": 10},
+            ],
+        }
+
+
+class TestWarmStart(StrategyContract):
+    name = "warm_start"
+    ask_history = 2_000
+
+    def params(self, space):
+        return {"searches": ["srch_none"], "strategy": {"name": "nsga2"}}
 
 
 class TestLocalSearch(StrategyContract):
