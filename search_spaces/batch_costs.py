@@ -13,8 +13,8 @@ from search_spaces.operations import logical_and, logical_not
 _SUMS = ("macs", "params", "activations")
 
 
-def batch_costs(machine: Machine, n: int) -> dict[str, np.ndarray]:
-    """Totals over a run's visits, each int64 (n,): macs, params (once per key), activations, peak bytes."""
+def batch_costs(machine: Machine, n: int, with_peak: bool) -> dict[str, np.ndarray]:
+    """Totals over a run's visits, each int64 (n,): macs, params (once per key), activations, and peak bytes."""
     sums = {name: _Sum(n) for name in _SUMS}
     shared: dict[str, Any] = {}
     for visit in machine.visits:
@@ -29,7 +29,8 @@ def batch_costs(machine: Machine, n: int) -> dict[str, np.ndarray]:
     for params in shared.values():
         sums["params"].add(params, True)
     totals = {name: part.total() for name, part in sums.items()}
-    totals["peak_activation_bytes"] = 4 * _peak_elements(machine, n, _LastUses(machine, n))
+    if with_peak:
+        totals["peak_activation_bytes"] = 4 * _peak_elements(machine, n, _LastUses(machine, n))
     return totals
 
 

@@ -18,6 +18,7 @@ from search_spaces.operators import Operators
 Bounds = Mapping[str, tuple[float | None, float | None]]
 Costs = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 MAX_STEPS = 400
+MAX_STALLED = 60  # steps without progress of the best walk before bounds that no walk has met are given up
 THINNING = 24
 
 
@@ -52,8 +53,9 @@ def sample_feasible(
     state, outside = pool[chosen], pool_wrong[chosen]
     sizes = operators.sizes
     inside_steps = np.zeros(walks, dtype=np.int64)
+    nearest_so_far, stalled = np.inf, 0
     for _ in range(MAX_STEPS):
-        if (inside_steps >= THINNING).mean() >= 0.9:
+        if (inside_steps >= THINNING).mean() >= 0.9 or stalled >= MAX_STALLED:
             break
         proposed = operators.step(state, rng)
         proposed_wrong = np.full(walks, np.inf)
@@ -73,5 +75,7 @@ def sample_feasible(
         state = np.where(accept[:, None], proposed, state)
         outside = np.where(accept, proposed_wrong, outside)
         inside_steps += outside == 0.0
+        stalled = 0 if outside.min() < nearest_so_far or outside.min() == 0.0 else stalled + 1
+        nearest_so_far = min(nearest_so_far, float(outside.min()))
     candidates = np.concatenate([found, state[outside == 0.0]])[:n]
     return candidates[violation(costs(candidates), bounds) == 0.0] if len(candidates) else candidates

@@ -129,12 +129,10 @@ class SearchSpace:
         scale: str = "search",
     ) -> np.ndarray:
         """Up to n architectures that all meet the cost bounds; see `search_spaces.feasible` for the method."""
-        for name in bounds:
-            if name not in COST_NAMES:
-                raise SpaceError("", "metric", f"'{name}' is no cost", did_you_mean(name, COST_NAMES))
+        names = tuple(bounds) or COST_NAMES[:1]
         anchors = np.concatenate([self.smallest()[None], self.largest()[None], self.uniform_scaling(8)])
         return feasible.sample_feasible(
-            self._operators, lambda genes: self.costs(genes, scale), anchors, n, rng, bounds
+            self._operators, lambda genes: self.costs(genes, scale, names), anchors, n, rng, bounds
         )
 
     # --- landmarks -------------------------------------------------------------------------------------
@@ -256,8 +254,16 @@ class SearchSpace:
             )  # fmt: skip
         return program
 
-    def costs(self, genes: np.ndarray, scale: str = "search") -> dict[str, np.ndarray]:
-        """int64 (n,) each: macs, params, activations, peak_activation_bytes, exactly as `resolve(...).cost()`."""
+    def costs(
+        self, genes: np.ndarray, scale: str = "search", names: Sequence[str] = COST_NAMES
+    ) -> dict[str, np.ndarray]:
+        """int64 (n,) for each of `names` (the peak takes longest), exactly as `resolve(...).cost()`.
+
+        Raises SpaceError for an unknown scale or cost.
+        """
+        for name in names:
+            if name not in COST_NAMES:
+                raise SpaceError("", "metric", f"'{name}' is no cost", did_you_mean(name, COST_NAMES))
         program = self.program_at(scale)
         matrix = self._matrix(genes)[0]
         parts = []
@@ -266,10 +272,10 @@ class SearchSpace:
             columns = np.ascontiguousarray(rows.T).astype(np.int64)
             machine = Machine(program, list(columns), with_cost=True)
             machine.run()
-            parts.append(batch_costs(machine, len(rows)))
+            parts.append(batch_costs(machine, len(rows), with_peak="peak_activation_bytes" in names))
         if not parts:
-            return {name: np.zeros(0, dtype=np.int64) for name in COST_NAMES}
-        return {name: np.concatenate([part[name] for part in parts]) for name in COST_NAMES}
+            return {name: np.zeros(0, dtype=np.int64) for name in names}
+        return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
     def resolve(self, genes: np.ndarray, scale: str = "search") -> Network:
         """The concrete network of genes (G,)."""

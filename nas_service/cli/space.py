@@ -12,6 +12,7 @@ import numpy as np
 import typer
 
 from nas_service.cli.output import Format, FormatOption, out, print_facts, print_json, print_rows
+from search_spaces.describe import network_dot
 from search_spaces.library_index import LIBRARY, load_file, load_library
 from search_spaces.space import SearchSpace
 
@@ -70,17 +71,28 @@ def cost(space: SpaceArgument) -> None:
 
 
 @app.command()
-def show(space: SpaceArgument, seed: Annotated[int | None, typer.Option(help="draw a random member")] = None) -> None:
-    """The choices of a space and the blocks of one member (the largest, or a random one)."""
+def show(
+    space: SpaceArgument,
+    seed: Annotated[int | None, typer.Option(help="draw a random member")] = None,
+    index: Annotated[int | None, typer.Option(help="the member of this number, from 0")] = None,
+    dot: Annotated[bool, typer.Option("--dot", help="the member's network as a DOT graph, nothing else")] = False,
+) -> None:
+    """The choices of a space and the blocks of one member (the largest, a random one, or one by number)."""
     compiled = load(space)
+    if index is not None:
+        genes = compiled.unrank([index])[0]
+    else:
+        genes = compiled.largest() if seed is None else compiled.sample(1, np.random.default_rng(seed))[0]
+    network = compiled.resolve(genes)
+    if dot:
+        print(network_dot(network))
+        return
     print_rows(
         [{"choice": g.name, "options": ", ".join(map(str, g.options)), "ordered": g.ordered} for g in compiled.genes],
         ["choice", "options", "ordered"],
         Format.table,
         title=compiled.name,
     )
-    genes = compiled.largest() if seed is None else compiled.sample(1, np.random.default_rng(seed))[0]
-    network = compiled.resolve(genes)
     rows = [
         {
             "block": node.key,
@@ -91,6 +103,7 @@ def show(space: SpaceArgument, seed: Annotated[int | None, typer.Option(help="dr
         for node in network.nodes
     ]
     print_rows(rows, ["block", "kind", "parameters", "output"], Format.table)
+    out.print({"number": compiled.rank(genes[None])[0]})
     out.print({name: int(values[0]) for name, values in compiled.costs(genes[None]).items()})
 
 

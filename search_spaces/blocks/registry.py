@@ -1,4 +1,4 @@
-"""Every block kind by name."""
+"""Every block kind by name: the built-in ones, and those that installed packages add (see `search_spaces.plugins`)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from search_spaces.blocks.sequences import (
 )
 from search_spaces.blocks.transformer import ConvMixer, FeedForward, SelfAttention, TransformMixer
 from search_spaces.blocks.vectors import FeatureTokens, Linear, ResidualMLP, VectorHead
+from search_spaces.plugins import added_blocks
 
 BLOCKS: dict[str, Block] = {
     block.kind: block
@@ -62,3 +63,4 @@ BLOCKS: dict[str, Block] = {
         Zero(),
     )
 }
+BLOCKS |= added_blocks(BLOCKS)

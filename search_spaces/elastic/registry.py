@@ -7,6 +7,7 @@ from search_spaces.elastic.convolution import CONV_BN_ACT
 from search_spaces.elastic.heads import IMAGE_HEAD
 from search_spaces.elastic.hybrid import ATTENTION_BOTTLENECK, MAP_ATTENTION, MAP_FEED_FORWARD, POSITIONAL_BOTTLENECK
 from search_spaces.elastic.mobile import MBCONV
+from search_spaces.elastic.plugins import added_modules
 from search_spaces.elastic.plumbing import ADD, CONCAT, IDENTITY, ZERO
 from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK
 from search_spaces.elastic.sequences import (
@@ -58,3 +59,4 @@ MODULES: dict[str, ModuleSpec] = {
     "vector_head": VECTOR_HEAD,
     "zero": ZERO,
 }
+MODULES |= added_modules(MODULES)
