@@ -104,7 +104,7 @@ class Client:
     def search(self, search_id: str) -> dict[str, Any]:
         return self.get(f"/v1/searches/{search_id}")
 
-    def front(self, search_id: str, stage: str = "final", **params: Any) -> dict[str, Any]:
+    def front(self, search_id: str, stage: str | None = None, **params: Any) -> dict[str, Any]:
         return self.get(f"/v1/searches/{search_id}/front", stage=stage, **params)
 
     def wait(

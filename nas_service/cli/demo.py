@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,8 +42,8 @@ class Phases:
         self.seconds[name] = round(time.monotonic() - started, 1)
 
 
-def demo(*, keep: bool = False) -> None:
-    """Run it; files go to ``./nas-demo``. Raises ``NasError`` when a search fails."""
+def demo(show: Callable[[Client, Phases], None], *, keep: bool = False) -> None:
+    """Start the service and ``show`` what it does. Raises ``NasError`` when a search fails."""
     phases = Phases()
     settings = Settings.from_environment()
     settings = replace(settings, port=_free_port(settings.host, settings.port))
@@ -53,7 +54,7 @@ def demo(*, keep: bool = False) -> None:
         token = _key(supervisor.database_url)
         progress.print(f"service: {url}/ui/   home: {settings.home}")
         with Client(url, token) as nas:
-            _demo(nas, phases)
+            show(nas, phases)
             print_rows(
                 [{"phase": name, "seconds": seconds} for name, seconds in phases.seconds.items()],
                 ["phase", "seconds"],
@@ -67,20 +68,23 @@ def demo(*, keep: bool = False) -> None:
                 time.sleep(0.5)
 
 
-def _demo(nas: Client, phases: Phases) -> None:
+def demo_digits(nas: Client, phases: Phases) -> None:
+    """Train, search, measure and download on handwritten digits; files go to ``./nas-demo``."""
     request = _request("digits demo", {"name": "nsga2"}, TRIALS)
-    search = _run(nas, phases, request | {"finalists": {"count": FINALISTS}})
+    search = run_search(nas, phases, request | {"finalists": {"count": FINALISTS}})
     shared = {"supernet_id": search["supernet_id"]}
     controls = {
-        "random search": _run(nas, phases, _request("control: random", {"name": "random"}, TRIALS, shared)),
-        "uniform scaling": _run(nas, phases, _request("control: uniform", {"name": "uniform_scaling"}, 16, shared)),
+        "random search": run_search(nas, phases, _request("control: random", {"name": "random"}, TRIALS, shared)),
+        "uniform scaling": run_search(
+            nas, phases, _request("control: uniform", {"name": "uniform_scaling"}, 16, shared)
+        ),
     }
     final = nas.front(search["id"])
     members = sorted(final["members"], key=lambda member: member["accuracy_top1"])
     best = members[-1]
     chosen = members[len(members) // 2]
     choices = nas.get(f"/v1/architectures/{chosen['architecture_hash']}")["choices"]
-    alone = _run(
+    alone = run_search(
         nas,
         phases,
         _request("control: one finalist alone", {"name": "fixed", "params": {"architectures": [choices]}}, 1, shared)
@@ -129,7 +133,8 @@ def _request(
     }
 
 
-def _run(nas: Client, phases: Phases, request: dict[str, Any]) -> dict[str, Any]:
+def run_search(nas: Client, phases: Phases, request: dict[str, Any]) -> dict[str, Any]:
+    """Create a search and follow it to its end. Raises NasError when it does not succeed."""
     created = nas.create_search(request)
     with phases.timed(request["name"]), Live(console=progress, refresh_per_second=4, transient=True) as live:
         search = nas.wait(created["id"], on_change=lambda now: live.update(status_line(now)))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas_service.cli import data, keys, searches, space
+from nas_service.cli import data, keys, searches, space, table
 from nas_service.cli.failures import SchemaMismatch, guarded
 from nas_service.cli.output import Format, FormatOption, print_facts, print_rows
 
@@ -26,9 +27,17 @@ app.command("front")(searches.front)
 app.add_typer(searches.exports, name="export")
 app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")
+app.add_typer(table.app, name="table")
 app.add_typer(keys.app, name="key")
 device = typer.Typer(no_args_is_help=True, help="Devices that measure latency.")
 app.add_typer(device, name="device")
+
+
+class What(StrEnum):
+    """What the demo searches."""
+
+    digits = "digits"
+    table = "table"
 
 
 @app.command()
@@ -48,11 +57,18 @@ def serve() -> None:
 
 
 @app.command()
-def demo(keep: Annotated[bool, typer.Option(help="leave the service running at the end")] = False) -> None:
-    """One search on handwritten digits from start to download, with controls beside it."""
+def demo(
+    what: Annotated[
+        What, typer.Argument(help="digits: train and measure; table: NAS-Bench-201 in seconds")
+    ] = What.digits,
+    keep: Annotated[bool, typer.Option(help="leave the service running at the end")] = False,
+) -> None:
+    """Searches from start to end, with controls beside them: on handwritten digits, or over NAS-Bench-201."""
     from nas_service.cli.demo import demo as run
+    from nas_service.cli.demo import demo_digits
+    from nas_service.cli.demo_table import demo_table
 
-    run(keep=keep)
+    run(demo_table if what is What.table else demo_digits, keep=keep)
 
 
 @app.command()

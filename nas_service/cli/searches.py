@@ -29,6 +29,7 @@ def request_from(
     trials: int,
     finalists: int,
     seed: int,
+    table: str | None = None,
 ) -> dict[str, Any]:
     """The body of a search from a YAML/JSON file, or from the options."""
     if file is not None:
@@ -36,6 +37,15 @@ def request_from(
         if not isinstance(body, dict):
             raise InvalidInput.at(str(file), "must hold one mapping")
         return body
+    if table is not None:
+        return {
+            "name": f"over {table}",
+            "evaluator": {"kind": "table", "table": table},
+            "objectives": [objective(text) for text in objectives],
+            "strategy": {"name": strategy},
+            "budget": {"trials": trials},
+            "seed": seed,
+        }
     return {
         "name": f"{space} on {dataset}",
         "space": space_reference(space),
@@ -58,20 +68,31 @@ def space_reference(text: str) -> dict[str, Any]:
 
 
 def objective(text: str) -> dict[str, Any]:
-    """``accuracy_top1``, ``macs<1e6`` or ``latency_ms@local-cpu<2``."""
-    name, _, bound = text.partition("<")
+    """``accuracy_top1``, ``macs<1e6``, ``accuracy>70`` or ``latency_ms@local-cpu<2``."""
+    sign = ">" if ">" in text else "<"
+    name, _, bound = text.partition(sign)
     name, _, device = name.partition("@")
     result: dict[str, Any] = {"metric": name}
     if device:
         result["device"] = device
     if bound:
         try:
-            result["constraint"] = {"maximum": float(bound)}
+            result["constraint"] = {"minimum" if sign == ">" else "maximum": float(bound)}
         except ValueError:
             raise InvalidInput.at("--objective", f"{bound!r} is no number", suggestion="e.g. macs<1e6") from None
     return result
 
 
+def objectives_or_usual(given: list[str] | None, table: str | None) -> list[str]:
+    """Accuracy and MACs unless others are named; a table has metrics of its own."""
+    if given is None and table is not None:
+        raise InvalidInput.at("--objective", "name metrics of the table", suggestion=f"nas table show {table}")
+    return given or ["accuracy_top1", "macs"]
+
+
+TableOption = Annotated[
+    str | None, typer.Option(help="look results up in this table instead of training (then no space and data set)")
+]
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="YAML or JSON request instead of the options")]
 ObjectiveOption = Annotated[
     list[str] | None, typer.Option("--objective", help="accuracy_top1, macs<1e6, latency_ms@local-cpu")
@@ -83,6 +104,7 @@ def create(
     file: FileOption = None,
     space: str = "digits-mobile",
     dataset: str = "digits",
+    table: TableOption = None,
     objectives: ObjectiveOption = None,
     strategy: str = "nsga2",
     trials: int = 200,
@@ -92,9 +114,9 @@ def create(
     output: FormatOption = Format.table,
 ) -> None:
     """Start a search."""
-    chosen = objectives or ["accuracy_top1", "macs"]
+    chosen = objectives_or_usual(objectives, table)
     with connect() as nas:
-        search = nas.create_search(request_from(file, space, dataset, chosen, strategy, trials, finalists, seed))
+        search = nas.create_search(request_from(file, space, dataset, chosen, strategy, trials, finalists, seed, table))
         print_facts({name: search.get(name) for name in COLUMNS}, output)
         if wait:
             follow(nas, search["id"])
@@ -105,6 +127,7 @@ def plan(
     file: FileOption = None,
     space: str = "digits-mobile",
     dataset: str = "digits",
+    table: TableOption = None,
     objectives: ObjectiveOption = None,
     strategy: str = "nsga2",
     trials: int = 200,
@@ -113,9 +136,9 @@ def plan(
     output: FormatOption = Format.table,
 ) -> None:
     """What a search would cost; starts nothing."""
-    chosen = objectives or ["accuracy_top1", "macs"]
+    chosen = objectives_or_usual(objectives, table)
     with connect() as nas:
-        body = request_from(file, space, dataset, chosen, strategy, trials, finalists, seed)
+        body = request_from(file, space, dataset, chosen, strategy, trials, finalists, seed, table)
         print_facts(nas.post("/v1/search-plans", body), output)
 
 
@@ -158,7 +181,7 @@ def cancel(search_id: str) -> None:
     _act(search_id, "cancel")
 
 
-def front(search_id: str, stage: str = "final", output: FormatOption = Format.table) -> None:
+def front(search_id: str, stage: str | None = None, output: FormatOption = Format.table) -> None:
     """The Pareto front of a search."""
     with connect() as nas:
         print_front(nas.front(search_id, stage), output)
@@ -196,11 +219,18 @@ def status_line(search: dict[str, Any]) -> str:
     parts.append(f"{search['num_told']} trials")
     if search.get("hypervolume") is not None:
         parts.append(f"hypervolume {search['hypervolume']:.5g}, front {search['front_size']}")
+    if search.get("normalised_hypervolume") is not None:
+        parts.append(
+            f"{100 * search['normalised_hypervolume']:.1f} % of the true front's, regret {search['regret']:.4g}"
+        )
     return " | ".join(parts)
 
 
 def print_front(found: dict[str, Any], output: Format) -> None:
     """A front as a table, most accurate first."""
+    if output is Format.table and found["stage"] == "search":
+        print_search_front(found)
+        return
     rows = [front_row(member) for member in found["members"]]
     columns = ["trial", "accuracy select", "accuracy test", "macs", "params", "latency ms", "p10 - p90"]
     if output is Format.json:
@@ -208,6 +238,22 @@ def print_front(found: dict[str, Any], output: Format) -> None:
     else:
         print_rows(sorted(rows, key=lambda row: row["macs"] or 0), columns, output)
         out.print(f"hypervolume {show(found.get('hypervolume'))}")
+
+
+def print_search_front(found: dict[str, Any]) -> None:
+    """A front of the search stage by its own axes: metrics that were looked up, or scores on the search split."""
+    rows = [
+        {"trial": member["number"], "id": member["id"], "adds": gain}
+        | {
+            axis: member.get(axis) if member.get(axis) is not None else member["metrics"].get(axis)
+            for axis in found["axes"]
+        }
+        for member, gain in zip(found["members"], found["contributions"], strict=True)
+    ]
+    print_rows(rows, ["trial", "id", *found["axes"], "adds"], Format.table)
+    out.print(f"hypervolume {show(found.get('hypervolume'))} after {found['num_evaluations']} evaluations")
+    if found.get("normalised_hypervolume") is not None:
+        out.print(f"{100 * found['normalised_hypervolume']:.2f} % of the true front's, regret {show(found['regret'])}")
 
 
 def front_row(member: dict[str, Any]) -> dict[str, Any]:

@@ -161,6 +161,7 @@ def named_files(session: Session) -> dict[str, list[tuple]]:
     queries = {
         "marker": "SELECT 'installation', artifact_marker FROM installation",
         "dataset": "SELECT id, fingerprint FROM dataset",
+        "table": "SELECT id FROM lookup_table",
         "checkpoint": "SELECT id, checkpoint FROM supernet WHERE state = 'ready' AND checkpoint IS NOT NULL",
         "export": "SELECT id, path, files FROM export WHERE state = 'ready' AND path IS NOT NULL AND files IS NOT NULL",
     }

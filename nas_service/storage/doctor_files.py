@@ -24,6 +24,9 @@ def broken_files(artifacts: Path, wanted: dict[str, list[tuple]]) -> Iterator[Br
     for subject, fingerprint in wanted["dataset"]:
         if _below(artifacts, f"datasets/{fingerprint}/dataset.json") is None:
             yield "dataset_is_there", subject, f"datasets/{fingerprint} is missing"
+    for (subject,) in wanted["table"]:
+        if _below(artifacts, f"tables/{subject}.npz") is None:
+            yield "table_is_there", subject, f"tables/{subject}.npz is missing"
     for subject, checkpoint in wanted["checkpoint"]:
         for detail in _broken_checkpoint(artifacts, checkpoint):
             yield "checkpoint_is_whole", subject, detail
