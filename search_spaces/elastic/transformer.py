@@ -73,7 +73,7 @@ class SelfAttention(nn.Module):
     def against(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         """(N, heads, L, a) times one matrix for each position (L, a, b) gives (N, heads, L, b)."""
         y = x.permute(2, 0, 1, 3).flatten(1, 2) @ table
-        return y.unflatten(1, x.shape[:2]).permute(1, 2, 0, 3)
+        return y.unflatten(1, (-1, x.shape[1])).permute(1, 2, 0, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.norm(x) if self.pre_norm else x

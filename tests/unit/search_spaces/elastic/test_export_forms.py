@@ -16,10 +16,14 @@ from search_spaces.elastic.codegen import plain_source
 from search_spaces.elastic.supernet import Supernet
 from search_spaces.library_index import load_library
 from tests.contracts.elastic_contract import bound, network_input
+from workers.measure.onnx_file import write_onnx
 
 FAMILIES = (
     ("digits-mobile", ()),
     ("digits-vit", ()),
+    ("digits-vit-stages", ()),
+    ("digits-hybrid", ()),
+    ("digits-fabric", ()),
     ("flexibert", (("length", 6), ("vocabulary", 20))),
     ("gpt-tiny", (("length", 6), ("vocabulary", 20))),
     ("nasbench201-cell", (("resolution", 8),)),
@@ -27,9 +31,9 @@ FAMILIES = (
     ("nas-bench-macro", (("resolution", 16),)),
     ("plain-cnn", (("resolution", 8),)),
     ("resnet-cifar", (("resolution", 8),)),
+    ("digits-mlp", ()),
+    ("table-transformer", (("features", 5),)),
 )
-OPSET = 18
-
 CHECK = """
 import importlib, pathlib, sys
 
@@ -89,33 +93,18 @@ def test_generated_source_is_readable() -> None:
     assert max(len(line) for line in source.splitlines()) <= 120
 
 
-@pytest.mark.parametrize(
-    "family",
-    [
-        "digits-mobile",
-        pytest.param("digits-vit", marks=pytest.mark.slow),
-        pytest.param("gpt-tiny", marks=pytest.mark.slow),
-    ],
-)
-def test_onnx_equals_torch_for_every_batch_size(family: str, tmp_path: Path) -> None:
-    space = load_library(family)
-    plain = Supernet(space).extract(space.sample(1, np.random.default_rng(1))[0])
-    path = tmp_path / "model.onnx"
-    example = network_input(plain.network, 2)
-    torch.onnx.export(
-        plain,
-        (example,),
-        path,
-        dynamo=True,
-        external_data=False,
-        opset_version=OPSET,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
-    session = onnxruntime.InferenceSession(path)
-    for batch in (1, 5):
-        x = network_input(plain.network, batch)
-        with torch.no_grad():
-            expected = plain(x).numpy()
-        (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-        assert np.abs(found - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
+@pytest.mark.parametrize(("family", "size"), FAMILIES, ids=[family for family, _ in FAMILIES])
+def test_onnx_equals_torch_for_every_batch_size(family: str, size: tuple[tuple[str, int], ...], tmp_path: Path) -> None:
+    space = bound(family, None, size)
+    supernet = Supernet(space)
+    for number, genes in enumerate([space.smallest(), *space.sample(2, np.random.default_rng(1))]):
+        plain = supernet.extract(genes)
+        path = tmp_path / f"{number}.onnx"
+        write_onnx(plain, network_input(plain.network, 2), path)
+        session = onnxruntime.InferenceSession(path)
+        for batch in (1, 5):
+            x = network_input(plain.network, batch)
+            with torch.no_grad():
+                expected = plain(x).numpy()
+            (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+            assert np.abs(found - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
