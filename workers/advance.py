@@ -47,7 +47,8 @@ def advance(payload: dict[str, Any], context: WorkContext) -> dict[str, Any]:
     if search is None or (search.num_asked, search.num_told) != (job.num_asked, job.num_told):
         if job.history is None:
             return {"cold": True}
-        search = InlineSearch(SearchSpec.from_json(job.spec), _table(job.table_id, context), job.table_id)
+        spec, table = SearchSpec.from_json(job.spec), _table(job.table_id, context)
+        search = InlineSearch(spec, table, job.table_id, job.history.get("earlier", ()))
         search.restore(job.strategy_state, job.num_told, job.history)
     now = time.monotonic()
     until = now + min(max(TARGET_S, 2 * (now - started)), LONGEST_S)

@@ -14,6 +14,7 @@ import numpy as np
 
 from nas_service.control import payloads
 from nas_service.control.batches import settle, submit
+from nas_service.control.earlier import with_earlier
 from nas_service.control.ending import fail_search
 from nas_service.control.objectives import build_problem, objectives_of, reference_point
 from nas_service.control.payloads import Surroundings
@@ -104,7 +105,7 @@ def _rebuild(session: Session, around: Surroundings) -> Live:
     """The strategy as of the last committed step, from its stored state and the told trials."""
     search, spec = around.search, around.spec
     document = None if around.estimator is None else around.estimator.document
-    problem = build_problem(spec, around.space, document)
+    problem = with_earlier(build_problem(spec, around.space, document), session, spec)
     reference = search.reference_point
     if reference is None:
         reference = reference_point(spec, problem)

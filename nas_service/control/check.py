@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from nas_service.control.earlier import check_earlier
 from nas_service.control.fitting import bound_to_data, check_metrics
 from nas_service.control.spaces import compiled_space
 from nas_service.domain.metrics import METRICS
@@ -72,6 +73,9 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
     if finalists.count < 0 or finalists.seeds < 1:
         problems.append(Problem("/finalists", "invalid_value", "count must be at least 0 and seeds at least 1"))
     check_limits(spec, problems)
+    if space is not None and dataset is not None and not problems:
+        named = replace(spec, space_id=space.id, dataset_id=dataset.id, strategy=strategy)
+        check_earlier(session, named, None, problems)
     if problems or space is None or dataset is None:
         raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems))
     complete = replace(

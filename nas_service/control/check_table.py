@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nas_service.control.check import check_limits, check_strategy
+from nas_service.control.earlier import check_earlier
 from nas_service.control.spaces import compiled_space
 from nas_service.domain.metrics import Goal
 from nas_service.domain.records import TableRecord
@@ -46,6 +47,8 @@ def check_table_spec(session: Session, spec: SearchSpec) -> CheckedTableSpec:
     if spec.finalists.count != 0:
         problems.append(Problem("/finalists", "not_allowed", "a table has no networks to score again"))
     _check_metrics(spec, evaluator, table, problems)
+    if not problems:
+        check_earlier(session, replace(spec, space_id=table.space_id, strategy=strategy), table.id, problems)
     if problems:
         raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems))
     complete = replace(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nas_service.control.earlier import earlier_results
 from nas_service.control.ending import fail_search
 from nas_service.control.spaces import compiled_space
 from nas_service.domain.records import FrontPoint, SearchRecord
@@ -19,7 +20,7 @@ from nas_service.domain.states import JOB_TERMINAL
 from nas_service.storage import events, fronts, jobs, searches, trials
 from nas_service.storage.session import Session
 from nas_service.storage.trial_copy import FinishedTrial, copy_trials, history
-from nas_service.tables.inline import decode_genes, encode_genes
+from nas_service.tables.inline import decode_genes, encode_earlier, encode_genes
 
 # Up to here the history is sent along; beyond, only to a worker that has said that it needs it.
 _SHORT_HISTORY = 1_000
@@ -123,13 +124,13 @@ def _enqueue(
         "num_asked": search.num_asked,
         "num_told": search.num_told,
         "strategy_state": search.strategy_state,
-        "history": _history(session, search) if with_history else None,
+        "history": _history(session, search, spec) if with_history else None,
         "remaining_s": remaining_s,
     }
     jobs.enqueue(session, kind="advance", dedup_key=place, payload=payload, search_id=search.id)
 
 
-def _history(session: Session, search: SearchRecord) -> dict[str, Any]:
+def _history(session: Session, search: SearchRecord, spec: SearchSpec) -> dict[str, Any]:
     known = history(session, search.id)
     num_genes = len(compiled_space(session, search.space_id).genes)
     genes = np.array([row for row, _, _ in known], dtype=np.int16).reshape(-1, num_genes)
@@ -137,6 +138,7 @@ def _history(session: Session, search: SearchRecord) -> dict[str, Any]:
         "genes": encode_genes(genes),
         "fidelities": [fidelity for _, fidelity, _ in known],
         "tokens": [token for _, _, token in known],
+        "earlier": encode_earlier(earlier_results(session, spec)),
     }
 
 

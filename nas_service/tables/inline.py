@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,11 +61,13 @@ class Chunk:
 class InlineSearch:
     """A strategy with a table under it, at a known place of its search; the stored trials can always rebuild it."""
 
-    def __init__(self, spec: SearchSpec, table: Table, table_id: str) -> None:
+    def __init__(self, spec: SearchSpec, table: Table, table_id: str, earlier: Sequence[dict[str, Any]] = ()) -> None:
+        """``earlier`` are results of other searches that this one starts from, as ``encode_earlier`` writes them."""
         self.spec = spec
         self.lookup = TableLookup(spec, table)
         kind = STRATEGIES[spec.strategy.name]
-        self.strategy = kind(self.lookup.problem(), kind.Params.model_validate(spec.strategy.params))
+        problem = replace(self.lookup.problem(), earlier=decode_earlier(earlier))
+        self.strategy = kind(problem, kind.Params.model_validate(spec.strategy.params))
         self.reference_point = self.lookup.reference_point()
         self.front = FrontTracker(self.reference_point)
         self.num_asked = self.num_told = 0
@@ -187,6 +189,19 @@ def encode_genes(genes: np.ndarray) -> str:
 def decode_genes(text: str, num_genes: int) -> Genes:
     """The inverse of ``encode_genes``."""
     return np.frombuffer(base64.b64decode(text), dtype="<i2").astype(np.int16).reshape(-1, num_genes)
+
+
+def encode_earlier(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """Succeeded evaluations as JSON."""
+    return [{"genes": e.genes.tolist(), "objectives": list(e.objectives or ())} for e in evaluations]
+
+
+def decode_earlier(rows: Sequence[dict[str, Any]]) -> tuple[Evaluation, ...]:
+    """The inverse of ``encode_earlier``."""
+    return tuple(
+        Evaluation(i, np.array(row["genes"], dtype=np.int16), tuple(row["objectives"]), "succeeded")
+        for i, row in enumerate(rows)
+    )
 
 
 def _evaluator(spec: SearchSpec) -> TableEvaluatorSpec:

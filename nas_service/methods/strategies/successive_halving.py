@@ -29,6 +29,7 @@ from nas_service.methods.strategies.base import (
 from nas_service.methods.strategies.nested import ComposedStrategy, Nested
 
 _RESERVE = 10
+_ROUNDING = 1 + 1e-9
 
 
 class SuccessiveHalvingParams(StrategyParams):
@@ -148,6 +149,6 @@ def rung_fidelities(fidelities: Sequence[float], eta: int) -> list[float]:
     """Ascending fidelities, each at least ``eta`` times the one before; the full one is always the last."""
     rungs = [fidelities[0]]
     for fidelity in fidelities[1:-1]:
-        if fidelity >= eta * rungs[-1] and fidelities[-1] >= eta * fidelity:
+        if fidelity * _ROUNDING >= eta * rungs[-1] and fidelities[-1] * _ROUNDING >= eta * fidelity:
             rungs.append(fidelity)
     return rungs if len(fidelities) == 1 else [*rungs, fidelities[-1]]

@@ -233,3 +233,34 @@ def test_each_problem_names_its_place(engine, spec, change, pointer):
     with pytest.raises(InvalidInput) as caught:
         start(engine, replace(spec, **change))
     assert pointer in {problem.pointer for problem in caught.value.problems}
+
+
+def test_a_search_starts_from_what_earlier_ones_found(engine, spec, tmp_path):
+    first = start(engine, replace(spec, strategy=MethodChoice("random", {}), budget=Budget(60)))
+    advance_until_rest(engine, TableWorker(engine, tmp_path), first)
+    params = {"searches": [first], "strategy": {"name": "nsga2"}, "first": 4}
+    warm = replace(spec, strategy=MethodChoice("warm_start", params), budget=Budget(40))
+    second = start(engine, warm)
+    advance_until_rest(engine, TableWorker(engine, tmp_path, limit=7), second)
+    earlier = {tuple(trial.genes) for trial in trials_of(engine, first)}
+    front = {tuple(point.genes) for point in trials_of(engine, first) if point.joined_front}
+    found = trials_of(engine, second)
+    assert {tuple(trial.genes) for trial in found[:4]} <= front
+    assert not earlier & {tuple(trial.genes) for trial in found[4:]}
+    third = start(engine, replace(warm, name="again"))
+    advance_until_rest(engine, TableWorker(engine, tmp_path), third)
+    assert sequence(engine, third) == sequence(engine, second)
+
+
+def test_only_finished_comparable_searches_can_be_started_from(engine, spec, tmp_path):
+    running = start(engine, replace(spec, strategy=MethodChoice("random", {}), budget=Budget(60)))
+    other = replace(spec, objectives=spec.objectives[:1], strategy=MethodChoice("random", {}), budget=Budget(5))
+    finished = start(engine, other)
+    worker = TableWorker(engine, tmp_path)
+    advance_until_rest(engine, worker, finished)
+    for named, reason in (("srch_none", "srch_none"), (running, "only a finished search"), (finished, "measured")):
+        with pytest.raises(InvalidInput) as error:
+            start(engine, replace(spec, strategy=MethodChoice("warm_start", {"searches": [named]})))
+        assert [problem.pointer for problem in error.value.problems] == ["/strategy/params/searches/0"]
+        assert reason in error.value.problems[0].message
+    advance_until_rest(engine, worker, running)

@@ -46,7 +46,7 @@ class TestHalving:
         for evaluation in runner.finish().history:
             arrivals[evaluation.fidelity].append(evaluation)
         counts = [len(arrivals[fidelity]) for fidelity in self.fidelities]
-        assert all(0 < upper <= lower // 3 for lower, upper in pairwise(counts))
+        assert all(0 < upper <= lower // 3 for lower, upper in pairwise(counts)), counts
         assert counts[1] >= counts[0] // 3 - 1, counts
         values = sorted(e.objectives[0] for e in arrivals[0.01])
         promoted = [e.objectives[0] for e in arrivals[0.1]]
