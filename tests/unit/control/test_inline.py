@@ -253,14 +253,13 @@ def test_a_search_starts_from_what_earlier_ones_found(engine, spec, tmp_path):
 
 
 def test_only_finished_comparable_searches_can_be_started_from(engine, spec, tmp_path):
-    running = start(engine, replace(spec, strategy=MethodChoice("random", {}), budget=Budget(60)))
     other = replace(spec, objectives=spec.objectives[:1], strategy=MethodChoice("random", {}), budget=Budget(5))
     finished = start(engine, other)
-    worker = TableWorker(engine, tmp_path)
-    advance_until_rest(engine, worker, finished)
+    advance_until_rest(engine, TableWorker(engine, tmp_path), finished)
+    running = start(engine, replace(spec, strategy=MethodChoice("random", {}), budget=Budget(5)))
     for named, reason in (("srch_none", "srch_none"), (running, "only a finished search"), (finished, "measured")):
         with pytest.raises(InvalidInput) as error:
             start(engine, replace(spec, strategy=MethodChoice("warm_start", {"searches": [named]})))
         assert [problem.pointer for problem in error.value.problems] == ["/strategy/params/searches/0"]
         assert reason in error.value.problems[0].message
-    advance_until_rest(engine, worker, running)
+    advance_until_rest(engine, TableWorker(engine, tmp_path), running)
