@@ -15,20 +15,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
+from nas_service import logs
 from nas_service.control.reconcile import Reconciler
 from nas_service.control.results import Claim, record_done, record_failure, record_report, record_start
 from nas_service.errors import Unavailable
 from nas_service.methods.runtimes import RUNTIMES
+from nas_service.processes import Ledger, end_strays
 from nas_service.settings import Settings
 from nas_service.storage import devices, installation, jobs
 from nas_service.storage.jobs import ClaimedJob
 from nas_service.storage.session import Engine, Session, make_engine, run_in_transaction
 from workers.local_pool import LocalPool
 from workers.measure.machine import machine_fingerprint, num_usable_cores
-from workers.pool_interface import Lost, Message, Pool, Report
+from workers.pool_interface import Lost, Message, Pool, Report, slots_needed
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +50,22 @@ class Timing:
     renew_s: float = 10.0
 
 
-class Dispatcher:
-    """One pass of the loop is ``step``; ``drain`` gives back what is unfinished."""
+def _nothing() -> None:
+    """What is swept when there is nothing."""
 
-    def __init__(self, engine: Engine, pool: Pool, timing: Timing, owner: str | None = None) -> None:
+
+class Dispatcher:
+    """One pass of the loop is ``step``; ``drain`` gives back what is unfinished. ``sweep`` is called now and then."""
+
+    def __init__(
+        self, engine: Engine, pool: Pool, timing: Timing, owner: str | None = None, sweep: Callable[[], None] = _nothing
+    ) -> None:
         self.engine = engine
         self.pool = pool
         self.timing = timing
         self.owner = owner or f"{socket.gethostname()}:{os.getpid()}"
         self.reconciler = Reconciler(engine)
+        self._sweep = sweep
         self._claims: dict[str, ClaimedJob] = {}
         self._waiting: deque[ClaimedJob] = deque()
         self._unrecorded: deque[Message] = deque()
@@ -70,7 +80,10 @@ class Dispatcher:
             self._renew()
             self._next_renew = now + self.timing.renew_s
         if now >= self._next_reap:
-            jobs.reap(self.engine)
+            self._sweep()
+            for freed in jobs.reap(self.engine):
+                with logs.about(job_id=freed.id, search_id=freed.search_id, epoch=freed.epoch, kind=freed.kind):
+                    log.warning("the claim of %s ended; the job is %s", freed.owner, freed.state)
             self._next_reap = now + REAP_EVERY_S
         if now >= self._next_reconcile:
             self.reconciler.reconcile()
@@ -107,10 +120,16 @@ class Dispatcher:
         messages = self.pool.poll(timeout_s)
         now = time.monotonic()
         self._heard.update({message.job_id: now for message in messages})
-        self._unrecorded.extend(messages)
+        for message in messages:
+            if isinstance(message, Report) and message.data.get("type") == "log":
+                with self._about(message.job_id):
+                    logs.pass_on({key: value for key, value in message.data.items() if key != "type"})
+            else:
+                self._unrecorded.append(message)
         for job_id in self._running():
             if now - self._heard.setdefault(job_id, now) > SILENCE_S:
-                log.warning("job %s has been silent for %.0f s, its worker is ended", job_id, SILENCE_S)
+                with self._about(job_id):
+                    log.warning("silent for %.0f s, the worker is ended", SILENCE_S)
                 self.pool.kill(job_id)
                 self._heard[job_id] = now
         for job_id in set(self._heard) - set(self._claims):
@@ -123,7 +142,8 @@ class Dispatcher:
     def _renew(self) -> None:
         held = jobs.renew(self.engine, list(self._claims.values()), self.timing.lease_s)
         for job_id in set(self._claims) - held:
-            log.info("job %s is no longer ours", job_id)
+            with self._about(job_id):
+                log.info("the claim is no longer ours")
             self.pool.stop(job_id)
         self._waiting = deque(claim for claim in self._waiting if claim.id in held)
         running = set(self._running())
@@ -141,12 +161,18 @@ class Dispatcher:
     def _submit(self) -> None:
         while self._waiting and self.pool.num_free:
             claim = self._waiting[0]
+            needed = slots_needed(claim.kind, claim.payload)
+            if needed > self.pool.largest_group:
+                self._refuse(self._waiting.popleft(), needed)
+                continue
             alone = self.pool.num_busy == 0
             exclusive_runs = any(self._claims[job_id].exclusive for job_id in self._running())
-            if exclusive_runs or (claim.exclusive and not alone):
+            if exclusive_runs or (claim.exclusive and not alone) or needed > self.pool.num_free:
                 return
             run_in_transaction(self.engine, partial(record_start, claim=_identity(claim)))
             self._waiting.popleft()
+            with self._about(claim.id):
+                log.info("the job starts")
             self.pool.submit(claim.id, claim.epoch, claim.kind, {**claim.payload, "epoch": claim.epoch})
 
     def _record(self) -> None:
@@ -155,19 +181,56 @@ class Dispatcher:
             message = self._unrecorded[0]
             claim = self._claims.get(message.job_id)
             if claim is not None and claim.epoch == message.epoch:
-                write = _writer(message, _identity(claim))
-                try:
-                    run_in_transaction(self.engine, write)
-                except Unavailable:
-                    raise
-                except Exception as error:  # a result that cannot be stored must not hold up all others
-                    log.exception("what came back for job %s cannot be recorded", claim.id)
-                    if not isinstance(message, Report):
-                        self._give_up(claim, error)
+                with self._about(claim.id):
+                    self._write(message, claim)
                 if not isinstance(message, Report):
                     del self._claims[claim.id]
                     self._next_reconcile = 0.0
             self._unrecorded.popleft()
+
+    def _write(self, message: Message, claim: ClaimedJob) -> None:
+        """Store one message in one transaction. Raises Unavailable."""
+        try:
+            stored = run_in_transaction(self.engine, _writer(message, _identity(claim)))
+        except Unavailable:
+            raise
+        except Exception as error:  # a result that cannot be stored must not hold up all others
+            log.exception("what came back cannot be recorded")
+            if not isinstance(message, Report):
+                self._give_up(claim, error)
+            return
+        if isinstance(message, Lost):
+            log.warning("the worker is lost: %s", message.message)
+        elif not isinstance(message, Report) and message.error is not None:
+            log.warning("the job failed (%s): %s", message.error["reason"], message.error["message"])
+        elif not isinstance(message, Report):
+            log.info("the job was interrupted" if (message.result or {}).get("interrupted") else "the job is done")
+        if not stored and not isinstance(message, Report):
+            log.warning("the result came too late: the claim is superseded, nothing was changed")
+
+    def _refuse(self, claim: ClaimedJob, needed: int) -> None:
+        text = (
+            f"the recipe asks for {needed} workers, a job here can have {self.pool.largest_group}: name fewer workers"
+            + ("" if self.pool.largest_group > 1 else " or let the dispatcher use Ray")
+        )
+        with self._about(claim.id):
+            log.warning("refused: %s", text)
+            run_in_transaction(self.engine, lambda session: record_failure(session, _identity(claim), "error", text))
+        del self._claims[claim.id]
+
+    def _about(self, job_id: str) -> AbstractContextManager[None]:
+        """Lines written inside are about this job."""
+        claim = self._claims.get(job_id)
+        if claim is None:
+            return logs.about(job_id=job_id)
+        return logs.about(
+            job_id=job_id,
+            search_id=claim.search_id,
+            supernet_id=claim.supernet_id,
+            epoch=claim.epoch,
+            kind=claim.kind,
+            trial_id=claim.payload.get("network_id"),
+        )
 
     def _give_up(self, claim: ClaimedJob, error: Exception) -> None:
         text = f"the result cannot be recorded: {type(error).__name__}: {error}"[:2000]
@@ -225,13 +288,29 @@ def run(dispatcher: Dispatcher, stopping: threading.Event) -> None:
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT with settings from the environment."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    """Run until SIGTERM or SIGINT with settings from the environment; 1 when something broke that only a new start
+    repairs, 2 when a setting is missing."""
+    logs.configure()
     settings = Settings.from_environment()
     if settings.database_url is None:
         log.error("NAS_DATABASE_URL is not set")
         return 2
-    engine = make_engine(settings.database_url)
+    for stray in end_strays(settings.home / "processes"):
+        log.warning("ended process %d (%s), left by a dead %s", stray.process.pid, stray.process.name, stray.part)
+    ledger = Ledger(settings.home / "processes", "dispatcher")
+    try:
+        _serve(settings, ledger)
+    except Exception:
+        log.exception("the dispatcher ends")
+        return 1
+    finally:
+        ledger.note()
+        ledger.close()
+    return 0
+
+
+def _serve(settings: Settings, ledger: Ledger) -> None:
+    engine = make_engine(str(settings.database_url))
     installed = run_in_transaction(engine, installation.ensure)
     installation.mark_artifacts(installed, settings.artifacts)
     pool = make_pool(settings, installed.artifact_marker)
@@ -239,12 +318,12 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):  # after Ray, which sets handlers of its own
         signal.signal(number, lambda *_: stopping.set())
     try:
+        ledger.note()
         run_in_transaction(engine, partial(register_local_devices, has_cuda=pool.device != "cpu"))
-        run(Dispatcher(engine, pool, Timing(settings.lease_s, settings.renew_s)), stopping)
+        run(Dispatcher(engine, pool, Timing(settings.lease_s, settings.renew_s), sweep=ledger.note), stopping)
     finally:
         pool.close()
         engine.dispose()
-    return 0
 
 
 def make_pool(settings: Settings, marker: str) -> Pool:
@@ -257,4 +336,6 @@ def make_pool(settings: Settings, marker: str) -> Pool:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    status = main()
+    logging.shutdown()
+    os._exit(status)  # Ray's own exit handlers wait for a head that may be dead

@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nas_service import logs
 from workers.context import WorkContext
 from workers.marker import check_marker
+
+if TYPE_CHECKING:
+    from workers.training.distributed import WorkerGroup
 
 log = logging.getLogger(__name__)
 
 _MESSAGE_LIMIT = 4000
 
 
-def execute(kind: str, payload: dict[str, Any], context: WorkContext, marker: str) -> dict[str, Any]:
-    """``{"result": ...}`` or ``{"error": {"reason", "message"}}``; plain JSON without NaN."""
+def execute(
+    kind: str, payload: dict[str, Any], context: WorkContext, marker: str, group: WorkerGroup | None = None
+) -> dict[str, Any]:
+    """``{"result": ...}`` or ``{"error": {"reason", "message"}}``; plain JSON without NaN.
+
+    What the job logs goes to the dispatcher as reports of type "log".
+    """
+    with logs.about(**_ids(kind, payload)), logs.forwarded(lambda entry: context.report({"type": "log", **entry})):
+        return _execute(kind, payload, context, marker, group)
+
+
+def _execute(
+    kind: str, payload: dict[str, Any], context: WorkContext, marker: str, group: WorkerGroup | None
+) -> dict[str, Any]:
     # The jobs import torch, which takes seconds: not before the worker has said that it is alive.
     from workers.tasks import run_job
     from workers.training.errors import reason_of
 
     try:
         check_marker(context.artifacts, marker)
-        result = run_job(kind, payload, context)
+        result = run_job(kind, payload, context, group)
         json.dumps(result, allow_nan=False)
     except Exception as error:
         if context.should_stop():  # some kinds of jobs have nothing to save and end by raising
@@ -31,3 +47,15 @@ def execute(kind: str, payload: dict[str, Any], context: WorkContext, marker: st
         message = f"{type(error).__name__}: {error}"[:_MESSAGE_LIMIT]
         return {"error": {"reason": reason_of(error), "message": message}}
     return {"result": result}
+
+
+def _ids(kind: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """What the job is about, as far as its payload says."""
+    trials = [item["id"] for item in (*payload.get("trials", ()), *payload.get("architectures", ())) if "id" in item]
+    return {
+        "kind": kind,
+        "epoch": payload.get("epoch"),
+        "trial_id": payload.get("network_id") or (trials[0] if len(trials) == 1 else None),
+        "supernet_id": payload.get("supernet_id"),
+        "export_id": payload.get("export_id"),
+    }

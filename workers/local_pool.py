@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.context import WorkContext
-from workers.pool_interface import Done, Lost, Message, Report, warm_key
+from workers.pool_interface import Done, Lost, Message, Report, slots_needed, warm_key
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class LocalPool:
     def __init__(self, artifacts: Path, marker: str, *, num_slots: int, threads: int = 1, device: str = "cpu") -> None:
         self.num_slots = num_slots
         self.device = device
+        self.largest_group = 1  # workers that train together need Ray, which brings them to each other
         self._settings = (str(artifacts), marker, device, threads)
         self._context = multiprocessing.get_context("spawn")
         self._slots = [self._start() for _ in range(num_slots)]
@@ -53,7 +54,7 @@ class LocalPool:
 
     def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:
         free = [i for i, slot in enumerate(self._slots) if slot.job is None]
-        if not free:
+        if len(free) < slots_needed(kind, payload) or slots_needed(kind, payload) > self.largest_group:
             raise RuntimeError("no slot is free")
         key = warm_key(kind, payload)
         chosen = next((i for i in free if key in self._slots[i].warm), free[0])

@@ -1,7 +1,7 @@
 """A pool of Ray actors: the only file that knows Ray. Ray executes and nothing more; what is true stands in Postgres.
 
-Ray retries nothing (`max_restarts=0`, no task retries), since leases and epochs already do. Every wait has a time
-limit, because a driver may not notice for most of a minute that the head of its cluster has died.
+Ray retries nothing (`max_restarts=0`, no task retries, no failures of Ray Train), since leases and epochs already do.
+Every wait has a time limit, because a driver may not notice for most of a minute that the head of its cluster has died.
 """
 
 from __future__ import annotations
@@ -11,35 +11,52 @@ import json
 import logging
 import os
 import secrets
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 # Read when ray is imported: without it `ray start --address` and a driver do not agree on who may connect.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
+# Training reads and writes below the artifact directory alone, and its metrics go through our own reports.
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from workers.context import WorkContext
-from workers.pool_interface import Done, Lost, Message, Report, warm_key
+from workers.pool_interface import Done, Lost, Message, Report, slots_needed, warm_key
 
 log = logging.getLogger(__name__)
 
 _GET_S = 10.0
 _START_S = 120.0
+_CLOSE_S = 10.0
+# The head of a cluster that is only busy answers well within this.
+_HEAD_SILENCE_S = 15.0
+_EXCHANGE_EVERY_S = 0.5
 
 
-class Slot:
-    """The actor: does one job at a time and, on a second thread, answers for it meanwhile."""
+@dataclass(frozen=True)
+class _Settings:
+    """What every worker is told."""
 
-    def __init__(self, artifacts: str, marker: str, device: str, threads: int) -> None:
-        import workers.tasks  # noqa: F401 (torch and all, before the first job)
+    artifacts: str
+    marker: str
+    device: str
+    threads: int
 
-        self._artifacts, self._marker = Path(artifacts), marker
-        self._device, self._threads = device, threads
+
+class _Member:
+    """What the pool asks of every actor; one thread does the job, others answer for it meanwhile."""
+
+    def __init__(self, settings: _Settings) -> None:
+        self._settings = settings
         self._stopping = threading.Event()
         self._reports: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -47,20 +64,6 @@ class Slot:
     def ready(self) -> int:
         """The process id, once the worker can take a job."""
         return os.getpid()
-
-    def run(self, kind: str, payload: str) -> str:
-        """Do a job; payload and outcome are JSON text."""
-        from workers.execute import execute
-
-        context = WorkContext(
-            artifacts=self._artifacts,
-            report=self._add_report,
-            should_stop=self._stopping.is_set,
-            device=self._device,
-            threads=self._threads,
-        )
-        self._stopping.clear()
-        return json.dumps(execute(kind, json.loads(payload), context, self._marker))
 
     def take_reports(self) -> str:
         """Reports since the last call, as JSON text."""
@@ -77,9 +80,148 @@ class Slot:
             self._reports.append(report)
 
 
+class Slot(_Member):
+    """A long-lived worker: does one job after another and keeps data and weights warm."""
+
+    def __init__(self, settings: _Settings) -> None:
+        super().__init__(settings)
+        import workers.tasks  # noqa: F401 (torch and all, before the first job)
+
+    def run(self, kind: str, payload: str) -> str:
+        """Do a job; payload and outcome are JSON text."""
+        from workers.execute import execute
+
+        self._stopping.clear()
+        context = WorkContext(
+            artifacts=Path(self._settings.artifacts),
+            report=self._add_report,
+            should_stop=self._stopping.is_set,
+            device=self._settings.device,
+            threads=self._settings.threads,
+        )
+        return json.dumps(execute(kind, json.loads(payload), context, self._settings.marker))
+
+
+class Group(_Member):
+    """Stands for a job that several workers do together through Ray Train; it computes nothing itself."""
+
+    def __init__(self, settings: _Settings, size: int) -> None:
+        super().__init__(settings)
+        self._size = size
+        self._errors: dict[int, dict[str, Any]] = {}
+
+    def run(self, kind: str, payload: str) -> str:
+        """Do a job; payload and outcome are JSON text. Workers have a CPU each, or a GPU each where slots have one."""
+        import ray.train.torch
+
+        train: Any = ray.train  # type checkers see the first version of its interface
+        gpus = self._settings.device != "cpu"
+        member = {"group": ray.get_runtime_context().current_actor, "settings": self._settings}
+        with tempfile.TemporaryDirectory(prefix="nas-train-") as storage:
+            trainer = train.torch.TorchTrainer(
+                _train_member,
+                train_loop_config={**member, "kind": kind, "payload": payload},
+                scaling_config=train.ScalingConfig(
+                    num_workers=self._size, use_gpu=gpus, resources_per_worker={"GPU" if gpus else "CPU": 1}
+                ),
+                torch_config=train.torch.TorchConfig(backend="nccl" if gpus else "gloo"),
+                run_config=train.RunConfig(
+                    name="group",
+                    storage_path=storage,  # stays empty: checkpoints are ours
+                    failure_config=train.FailureConfig(
+                        max_failures=0, controller_failure_limit=0, max_preemption_failures=0
+                    ),
+                ),
+            )
+            try:
+                return str(trainer.fit().return_value)
+            except train.TrainingFailedError as error:
+                return json.dumps({"error": self._why(error)})
+
+    def exchange(self, rank: int, reports: str, outcome: str | None) -> bool:
+        """A worker hands over its reports, and its outcome if that is an error; it learns whether to stop."""
+        for report in json.loads(reports):
+            self._add_report(report)
+        error = json.loads(outcome).get("error") if outcome else None
+        if error is not None:
+            self._errors[rank] = error
+        return self._stopping.is_set()
+
+    def _why(self, error: Exception) -> dict[str, Any]:
+        """The error of the worker at fault: when one fails, the others only see that it is gone."""
+        causes = [found for _, found in sorted(self._errors.items()) if found["reason"] != "worker_lost"]
+        return causes[0] if causes else {"reason": "worker_lost", "message": f"a worker is gone: {error}"[:2000]}
+
+
+def _train_member(config: dict[str, Any]) -> str:
+    """One worker's part of a job, in a process of Ray Train; returns the outcome. Raises when it is an error, so that
+    the others do not wait."""
+    from ray.train.torch import get_device
+
+    from workers.execute import execute
+    from workers.training.distributed import WorkerGroup
+
+    group, settings = WorkerGroup.current(), config["settings"]
+    line = _Line(config["group"], group.rank)
+    context = WorkContext(
+        artifacts=Path(settings.artifacts),
+        report=line.report,
+        should_stop=line.stopping.is_set,
+        device=str(get_device()),
+        threads=settings.threads,
+    )
+    with line.open():
+        outcome = json.dumps(execute(config["kind"], json.loads(config["payload"]), context, settings.marker, group))
+        line.exchange(outcome)
+    if "error" in json.loads(outcome):
+        raise RuntimeError(json.loads(outcome)["error"]["message"])
+    return outcome
+
+
+class _Line:
+    """A worker's line to the actor of its group: a thread brings reports there in order, and the wish to stop back."""
+
+    def __init__(self, group: Any, rank: int) -> None:
+        self.stopping = threading.Event()
+        self._group, self._rank = group, rank
+        self._reports: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+
+    def report(self, report: dict[str, Any]) -> None:
+        with self._lock:
+            self._reports.append(report)
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        thread = threading.Thread(target=self._serve, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+
+    def exchange(self, outcome: str | None = None) -> None:
+        """Hand over what there is. Raises RayError when the group's actor is gone: nobody would take the result."""
+        with self._lock:  # held while sending, so that batches arrive in order
+            batch = json.dumps(self._reports)
+            if ray.get(self._group.exchange.remote(self._rank, batch, outcome), timeout=_GET_S):
+                self.stopping.set()
+            self._reports.clear()
+
+    def _serve(self) -> None:
+        while not self._ended.wait(_EXCHANGE_EVERY_S):
+            try:
+                self.exchange()
+            except RayError as error:
+                log.warning("the group does not answer: %s", error)
+
+
 @dataclass
 class _Worker:
-    actor: Any
+    """A slot: its actor, and what it does. A slot whose resources another job uses for its group has no actor."""
+
+    actor: Any = None
     pid: int | None = None
     ready: Any = None
     started: float = field(default_factory=time.monotonic)
@@ -87,6 +229,7 @@ class _Worker:
     outcome: Any = None
     reports: Any = None
     warm: set[str] = field(default_factory=set)
+    lends_to: str | None = None
 
 
 class RayPool:
@@ -94,6 +237,7 @@ class RayPool:
 
     Without ``address`` a private Ray is started on this machine and ends with this process; with one, the cluster
     there is used and its token must be in ``RAY_AUTH_TOKEN`` or Ray's token file.
+    A job of several workers takes the place of as many actors, which are started again when it has ended.
     """
 
     def __init__(
@@ -103,14 +247,16 @@ class RayPool:
         resources = ray.cluster_resources()
         num_gpus = int(resources.get("GPU", 0))
         self.num_slots = num_slots or num_gpus or max(1, int(resources.get("CPU", 1)))
+        self.largest_group = self.num_slots
         self.device = "cuda:0" if num_gpus else "cpu"
         self._resources = {"num_gpus": 1} if num_gpus else {"num_cpus": 1}
-        self._settings = (str(artifacts), marker, self.device, 1)
+        self._settings = _Settings(str(artifacts), marker, self.device, 1)
         self._workers = [self._start() for _ in range(self.num_slots)]
+        self._head = _Head()
 
     @property
     def num_free(self) -> int:
-        return sum(worker.job is None and worker.pid is not None for worker in self._workers)
+        return len(self._free())
 
     @property
     def num_busy(self) -> int:
@@ -118,23 +264,26 @@ class RayPool:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Process id of the worker of each running job, as far as known."""
+        """Process id of the actor of each running job, as far as known."""
         return {worker.job[0]: worker.pid for worker in self._workers if worker.job and worker.pid}
 
     def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:
-        free = [worker for worker in self._workers if worker.job is None and worker.pid is not None]
-        if not free:
-            raise RuntimeError("no slot is free")
+        free, needed = self._free(), slots_needed(kind, payload)
+        if len(free) < needed:
+            raise RuntimeError(f"{needed} slots are needed, {len(free)} are free")
         key = warm_key(kind, payload)
         worker = next((worker for worker in free if key in worker.warm), free[0])
+        if needed > 1:
+            self._gather(worker, [other for other in free if other is not worker][: needed - 1], job_id)
         worker.job = (job_id, epoch)
         worker.warm.add(key)
         worker.outcome = worker.actor.run.remote(kind, json.dumps(payload, allow_nan=False))
         worker.reports = worker.actor.take_reports.remote()
 
     def poll(self, timeout_s: float) -> list[Message]:
-        busy = [worker for worker in self._workers if worker.job is not None]
-        waited = [worker.outcome for worker in busy] + [w.ready for w in self._workers if w.ready is not None]
+        self._head.check()
+        waited = [worker.outcome for worker in self._workers if worker.job is not None]
+        waited += [worker.ready for worker in self._workers if worker.ready is not None]
         if not waited:
             threading.Event().wait(timeout_s)
             return []
@@ -143,7 +292,7 @@ class RayPool:
         done = set(ready) | set(ray.wait(waited, num_returns=len(waited), timeout=0)[0])
         messages: list[Message] = []
         self._check_alive()
-        for i, worker in enumerate(self._workers):
+        for worker in self._workers:
             try:
                 self._note_ready(worker, done)
                 self._collect(worker, done, messages)
@@ -152,7 +301,9 @@ class RayPool:
             except RayError as error:
                 if worker.job is not None:
                     messages.append(Lost(*worker.job, f"{type(error).__name__}: {error}"[:2000]))
-                self._replace(i)
+                else:
+                    log.warning("an idle worker is lost: %s", error)
+                self._replace(worker)
         return messages
 
     def stop(self, job_id: str) -> None:
@@ -163,17 +314,31 @@ class RayPool:
     def kill(self, job_id: str) -> None:
         for worker in self._workers:
             if worker.job is not None and worker.job[0] == job_id:
-                ray.kill(worker.actor)
+                ray.kill(worker.actor)  # what a group's actor has started ends with it
 
     def close(self) -> None:
-        for worker in self._workers:
-            with contextlib.suppress(RayError):
-                ray.kill(worker.actor)
-        ray.shutdown()
+        """End all workers at once. A dead head is not waited for: what it leaves ends with this process' supervisor."""
+
+        def shut_down() -> None:
+            for worker in self._workers:
+                if worker.actor is not None:
+                    with contextlib.suppress(RayError):
+                        ray.kill(worker.actor)
+            ray.shutdown()
+
+        self._head.leave()
+        thread = threading.Thread(target=shut_down, daemon=True)
+        thread.start()
+        thread.join(_CLOSE_S)
+        if thread.is_alive():
+            log.warning("Ray did not shut down within %.0f s", _CLOSE_S)
+
+    def _free(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.job is None and worker.pid is not None]
 
     def _check_alive(self) -> None:
         """Raise when no worker has come up for long: the cluster itself is gone, and only a new start helps."""
-        if any(worker.pid is not None for worker in self._workers):
+        if any(worker.pid is not None or worker.job is not None for worker in self._workers):
             return
         if all(time.monotonic() - worker.started > _START_S for worker in self._workers):
             raise RuntimeError(f"Ray has started no worker within {_START_S:.0f} s")
@@ -193,6 +358,8 @@ class RayPool:
             messages += [Report(*worker.job, report) for report in reports]
         if outcome is not None:
             messages.append(Done(*worker.job, outcome.get("result"), outcome.get("error")))
+            if any(other.lends_to == worker.job[0] for other in self._workers):
+                self._replace(worker)
             worker.job = worker.outcome = worker.reports = None
 
     @staticmethod
@@ -202,14 +369,61 @@ class RayPool:
             worker.ready = None
 
     def _start(self) -> _Worker:
-        options = {**self._resources, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 2}
-        actor = ray.remote(Slot).options(**options).remote(*self._settings)
-        return _Worker(actor, ready=actor.ready.remote())  # type: ignore[attr-defined]
+        worker = _Worker()
+        self._employ(worker, Slot, self._settings, **self._resources, max_concurrency=2)
+        return worker
 
-    def _replace(self, i: int) -> None:
+    @staticmethod
+    def _employ(worker: _Worker, kind: type[_Member], *arguments: Any, **options: Any) -> None:
+        """Give a slot a new actor."""
+        options = {"max_restarts": 0, "max_task_retries": 0, **options}
+        worker.actor = ray.remote(kind).options(**options).remote(*arguments)
+        worker.pid, worker.ready, worker.started = None, worker.actor.ready.remote(), time.monotonic()
+        worker.job = worker.outcome = worker.reports = worker.lends_to = None
+        worker.warm = set()
+
+    def _gather(self, worker: _Worker, lenders: list[_Worker], job_id: str) -> None:
+        """Make room for a group: its members take the resources of these slots, its own actor needs none."""
+        for member in (worker, *lenders):
+            ray.kill(member.actor)
+        for lender in lenders:
+            lender.actor = lender.pid = None
+            lender.lends_to = job_id
+        size = len(lenders) + 1
+        self._employ(worker, Group, self._settings, size, num_cpus=0, max_concurrency=size + 3)
+
+    def _replace(self, worker: _Worker) -> None:
+        """A new actor for this slot, and for those that lent it their resources."""
+        lenders = [other for other in self._workers if worker.job and other.lends_to == worker.job[0]]
         with contextlib.suppress(RayError):
-            ray.kill(self._workers[i].actor)
-        self._workers[i] = self._start()
+            ray.kill(worker.actor)
+        for slot in (worker, *lenders):
+            self._employ(slot, Slot, self._settings, **self._resources, max_concurrency=2)
+
+
+class _Head:
+    """Asks the head of the cluster for its nodes, again and again: a driver would notice its death much later."""
+
+    def __init__(self) -> None:
+        self._answered = time.monotonic()
+        self._left = threading.Event()
+        threading.Thread(target=self._ask, daemon=True).start()
+
+    def check(self) -> None:
+        """RuntimeError when it has not answered for long."""
+        silence_s = time.monotonic() - self._answered
+        if silence_s > _HEAD_SILENCE_S:
+            raise RuntimeError(f"the head of the Ray cluster has not answered for {silence_s:.0f} s")
+
+    def leave(self) -> None:
+        """Ask no more."""
+        self._left.set()
+
+    def _ask(self) -> None:
+        while not self._left.wait(2.0):
+            with contextlib.suppress(Exception):  # whatever it raises: it did not answer
+                ray.nodes()
+                self._answered = time.monotonic()
 
 
 def _connect(address: str | None, num_slots: int | None) -> None:

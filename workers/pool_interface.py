@@ -42,6 +42,8 @@ class Pool(Protocol):
 
     num_slots: int
     device: str
+    # the most slots that one job can have
+    largest_group: int
 
     @property
     def num_free(self) -> int:
@@ -54,7 +56,8 @@ class Pool(Protocol):
         ...
 
     def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:
-        """Start a job on a free slot, best one that has worked with the same supernet. RuntimeError if none is free."""
+        """Start a job on a free slot, best one that has worked with the same supernet; one of several workers on as
+        many (``slots_needed``). RuntimeError if they are not free."""
         ...
 
     def poll(self, timeout_s: float) -> list[Message]:
@@ -73,6 +76,11 @@ class Pool(Protocol):
     def close(self) -> None:
         """End all workers at once."""
         ...
+
+
+def slots_needed(kind: str, payload: dict[str, Any]) -> int:
+    """How many slots a job takes: the workers of its recipe."""
+    return int((payload.get("recipe") or {}).get("workers", 1)) if kind == "train_supernet" else 1
 
 
 def warm_key(kind: str, payload: dict[str, Any]) -> str:

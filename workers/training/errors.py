@@ -7,9 +7,15 @@ class InvalidMetricError(Exception):
     reason = "invalid_metric"
 
 
+class WorkerLostError(Exception):
+    """Another worker of the group is gone, so that the job cannot go on; a new attempt can."""
+
+    reason = "worker_lost"
+
+
 def reason_of(error: BaseException) -> str:
-    """The reason recorded for a failed evaluation: invalid_metric, oom or error."""
-    if isinstance(error, InvalidMetricError):
+    """The reason recorded for a failed evaluation: invalid_metric, worker_lost, oom or error."""
+    if isinstance(error, InvalidMetricError | WorkerLostError):
         return error.reason
     # torch has its own class for devices only; on the CPU the allocator raises a plain RuntimeError.
     text = str(error).lower()

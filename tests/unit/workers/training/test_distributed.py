@@ -1,6 +1,8 @@
 """Two workers over gloo equal one worker that accumulates the same micro-batches."""
 
+import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tests.unit.workers.training.tiny import TinySupernet, tiny_trainer, weights
 from workers.context import WorkContext
 from workers.training.checkpoint import newest, verify, write_checkpoint
 from workers.training.distributed import WorkerGroup
+from workers.training.errors import WorkerLostError, reason_of
 
 RECIPE = {
     "name": "sandwich",
@@ -28,13 +31,30 @@ def work(rank: int, directory: Path) -> None:
     answers = iter([False, False, rank == 1])
     context = WorkContext(artifacts=directory, should_stop=lambda: next(answers))
     first = tiny_trainer(directory, RECIPE, net=TinySupernet(dropout=0.3), context=context, group=WorkerGroup.current())
+    planned = [note_plans(first)]
     outcome = first.run()
     assert outcome.interrupted
     assert outcome.step == 3
     second = tiny_trainer(directory, RECIPE, net=TinySupernet(dropout=0.3), epoch=2, group=WorkerGroup.current())
+    planned.append(note_plans(second))
     assert second.run().step == 6
+    (directory / f"plans{rank}.json").write_text(json.dumps(planned[0] + planned[1]))
     write_checkpoint(directory / f"rank{rank}", "end", {"model": weights_of(second.net)}, {"step": 6})
     dist.destroy_process_group()
+
+
+def note_plans(trainer) -> list:
+    """Fills, step by step, with the architectures that this worker trains."""
+    plans, sampler = [], trainer.recipe.phases[0].sampler
+    plan = sampler.plan
+
+    def noted(rng):
+        tasks = plan(rng)
+        plans.append([task.genes.tolist() for task in tasks])
+        return tasks
+
+    object.__setattr__(sampler, "plan", noted)
+    return plans
 
 
 @pytest.mark.slow
@@ -44,10 +64,15 @@ def test_two_workers_equal_one_with_accumulation(tmp_path: Path) -> None:
     for worker in workers:
         worker.start()
     alone = tiny_trainer(tmp_path / "alone", RECIPE, net=TinySupernet(dropout=0.3))
+    plans = note_plans(alone)
     alone.run()
     for worker in workers:
         worker.join(timeout=120)
         assert worker.exitcode == 0
+    # The same architectures on every worker, step by step, and those that one worker would have trained.
+    assert len(plans) == 6
+    for rank in range(2):
+        assert json.loads((tmp_path / f"plans{rank}.json").read_text()) == plans
     checkpoint = newest(tmp_path / "tiny")
     assert checkpoint is not None
     assert checkpoint.path.name == "step-00000006.2"
@@ -62,3 +87,23 @@ def test_two_workers_equal_one_with_accumulation(tmp_path: Path) -> None:
 def test_micro_batches_must_divide_among_workers(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="multiple of 3"):
         tiny_trainer(tmp_path, RECIPE, group=WorkerGroup(rank=0, size=3))
+
+
+def lose_a_peer(rank: int, directory: Path) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{directory}/meet", rank=rank, world_size=2)
+    if rank == 1:
+        os._exit(9)
+    with pytest.raises(WorkerLostError):
+        WorkerGroup.current().add_up([torch.ones(3)], [torch.ones(())])
+    os._exit(0)
+
+
+def test_a_dead_peer_has_a_reason_of_its_own(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=lose_a_peer, args=(rank, tmp_path)) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=60)
+    assert [worker.exitcode for worker in workers] == [0, 9]
+    assert reason_of(WorkerLostError("gone")) == "worker_lost"

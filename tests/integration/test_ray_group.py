@@ -1,0 +1,126 @@
+"""Supernets trained by two Ray workers through Ray Train: equal to one worker, stopped, killed and resumed."""
+
+from __future__ import annotations
+
+import json
+
+import psutil
+import pytest
+import torch
+
+from tests.contracts.pool_contract import MARKER, PoolContract, artifacts  # noqa: F401 (a fixture)
+from tests.support.searches import digits, digits_space
+from workers.context import WorkContext
+from workers.pool_interface import Report
+from workers.training.checkpoint import open_checkpoint
+from workers.training.train_supernet import train_supernet
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+NUM_STEPS = 60
+RECIPE = {
+    "name": "sandwich",
+    "num_steps": NUM_STEPS,
+    "num_random": 1,
+    "batch_size": 32,
+    "accumulation": 2,
+    "curve_every_steps": 20,
+    "checkpoint_every_steps": 10,
+    "threads": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def pool(artifacts):  # noqa: F811
+    from workers.pool import RayPool
+
+    pool = RayPool(artifacts, MARKER, num_slots=2)
+    yield pool
+    pool.close()
+
+
+def payload(name: str, epoch: int = 1, workers: int = 2, **recipe) -> dict:
+    return {
+        "supernet_id": name,
+        "epoch": epoch,
+        "space": digits_space().document.to_json(),
+        "dataset": digits().fingerprint,
+        "recipe": {**RECIPE, "workers": workers, **recipe},
+        "seed": 3,
+        "checkpoint_dir": f"supernets/{name}",
+    }
+
+
+def collect(pool, until):
+    return PoolContract().collect(pool, until)
+
+
+def members() -> list[psutil.Process]:
+    """The processes of Ray Train's workers that this test has started."""
+    found = psutil.Process().children(recursive=True)
+    return [process for process in found if process.name().startswith("ray::RayTrainWo")]
+
+
+def weights(artifacts, checkpoint: dict) -> dict[str, torch.Tensor]:  # noqa: F811
+    return open_checkpoint(artifacts / checkpoint["path"], checkpoint["sha256"]).tensors("model")
+
+
+def is_checkpoint(message) -> bool:
+    return isinstance(message, Report) and message.data["type"] == "checkpoint"
+
+
+def test_two_workers_equal_one_through_a_kill_and_a_stop(pool, artifacts):  # noqa: F811
+    alone = train_supernet(payload("alone", workers=1), WorkContext(artifacts=artifacts))
+    PoolContract().wait_until_free(pool)
+    pool.submit("job_group", 1, "train_supernet", payload("together"))
+    assert (pool.num_free, pool.num_busy) == (0, 1)
+    with pytest.raises(RuntimeError):
+        pool.submit("job_other", 1, "train_supernet", payload("other", workers=1))
+    first = collect(pool, lambda found: any(is_checkpoint(m) for m in found))
+    assert len(members()) == 2
+    members()[1].kill()
+    first += collect(pool, PoolContract.ended("job_group"))
+    assert first[-1].error["reason"] == "worker_lost", first[-1]
+    # As the dispatcher does it: again, under a later epoch.
+    PoolContract().wait_until_free(pool)
+    pool.submit("job_group", 2, "train_supernet", payload("together", epoch=2))
+    second = collect(pool, lambda found: any(is_checkpoint(m) for m in found))
+    pool.stop("job_group")
+    second += collect(pool, PoolContract.ended("job_group"))
+    assert second[-1].result["interrupted"], second[-1]
+    stopped_at = second[-1].result["checkpoint"]["step"]
+    assert steps(second)[0] > steps(first)[-1]  # it went on from the checkpoint of the attempt before
+    PoolContract().wait_until_free(pool)
+    assert members() == []
+    pool.submit("job_group", 3, "train_supernet", payload("together", epoch=3))
+    third = collect(pool, PoolContract.ended("job_group"))
+    result = third[-1].result
+    assert result["checkpoint"]["step"] == NUM_STEPS
+    assert steps(third)[0] > stopped_at
+    together = weights(artifacts, result["checkpoint"])
+    for name, tensor in weights(artifacts, alone["checkpoint"]).items():
+        # Statistics are those of the first worker's micro-batches; whoever uses the weights computes them afresh.
+        if not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=1e-4)
+    curve = [m.data for m in first + second + third if isinstance(m, Report) and m.data["type"] == "curve"]
+    assert {point["step"] for point in curve} >= set(range(20, NUM_STEPS + 1, 20))
+    assert len(result["curve"]) == 3 * NUM_STEPS // 20
+    PoolContract().wait_until_free(pool)  # the slots are single workers again
+
+
+def steps(messages) -> list[int]:
+    return [message.data["step"] for message in messages if is_checkpoint(message)]
+
+
+def test_the_worker_at_fault_explains_the_end_of_its_group():
+    from workers.pool import Group, _Settings
+
+    group = Group(_Settings("", "", "cpu", 1), size=3)
+    assert group._why(RuntimeError("rank 2 is dead"))["reason"] == "worker_lost"
+    for rank, reason in ((0, "worker_lost"), (1, "invalid_metric"), (2, "worker_lost")):
+        outcome = {"error": {"reason": reason, "message": f"rank {rank}"}}
+        assert group.exchange(rank, '[{"type": "progress"}]', json.dumps(outcome)) is False
+    assert group._why(RuntimeError("all are dead")) == {"reason": "invalid_metric", "message": "rank 1"}
+    group.stop()
+    assert group.exchange(0, "[]", json.dumps({"result": {}})) is True
+    assert len(json.loads(group.take_reports())) == 3
