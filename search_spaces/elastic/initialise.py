@@ -8,6 +8,9 @@ import math
 import torch
 from torch import nn
 
+from search_spaces.elastic.sequences import TokenProjection
+from search_spaces.elastic.vectors import LinearLayer
+
 
 def key_seed(seed: int, key: str) -> int:
     """A 63-bit seed for the weights named `key`."""
@@ -18,8 +21,14 @@ def key_seed(seed: int, key: str) -> int:
 def initialise(module: nn.Module, seed: int, key: str) -> None:
     """He initialisation (fan-out) for convolutions, normal(0.02) for linear layers and embeddings, norms at 1 and 0.
 
-    Parameters held by a block itself (positions, class tokens) start at normal(0.02) too.
+    Parameters held by a block itself (positions, class tokens) start at normal(0.02) too. Linear layers without a way
+    around them keep the scale of their input: normal(0.02) would shrink it, more with each layer.
     """
+    scales = {
+        part.linear: (1.0 if isinstance(part, TokenProjection) else 2.0)
+        for part in module.modules()
+        if isinstance(part, (TokenProjection, LinearLayer))
+    }
     generator = torch.Generator().manual_seed(key_seed(seed, key))
     for part in module.modules():
         if isinstance(part, nn.modules.conv._ConvNd):
@@ -28,7 +37,8 @@ def initialise(module: nn.Module, seed: int, key: str) -> None:
             if part.bias is not None:
                 part.bias.zero_()
         elif isinstance(part, nn.Linear):
-            part.weight.normal_(0.0, 0.02, generator=generator)
+            std = math.sqrt(scales[part] / part.in_features) if part in scales else 0.02
+            part.weight.normal_(0.0, std, generator=generator)
             if part.bias is not None:
                 part.bias.zero_()
         elif isinstance(part, nn.Embedding):

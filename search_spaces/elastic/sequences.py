@@ -102,6 +102,17 @@ class TokenReduction(nn.Module):
         return torch.cat((self.linear(y[:, :1]), patches + self.positions), 1) + shortcut
 
 
+class LanguageHead(nn.Module):
+    """Logits over the vocabulary at every position."""
+
+    def __init__(self, in_features: int, vocabulary: int, bias: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, vocabulary, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x)
+
+
 class SequenceHead(nn.Module):
     """Class logits from the first token or the mean of all."""
 
@@ -164,7 +175,7 @@ def sequence_head_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> 
 
 def language_head_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     features = tokens(inputs, "language_head").features
-    return {"in_features": features, "features": p["vocabulary"], "bias": bool(p["bias"])}
+    return {"in_features": features, "vocabulary": p["vocabulary"], "bias": bool(p["bias"])}
 
 
 PATCH_EMBEDDING = ModuleSpec(PatchEmbedding, patch_embedding_arguments)
@@ -173,4 +184,4 @@ TOKEN_NORM = ModuleSpec(TokenNorm, token_norm_arguments)
 TOKEN_PROJECTION = ModuleSpec(TokenProjection, token_projection_arguments)
 TOKEN_REDUCTION = ModuleSpec(TokenReduction, token_reduction_arguments)
 SEQUENCE_HEAD = ModuleSpec(SequenceHead, sequence_head_arguments)
-LANGUAGE_HEAD = ModuleSpec(TokenProjection, language_head_arguments)
+LANGUAGE_HEAD = ModuleSpec(LanguageHead, language_head_arguments)
