@@ -119,7 +119,9 @@ class EvaluatorIn(WireModel):
     """Accuracy from a supernet: a new (or equal, shared) one trained with ``recipe``, or an existing one."""
 
     kind: Literal["supernet"] = "supernet"
-    recipe: MethodIn | None = Field(None, description="Left out: `sandwich` with its defaults.")
+    recipe: MethodIn | None = Field(
+        None, description="Left out: `sandwich`. Parameters left out take values that suit the task of the space."
+    )
     supernet_id: SupernetId | None = None
     calibration_samples: Whole = Field(1024, ge=1, le=1_000_000)
 
@@ -291,7 +293,9 @@ def _recipe(item: MethodIn, place: str, allowed: frozenset[str]) -> MethodChoice
     if item.name not in allowed:
         names = ", ".join(sorted(allowed))
         raise InvalidInput.at(f"{place}/name", f"unknown recipe '{item.name}'", suggestion=f"allowed: {names}")
-    return MethodChoice(item.name, _complete(RECIPES[item.name], item.params, *place.strip("/").split("/")))
+    params = _complete(RECIPES[item.name], item.params, *place.strip("/").split("/"))
+    # Only what was said: the rest follows from the task, which is known once the space is.
+    return MethodChoice(item.name, {name: params[name] for name in item.params})
 
 
 def _complete(model: type[BaseModel], params: dict[str, Any], *place: str) -> dict[str, Any]:

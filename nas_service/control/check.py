@@ -14,7 +14,7 @@ from nas_service.domain.metrics import METRICS
 from nas_service.domain.records import DatasetRecord, DeviceRecord, SupernetRecord
 from nas_service.domain.search import MethodChoice, SearchSpec
 from nas_service.errors import InvalidInput, NotFound, Problem
-from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES
+from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES, task_defaults
 from nas_service.methods.strategies.registry import STRATEGIES
 from nas_service.storage import datasets, devices, supernets
 from nas_service.storage.session import Session
@@ -62,13 +62,14 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
             problems.append(Problem("/evaluator/recipe", "conflict", "an existing supernet has its recipe already"))
         supernet = _existing_supernet(session, spec, space, dataset, problems)
     else:
-        recipe = _method(recipe or MethodChoice("sandwich"), recipes, "/evaluator/recipe", problems)
+        chosen = _for_task(recipe or MethodChoice("sandwich"), space)
+        recipe = _method(chosen, recipes, "/evaluator/recipe", problems)
     finalists = spec.finalists
     if finalists.mode == "inherit":
         if finalists.recipe is not None or finalists.seeds != 1:
             problems.append(Problem("/finalists/mode", "conflict", "inherited weights are not trained with a recipe"))
     else:
-        chosen = finalists.recipe or MethodChoice("alone")
+        chosen = _for_task(finalists.recipe or MethodChoice("alone"), space)
         finalists = replace(finalists, recipe=_method(chosen, network_recipes, "/finalists/recipe", problems))
     if finalists.count < 0 or finalists.seeds < 1:
         problems.append(Problem("/finalists", "invalid_value", "count must be at least 0 and seeds at least 1"))
@@ -139,6 +140,12 @@ def _check_objectives(session: Session, spec: SearchSpec, problems: list[Problem
                 message = f"device {device.name} has no runtime {objective.target.runtime!r}"
                 problems.append(Problem(f"{here}/target/runtime", "unknown", message, allowed))
     return device
+
+
+def _for_task(choice: MethodChoice, space: SearchSpace | None) -> MethodChoice:
+    """The recipe with what suits networks for the task, wherever the request says nothing."""
+    defaults = {} if space is None else task_defaults(space.program.task)
+    return MethodChoice(choice.name, {**defaults, **choice.params})
 
 
 def _method(choice: MethodChoice, allowed: dict[str, type[Any]], pointer: str, problems: list[Problem]) -> MethodChoice:

@@ -157,8 +157,7 @@ def _train_network(session: Session, claim: Claim, result: dict[str, Any]) -> No
         loss=select["loss"],
         eval_s=result.get("train_s"),
         metrics={
-            "num_correct": select.get("num_correct"),
-            "num_samples": select.get("num_samples"),
+            **{name: value for name, value in select.items() if name not in ("accuracy_top1", "loss")},
             "test": result["metrics"]["test"],
             "checkpoint": result["checkpoint"],
             "seeds": seeds,

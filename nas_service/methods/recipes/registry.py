@@ -37,6 +37,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Networks without convolutions and batch norm hardly learn with the rate and momentum that suit images.
+_TEXT_AND_VECTORS: dict[str, Any] = {
+    "optimiser": "adamw",
+    "learning_rate": 2e-3,
+    "weight_decay": 0.01,
+    "warmup_steps": 50,
+    "gradient_clip_norm": 1.0,
+}
+
+
+def task_defaults(task: str) -> dict[str, Any]:
+    """Parameters that replace a recipe's own defaults for a task of the language."""
+    return {} if task == "image_classification" else dict(_TEXT_AND_VECTORS)
+
 
 def parse_recipe(document: dict[str, Any]) -> tuple[str, RecipeParams]:
     """Name and validated parameters of `{"name": ..., **parameters}`.

@@ -31,7 +31,7 @@ def test_defaults_are_written_out():
     assert spec.strategy.name == "nsga2"
     assert "population_size" in spec.strategy.params or spec.strategy.params
     assert spec.evaluator.recipe.name == "sandwich"
-    assert spec.evaluator.recipe.params["batch_size"] == 64
+    assert spec.evaluator.recipe.params == {}
     assert [objective.goal for objective in spec.objectives] == ["maximize", "minimize"]
     assert SearchSpec.from_json(spec.to_json()) == spec
 
