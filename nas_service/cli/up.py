@@ -19,6 +19,7 @@ from nas_service.cli.lock import only_one
 from nas_service.cli.output import progress
 from nas_service.cli.prepare import first_key, prepare
 from nas_service.errors import Unavailable
+from nas_service.processes import Ledger, end_strays
 from nas_service.settings import Settings
 from nas_service.storage.embedded import EmbeddedPostgres
 from nas_service.storage.session import make_engine
@@ -59,7 +60,11 @@ class Supervisor:
             "NAS_PORT": str(settings.port),
             "RAY_AUTH_MODE": "token",
         }
-        self._children = {name: self._start(name) for name in PARTS}
+        self._ledger = Ledger(settings.home / "processes", "up")
+        self._children: dict[str, Child] = {}
+        for name in PARTS:
+            self._children[name] = self._start(name)
+            self._ledger.note(self.pids().values())
         self._restart_at: dict[str, float] = {}
 
     def pids(self) -> dict[str, int]:
@@ -83,6 +88,7 @@ class Supervisor:
                 fresh = self._start(name)
                 fresh.wait_s = child.wait_s
                 self._children[name] = fresh
+                self._ledger.note(self.pids().values())
 
     def stop(self) -> None:
         """End all parts: politely, then for certain."""
@@ -96,6 +102,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 os.killpg(child.process.pid, signal.SIGKILL)
                 child.process.wait()
+        self._ledger.close()
 
     def _start(self, name: str) -> Child:
         with self._log(name).open("ab") as log:
@@ -121,6 +128,8 @@ def running(settings: Settings) -> Iterator[tuple[Supervisor, str | None]]:
     """
     settings.home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
     with only_one(settings.home):
+        for stray in end_strays(settings.home / "processes"):  # what a killed start has left running
+            progress.print(f"ended {stray.process.name} ({stray.process.pid}), left by a dead {stray.part}")
         postgres = None if settings.database_url else EmbeddedPostgres(settings.home)
         database_url = settings.database_url or (postgres.start() if postgres else "")
         try:
