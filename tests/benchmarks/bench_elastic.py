@@ -1,6 +1,6 @@
 """How much longer an elastic forward and backward pass takes than the extracted plain network.
 
-Run as a script: `python tests/benchmarks/bench_elastic.py`. Target: ratio at most 1.10. Times are
+Run as a script: `python -m tests.benchmarks.bench_elastic`. Target: ratio at most 1.10. Times are
 CPU seconds of this process, interleaved, one thread, so that other load on the machine matters little.
 """
 
@@ -19,7 +19,15 @@ from search_spaces.library_index import load_library
 from tests.contracts.elastic_contract import network_input
 
 REPEATS = 15
-CASES = (("digits-mobile", 64), ("digits-vit", 64), ("gpt-tiny", 16), ("resnet-cifar", 16), ("mobilenetv3-ofa", 4))
+CASES = (
+    ("digits-mobile", 64),
+    ("digits-vit", 64),
+    ("digits-hybrid", 64),
+    ("digits-vit-stages", 64),
+    ("gpt-tiny", 16),
+    ("resnet-cifar", 16),
+    ("mobilenetv3-ofa", 4),
+)
 
 
 def step_seconds(module: nn.Module, x: torch.Tensor) -> float:
