@@ -90,7 +90,8 @@ def doctor(output: FormatOption = Format.table) -> None:
 
     engine = database()
     _require_schema(engine)
-    findings = examine(engine, Settings.from_environment().artifacts)
+    settings = Settings.from_environment()
+    findings = examine(engine, settings.artifacts, settings.home / "processes")
     print_rows([vars(finding) for finding in findings], ["check", "subject", "detail"], output)
     if findings:
         raise typer.Exit(1)

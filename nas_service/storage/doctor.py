@@ -12,8 +12,10 @@ from sqlalchemy import select, text
 
 from nas_service.domain.pareto import hypervolume, non_dominated
 from nas_service.domain.search import SearchSpec
+from nas_service.processes import strays
 from nas_service.storage import columns
-from nas_service.storage.doctor_files import broken_files
+from nas_service.storage.doctor_events import EVENT_CHECKS
+from nas_service.storage.doctor_files import broken_files, old_entries
 from nas_service.storage.session import Engine, Session, unit_of_work
 from nas_service.storage.tables import SearchRow, TrialRow
 
@@ -97,17 +99,41 @@ CHECKS = {
           || coalesce(p.hypervolume::text, 'none')
         FROM search s LEFT JOIN front_point p ON p.search_id = s.id AND p.num_evaluations = s.num_told
         WHERE s.num_told > 0 AND (s.hypervolume, s.front_size) IS DISTINCT FROM (p.hypervolume, p.front_size)""",
+    "running_search_goes_on": f"""
+        SELECT s.id, 'in phase ' || s.phase || ' with nothing to do since ' || seen.at FROM search s, LATERAL (
+          SELECT greatest(s.started_at, (SELECT max(created_at) FROM event WHERE search_id = s.id),
+            (SELECT max(j.finished_at) FROM job j
+             WHERE j.search_id = s.id OR j.subject_id IN (s.supernet_id, s.estimator_id))) AS at) AS seen
+        WHERE s.state IN ('running', 'pausing') AND seen.at < now() - :controller_grace * interval '1 second'
+          AND NOT EXISTS (SELECT FROM job j WHERE j.state IN {_OPEN_JOB}
+            AND (j.search_id = s.id OR j.subject_id IN (s.supernet_id, s.estimator_id)))""",
+    "accepted_search_is_stored": """
+        SELECT body->>'id', 'was accepted under Idempotency-Key ' || key || ', but there is no such search'
+        FROM idempotency i WHERE status BETWEEN 200 AND 299 AND body->>'id' LIKE 'srch\\_%'
+          AND NOT EXISTS (SELECT FROM search s WHERE s.id = i.body->>'id')""",
     "ready_things_have_their_content": """
         SELECT id, 'supernet without a checkpoint' FROM supernet WHERE state = 'ready' AND checkpoint IS NULL
         UNION ALL
         SELECT id, 'estimator without a document' FROM latency_estimator WHERE state = 'ready' AND document IS NULL
         UNION ALL
         SELECT id, 'export without files' FROM export WHERE state = 'ready' AND (path IS NULL OR files IS NULL)""",
+    **EVENT_CHECKS,
 }
 
 
-def examine(engine: Engine, artifacts: Path | None = None) -> list[Finding]:
-    """Every broken invariant of the database and, with ``artifacts``, of the files it names. Reads the files whole."""
+# directory below the artifact directory -> query of those :names in it that a row refers to
+REFERENCES = {
+    "datasets": "SELECT fingerprint FROM dataset WHERE fingerprint = ANY(:names)",
+    "tables": "SELECT id FROM lookup_table WHERE id = ANY(:names)",
+    "supernets": "SELECT id FROM supernet WHERE id = ANY(:names)",
+    "networks": "SELECT id FROM trial WHERE id = ANY(:names)",
+    "exports": "SELECT id FROM export WHERE id = ANY(:names)",
+}
+
+
+def examine(engine: Engine, artifacts: Path | None = None, processes: Path | None = None) -> list[Finding]:
+    """Every broken invariant of the database, with ``artifacts`` also of the files it names, with ``processes`` (where
+    parts note what they start) also of this machine. Reads the files whole."""
     with unit_of_work(engine) as session:
         session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         session.execute(text("SET LOCAL statement_timeout = '10min'"))
@@ -117,9 +143,16 @@ def examine(engine: Engine, artifacts: Path | None = None) -> list[Finding]:
             used = {name: value for name, value in grace.items() if f":{name}" in query}
             findings += [Finding(check, *row) for row in session.execute(text(query), used)]
         findings += _wrong_fronts(session)
-        wanted = None if artifacts is None else named_files(session)
+        wanted, unreferenced = None, []
+        if artifacts is not None:
+            wanted = named_files(session)
+            unreferenced = [path for kind in REFERENCES for path in _unreferenced(session, artifacts, kind)]
     if artifacts is not None and wanted is not None:
         findings += [Finding(*broken) for broken in broken_files(artifacts, wanted)]
+        findings += [Finding("no_unreferenced_artifacts", path, "no row refers to it") for path in unreferenced]
+    for stray in strays(processes) if processes is not None else ():
+        detail = f"{stray.process.name}, left running by a dead {stray.part}; the next start ends it"
+        findings.append(Finding("no_stray_processes", str(stray.process.pid), detail))
     return findings
 
 
@@ -162,7 +195,17 @@ def named_files(session: Session) -> dict[str, list[tuple]]:
         "marker": "SELECT 'installation', artifact_marker FROM installation",
         "dataset": "SELECT id, fingerprint FROM dataset",
         "table": "SELECT id FROM lookup_table",
-        "checkpoint": "SELECT id, checkpoint FROM supernet WHERE state = 'ready' AND checkpoint IS NOT NULL",
+        "checkpoint": "SELECT id, checkpoint FROM supernet WHERE state = 'ready' AND checkpoint IS NOT NULL UNION ALL "
+        "SELECT id, metrics->'checkpoint' FROM trial WHERE jsonb_typeof(metrics->'checkpoint') = 'object'",
         "export": "SELECT id, path, files FROM export WHERE state = 'ready' AND path IS NOT NULL AND files IS NOT NULL",
     }
     return {kind: [tuple(row) for row in session.execute(text(query))] for kind, query in queries.items()}
+
+
+def _unreferenced(session: Session, artifacts: Path, kind: str) -> list[str]:
+    """Old files or directories of a kind that no row names."""
+    names = {entry.name.removesuffix(".npz"): entry.name for entry in old_entries(artifacts / kind)}
+    if not names:
+        return []
+    known = set(session.scalars(text(REFERENCES[kind]), {"names": list(names)}))
+    return [f"{kind}/{file}" for name, file in sorted(names.items()) if name not in known]

@@ -40,6 +40,14 @@ def broken_files(artifacts: Path, wanted: dict[str, list[tuple]]) -> Iterator[Br
             yield "no_leftovers", str(path.relative_to(artifacts)), "unfinished for more than an hour"
 
 
+def old_entries(folder: Path) -> list[Path]:
+    """What lies in a directory for more than an hour: long enough that a row would name it by now."""
+    oldest = time.time() - LEFTOVER_S
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.suffix != ".tmp" and path.lstat().st_mtime < oldest]
+
+
 def _broken_checkpoint(artifacts: Path, checkpoint: dict[str, Any]) -> Iterator[str]:
     """A checkpoint is named by the digest of its manifest, which lists the digest of every other file."""
     manifest_name = f"{checkpoint['path']}/manifest.json"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 from sqlalchemy import text
 
 from nas_service.domain.search import Budget, EvaluatorSpec, Finalists, MethodChoice, Objective, SearchSpec
 from nas_service.ids import new_id
-from nas_service.storage import installation, jobs
-from nas_service.storage.doctor import CHECKS, examine
+from nas_service.processes import Ledger
+from nas_service.storage import events, installation, jobs
+from nas_service.storage.doctor import CHECKS, REFERENCES, examine
 from nas_service.storage.session import unit_of_work
 from nas_service.storage.tables import ExportRow, FrontPointRow, SupernetRow, TrialRow
 from tests.support.rows import add_search
@@ -61,6 +64,10 @@ def search_id(engine) -> str:
             session.add(point)
         session.add(trial(search_id, 2, state="pending"))
         session.flush()
+        events.record(session, "search.created", {"name": "s"}, search_id)
+        events.record(session, "search.state", {"state": "running"}, search_id)
+        for done in session.scalars(text("SELECT id FROM trial WHERE number < 2")):
+            events.record(session, "trial.finished", {"trial_id": done, "state": "succeeded"}, search_id)
         session.execute(text("UPDATE trial SET finished_at = now() WHERE state = 'succeeded'"))
         for key in "abcd":
             jobs.enqueue(session, kind="evaluate", dedup_key=key, payload={}, search_id=search_id)
@@ -102,6 +109,19 @@ DAMAGE = {
     "hypervolume_never_falls": "UPDATE front_point SET hypervolume = 9 WHERE num_evaluations = 1",
     "curve_ends_at_the_search": "UPDATE front_point SET front_size = 1",
     "front_equals_its_trials": "UPDATE trial SET macs = 11 WHERE number = 0",
+    "running_search_goes_on": """
+        UPDATE search SET started_at = now() - interval '1 hour';
+        UPDATE event SET created_at = now() - interval '1 hour';
+        UPDATE job SET state = 'cancelled', error = '{}', lease_until = NULL,
+          finished_at = now() - interval '1 hour'""",
+    "accepted_search_is_stored": """
+        INSERT INTO idempotency (principal, key, fingerprint, status, body)
+        VALUES ('p', 'k', 'f', 201, '{"id": "srch_0123"}'), ('p', 'l', 'f', 422, '{"id": "srch_4567"}')""",
+    "events_tell_the_state": "DELETE FROM event WHERE type = 'search.state'",
+    "no_trial_ends_twice": """
+        INSERT INTO event (search_id, type, data) SELECT search_id, type, data FROM event
+        WHERE type = 'trial.finished'""",
+    "ended_trials_are_told": "DELETE FROM event WHERE type = 'trial.finished'",
     "ready_things_have_their_content": """
         INSERT INTO export (id, search_id, trial_id, state)
         SELECT 'exp_1', search_id, id, 'ready' FROM trial LIMIT 1""",
@@ -116,6 +136,17 @@ def test_every_check_is_tried():
 def test_damage_is_found(engine, search_id, check):
     run(engine, DAMAGE[check])
     assert check in broken(engine)
+
+
+def test_trials_that_are_told_in_chunks_are_counted(engine, search_id):
+    run(engine, "DELETE FROM event WHERE type = 'trial.finished'")
+    chunk = "INSERT INTO event (search_id, type, data) VALUES (:search_id, 'trials.finished', :data)"
+    run(engine, chunk, search_id=search_id, data=json.dumps({"first": 0, "count": 2}))
+    assert broken(engine) == {"ended_trials_are_told"}
+    run(engine, chunk, search_id=search_id, data=json.dumps({"first": 2, "count": 1}))
+    assert broken(engine) == set()
+    run(engine, chunk, search_id=search_id, data=json.dumps({"first": 2, "count": 1}))
+    assert broken(engine) == {"ended_trials_are_told"}
 
 
 def test_a_restored_front_of_nothing_is_sound(engine, search_id):
@@ -179,6 +210,52 @@ def test_old_unfinished_files_are_found(engine, artifacts):
     assert broken(engine, artifacts) == set()
     os.utime(unfinished, (0, 0))
     assert broken(engine, artifacts) == {"no_leftovers"}
+
+
+@pytest.mark.parametrize("kind", REFERENCES)
+def test_what_no_row_refers_to_is_found_when_it_is_old(engine, artifacts, kind):
+    lost = artifacts / kind / "lost"
+    lost.mkdir(parents=True)
+    assert broken(engine, artifacts) == set()  # a row may still come
+    os.utime(lost, (0, 0))
+    assert [(f.check, f.subject) for f in examine(engine, artifacts)] == [("no_unreferenced_artifacts", f"{kind}/lost")]
+
+
+def test_what_a_row_refers_to_may_be_old(engine, artifacts):
+    with engine.connect() as connection:
+        supernet_id = connection.execute(text("SELECT id FROM supernet")).scalar_one()
+    for name in ("datasets/f", f"supernets/{supernet_id}"):
+        (artifacts / name).mkdir(exist_ok=True)
+        os.utime(artifacts / name, (0, 0))
+    assert examine(engine, artifacts) == []
+
+
+def test_a_checkpoint_of_a_finalist_is_checked(engine, artifacts):
+    run(
+        engine,
+        "UPDATE trial SET metrics = jsonb_build_object('checkpoint', (SELECT checkpoint FROM supernet)) "
+        "WHERE number = 0",
+    )
+    assert examine(engine, artifacts) == []
+    (artifacts / "supernets/s/1/model.safetensors").unlink()
+    assert len(examine(engine, artifacts)) == 2
+
+
+def test_processes_of_a_dead_part_are_found(engine, search_id, tmp_path):
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        Ledger(tmp_path, "dispatcher").note([sleeper.pid])
+        assert examine(engine, processes=tmp_path) == []
+        (path,) = tmp_path.glob("*.json")
+        document = json.loads(path.read_text())
+        document["owner"]["started"] -= 100.0  # the owner of that id is another process now
+        path.write_text(json.dumps(document))
+        (finding,) = examine(engine, processes=tmp_path)
+        assert (finding.check, finding.subject) == ("no_stray_processes", str(sleeper.pid))
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert examine(engine, processes=tmp_path) == []
 
 
 def test_a_path_that_leaves_the_directory_is_not_followed(engine, artifacts):
