@@ -93,6 +93,43 @@ class TestWarmStart(StrategyContract):
         return {"searches": ["srch_none"], "strategy": {"name": "nsga2"}}
 
 
+class TestLamoo(StrategyContract):
+    name = "lamoo"
+
+
+class TestBananas(StrategyContract):
+    name = "bananas"
+
+    def params(self, space):
+        return {"epochs": 10, "networks": 2}
+
+
+class TestLinas(StrategyContract):
+    name = "linas"
+
+    def params(self, space):
+        return {"generations": 3, "population": 12}
+
+
+class TestBoshnas(StrategyContract):
+    name = "boshnas"
+
+    def params(self, space):
+        return {"epochs": 10, "steps": 3}
+
+
+class TestRl(StrategyContract):
+    name = "rl"
+
+
+class TestRlRecurrent(StrategyContract):
+    name = "rl"
+    ask_history = 2_000
+
+    def params(self, space):
+        return {"policy": "recurrent", "algorithm": "reinforce", "batch": 1}
+
+
 class TestLocalSearch(StrategyContract):
     name = "local_search"
 
