@@ -37,18 +37,17 @@ def continue_text(model: Model, text: str, num_tokens: int, temperature: float, 
     ids = encoder.encode(text)
     if not ids:
         raise SystemExit("give at least one token to begin with")
-    length = TOKENIZER.length
+    length, first = TOKENIZER.length, len(SPECIALS)
     for _ in range(num_tokens):
         window = ids[-length:]
         # No position sees later ones, so padding behind the text changes nothing.
         x = torch.tensor([window + [PAD] * (length - len(window))])
         with torch.inference_mode():
-            logits = model(x)[0, len(window) - 1]
-        logits[: len(SPECIALS)] = -torch.inf
+            logits = model(x)[0, len(window) - 1, first:]
         if temperature > 0:
-            ids.append(int(torch.multinomial((logits / temperature).softmax(dim=0), 1, generator=generator)))
+            ids.append(first + int(torch.multinomial((logits / temperature).softmax(dim=0), 1, generator=generator)))
         else:
-            ids.append(int(logits.argmax()))
+            ids.append(first + int(logits.argmax()))
     return TOKENIZER.decode(ids)
 
 

@@ -41,12 +41,11 @@ def main() -> None:
     if not places:
         raise SystemExit(f"no {SPECIALS[MASK]} among the first {TOKENIZER.length} tokens of the text")
     with torch.inference_mode():
-        logits = load_model()(x)[0]
-    logits[:, : len(SPECIALS)] = -torch.inf
+        logits = load_model()(x)[0, :, len(SPECIALS) :]
     for place in places:
         best = logits[place].softmax(dim=0).topk(max(1, min(options.top, len(TOKENIZER.tokens))))
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        shown = ", ".join(f"{TOKENIZER.tokens[i - len(SPECIALS)]!r} {p:.4f}" for i, p in pairs)
+        shown = ", ".join(f"{TOKENIZER.tokens[i]!r} {p:.4f}" for i, p in pairs)
         sys.stdout.write(f"token {place}: {shown}\n")
 
 

@@ -1,0 +1,114 @@
+"""Exports of text networks: complete, and what predict.py says is what the network says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nas_service.datasets.dataset import Dataset, build_dataset
+from nas_service.datasets.ingest_text import ingest_text
+from nas_service.datasets.store import DatasetStore
+from nas_service.datasets.tokenizer import MASK, SPECIALS
+from search_spaces.elastic.plain import PlainNetwork, build_plain
+from search_spaces.elastic.supernet import Supernet
+from search_spaces.library_index import load_library
+from tests.support.texts import write_questions, write_story
+from workers.context import WorkContext
+from workers.export import export
+from workers.training.checkpoint import write_checkpoint
+from workers.training.optimise import named_tensors
+
+COMMON = {"README.md", "architecture.json", "manifest.json", "model.onnx", "model.py", "model.safetensors"}
+TEXT = {"predict.py", "preprocess.json", "tokenizer.py"}
+
+
+def exported(root: Path, family: str, dataset: Dataset) -> tuple[Path, PlainNetwork]:
+    """An untrained supernet's smallest architecture, exported by the job; and its network."""
+    context = WorkContext(root)
+    DatasetStore(context.datasets).write(dataset)
+    space = load_library(family).bind(classes=len(dataset.classes) or None, input=dataset.info["input"])
+    supernet = Supernet(space, seed=0)
+    written = write_checkpoint(root / family, "step-00000001.1", {"model": named_tensors(supernet)}, {})
+    reference = {"path": str(written.path.relative_to(root)), "sha256": written.sha256}
+    genes = space.smallest()
+    payload = {
+        "export_id": family,
+        "epoch": 1,
+        "space": dict(space.document.to_json()),
+        "genes": genes.tolist(),
+        "dataset": dataset.fingerprint,
+        "weights": {"supernet": {"id": family, "checkpoint": reference}},
+    }
+    folder = root / export(payload, context)["path"]
+    module = build_plain(space.resolve(np.asarray(genes)))
+    module.load_state_dict(load_file(folder / "model.safetensors"))
+    return folder, module.eval()
+
+
+def predict(folder: Path, *arguments: str) -> list[str]:
+    command = [sys.executable, "-B", str(folder / "predict.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    torch.set_num_threads(1)
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="module")
+def story(root) -> Dataset:
+    return build_dataset("story", ingest_text(write_story(root / "story.txt", 200), length=24))
+
+
+def test_a_classifier_of_text(root: Path) -> None:
+    path = write_questions(root / "questions.jsonl", 300)
+    dataset = build_dataset("questions", ingest_text(path, text="text", label="kind", length=12))
+    folder, module = exported(root, "text-tiny", dataset)
+    assert {file.name for file in folder.iterdir()} == COMMON | TEXT | {"classes.json"}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert {"accuracy_top1", "f1_macro", "loss"} <= manifest["metrics"]["test"].keys()
+    text = "How many horses did carla count?"
+    with torch.inference_mode():
+        ids = dataset.tokenizer.pad(dataset.tokenizer.encode(text))
+        probabilities = module(torch.tensor([ids])).softmax(1)[0]
+    best = int(probabilities.argmax())
+    assert predict(folder, text) == [f"{dataset.classes[best]} {float(probabilities[best]):.4f}"]
+    assert len(predict(folder, text, "--top", "9")[0].split(", ")) == 3
+
+
+def test_a_causal_language_model(root: Path, story: Dataset) -> None:
+    folder, module = exported(root, "gpt-tiny", story)
+    assert {file.name for file in folder.iterdir()} == COMMON | TEXT
+    assert "perplexity on test" in (folder / "README.md").read_text()
+    text = "Emma went to the market to buy the apples."  # longer than what the network reads
+    found = predict(folder, text, "--tokens", "2", "--temperature", "0")[0]
+    ids = [story.tokenizer.tokens.index(letter) + len(SPECIALS) for letter in text]
+    for _ in range(2):
+        with torch.inference_mode():
+            logits = module(torch.tensor([ids[-24:]]))[0, -1, len(SPECIALS) :]
+        ids.append(int(logits.argmax()) + len(SPECIALS))
+    assert found == story.tokenizer.decode(ids)
+
+
+def test_a_masked_language_model(root: Path, story: Dataset) -> None:
+    folder, module = exported(root, "bert-tiny", story)
+    assert {file.name for file in folder.iterdir()} == COMMON | TEXT
+    (line,) = predict(folder, "Emma we[MASK]t to")
+    ids = story.tokenizer.pad(story.tokenizer.encode("Emma we[MASK]t to"))
+    place = ids.index(MASK)
+    with torch.inference_mode():
+        probabilities = module(torch.tensor([ids]))[0, place, len(SPECIALS) :].softmax(0)
+    best = int(probabilities.argmax())
+    assert line == f"token {place}: {story.tokenizer.tokens[best]!r} {float(probabilities[best]):.4f}"
+    command = [sys.executable, "-B", str(folder / "predict.py"), "Emma went to"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 1
+    assert "no [MASK]" in done.stderr
