@@ -18,6 +18,8 @@ from search_spaces.library_index import LIBRARY, load_file
 app = typer.Typer(no_args_is_help=True, help="Searches.")
 exports = typer.Typer(no_args_is_help=True, help="Downloads of finalists.")
 COLUMNS = ["id", "name", "state", "phase", "num_told", "front_size", "hypervolume", "created_at"]
+# Scores that a front shows where they are among its axes; accuracy has columns of its own.
+SCORES = ("f1_macro", "perplexity")
 
 
 def request_from(
@@ -233,6 +235,7 @@ def print_front(found: dict[str, Any], output: Format) -> None:
         return
     rows = [front_row(member) for member in found["members"]]
     columns = ["trial", "accuracy select", "accuracy test", "macs", "params", "latency ms", "p10 - p90"]
+    columns[1:1] = [f"{name} {split}" for name in found["axes"] if name in SCORES for split in ("select", "test")]
     if output is Format.json:
         print_facts(found, output)
     else:
@@ -262,9 +265,12 @@ def front_row(member: dict[str, Any]) -> dict[str, Any]:
     spread = None
     if member.get("latency_p10_ms") is not None:
         spread = f"{member['latency_p10_ms']:.3f} - {member['latency_p90_ms']:.3f}"
+    scores = {f"{name} select": (member.get("metrics") or {}).get(name) for name in SCORES}
     return {
         "trial": member["number"],
         "id": member["id"],
+        **scores,
+        **{f"{name} test": test.get(name) for name in SCORES},
         "accuracy select": with_interval(member.get("accuracy_top1"), (member.get("metrics") or {}).get("num_samples")),
         "accuracy test": with_interval(test.get("accuracy_top1"), test.get("num_samples")),
         "macs": member.get("macs"),
