@@ -10,11 +10,11 @@ from search_spaces.blocks.registry import BLOCKS
 from search_spaces.edges import EdgeCompiler, Subset
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.frames import Frame, LimitError, located
-from search_spaces.parameters import param_problem
+from search_spaces.parameters import param_problem, parameter_advice
 from search_spaces.program import Back, BlockOp, GatherOp, Op, Reference, Register, SwitchOp
 from search_spaces.tables import tabulate
 from search_spaces.terms import to_value
-from search_spaces.values import Edge, ListValue, Place, Value, constant
+from search_spaces.values import Edge, ListValue, Place, Value, constant, gene_index, restricted
 
 MAX_NODES = 5_000
 NODE_KEYS = frozenset({"block", "name", "let", "inputs", "constraints", "weights", "share", "weights_per", "source"})
@@ -104,7 +104,14 @@ class BlockCompiler(EdgeCompiler):
             key = f"shared.{weights}"
         else:
             key = self._unique(".".join((*frame.prefix, name or kind)), self.keys)
-        ops.append(self._separated(frame.separate, key, block, params, inputs, pointer))
+        ops.append(
+            self._separated((*frame.separate, *self._selected(block, params)), key, block, params, inputs, pointer)
+        )
+
+    def _selected(self, block: Block, params: dict[str, Value]) -> tuple[tuple[Value, tuple[str, ...]], ...]:
+        """The choices behind parameters whose options cannot share weights."""
+        genes = sorted(frozenset().union(*(params[name].genes for name in block.selected)))
+        return tuple((gene_index(gene), tuple(map(str, self.genes[gene].options))) for gene in genes)
 
     def _separated(
         self,
@@ -119,10 +126,12 @@ class BlockCompiler(EdgeCompiler):
         if not choices:
             return self._block_op(key, block, params, inputs, pointer)
         (index, labels), *others = choices
-        branches = tuple(
-            (self._separated(tuple(others), f"{key}.{label}", block, params, inputs, pointer),) for label in labels
-        )
-        return SwitchOp(index, None, branches, pointer)
+        gene = next(iter(index.genes))
+        branches = []
+        for option, label in enumerate(labels):
+            here = {name: restricted(value, gene, option) for name, value in params.items()}
+            branches.append((self._separated(tuple(others), f"{key}.{label}", block, here, inputs, pointer),))
+        return SwitchOp(index, None, tuple(branches), pointer)
 
     def _block_op(
         self, key: str, block: Block, params: dict[str, Value], inputs: tuple[Reference, ...], pointer: str
@@ -147,7 +156,9 @@ class BlockCompiler(EdgeCompiler):
         for name, param in declared.items():
             if name not in values:
                 if param.default is None:
-                    raise SpaceError(pointer, "parameter", f"{block.kind} needs the parameter '{name}'", param.help)
+                    raise SpaceError(
+                        pointer, "parameter", f"{block.kind} needs the parameter '{name}'", parameter_advice(param)
+                    )
                 values[name] = constant(param.default)
         return values
 
@@ -160,4 +171,6 @@ class BlockCompiler(EdgeCompiler):
         for item in list(dict.fromkeys(found)):
             problem = param_problem(param, item)
             if problem:
-                raise SpaceError("", "parameter", f"{block.kind}.{param.name} = {item!r}: {problem}", param.help)
+                raise SpaceError(
+                    "", "parameter", f"{block.kind}.{param.name} = {item!r}: {problem}", parameter_advice(param, item)
+                )

@@ -19,17 +19,8 @@ from search_spaces.errors import SpaceError
 from search_spaces.flows import Flow
 from search_spaces.machine import Machine
 from search_spaces.operations import logical_and
-from search_spaces.program import (
-    AdaptOp,
-    BlockOp,
-    GatherOp,
-    GraphOp,
-    Op,
-    Program,
-    RepeatOp,
-    ResidualOp,
-    SwitchOp,
-)
+from search_spaces.program import BlockOp, GraphOp, Op, Program, SwitchOp
+from search_spaces.wiring import blocks_of, genes_of_ops, inside
 
 MAX_PATHS = 4_096
 HASHED_PATHS = 1_024
@@ -57,9 +48,9 @@ def cells_of(program: Program) -> list[Cell]:
         steps: list[frozenset[int]] = []
         labels: list[int | None] = []
         for op in _parts(graph):
-            steps.append(frozenset(block.step for block in _blocks([op])))
+            steps.append(frozenset(block.step for block in blocks_of([op])))
             labels.append(next(iter(op.index.genes)) if isinstance(op, SwitchOp) else None)
-        genes = _genes([graph])
+        genes = genes_of_ops([graph])
         if genes and not any(genes <= other for other in found):
             found[genes] = Cell(graph, tuple(steps), tuple(labels), genes)
     if not found:
@@ -102,65 +93,16 @@ def _graphs(ops: Sequence[Op]) -> Iterator[GraphOp]:
         if isinstance(op, GraphOp):
             yield op
         else:
-            yield from _graphs(_inside(op))
-
-
-def _inside(op: Op) -> list[Op]:
-    match op:
-        case RepeatOp():
-            return [inner for _, body in op.iterations for inner in body]
-        case SwitchOp():
-            return [inner for body in op.branches for inner in body]
-        case GraphOp():
-            return [*op.body, *([] if op.loose_ends is None else [op.loose_ends.node])]
-        case ResidualOp():
-            return [*op.body, *(op.shortcut or ()), op.node]
-        case AdaptOp():
-            return list(op.body)
-        case GatherOp():
-            return [op.node]
-    return []
+            yield from _graphs(inside(op))
 
 
 def _parts(op: Op) -> Iterator[Op]:
     """What becomes vertices: blocks and choices between nodes, in order."""
-    for inner in _inside(op):
+    for inner in inside(op):
         if isinstance(inner, BlockOp | SwitchOp):
             yield inner
         else:
             yield from _parts(inner)
-
-
-def _blocks(ops: Sequence[Op]) -> Iterator[BlockOp]:
-    for op in ops:
-        if isinstance(op, BlockOp):
-            yield op
-        yield from _blocks(_inside(op))
-
-
-def _genes(ops: Sequence[Op]) -> frozenset[int]:
-    """All genes that decide what these operations do."""
-    found: set[int] = set()
-    for op in ops:
-        match op:
-            case BlockOp():
-                for value in op.params.values():
-                    found |= value.genes
-                for source in op.inputs:
-                    found |= getattr(getattr(source, "index", None), "genes", frozenset())
-            case RepeatOp():
-                for guard, _ in op.iterations:
-                    found |= frozenset() if guard is None else guard.genes
-            case SwitchOp():
-                found |= op.index.genes
-            case GraphOp():
-                for source in op.inputs:
-                    found |= getattr(getattr(source, "index", None), "genes", frozenset())
-            case GatherOp():
-                for flag in op.flags or ():
-                    found |= flag.genes
-        found |= _genes(_inside(op))
-    return frozenset(found)
 
 
 def _edges(machine: Machine, cell: Cell, n: int) -> np.ndarray:

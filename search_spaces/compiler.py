@@ -89,6 +89,7 @@ class _Compiler(NodeCompiler):
         if classes is not None:
             root.names["classes"] = constant(classes)
         elif self.raw["task"]["kind"].endswith("classification"):
+            root.names["classes"] = constant(DEFAULT_CLASSES)  # what reads it is not wrong as well
             self.problems.append(
                 Problem("/task/classes", "missing", "'classes' is required", "write a number, or: classes: data")
             )

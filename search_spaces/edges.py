@@ -39,7 +39,7 @@ class EdgeCompiler(ChoiceCompiler):
                 "choose fewer, write distinct: false, or begin the graph with more nodes",
             )  # fmt: skip
         names = [hint] if k == 1 else [f"{hint}{position}" for position in range(k)]
-        picks = [self._edge_gene(name, list(labels), frame, pointer) for name in names]
+        picks = [self._edge_gene(name, list(labels), False, frame, pointer) for name in names]
         for pick in picks:
             for position, item in enumerate(candidates):
                 if not self._implies(frame.guards, item.guards):
@@ -62,8 +62,8 @@ class EdgeCompiler(ChoiceCompiler):
                 )
         return [by_label[name] for name in wanted]
 
-    def _edge_gene(self, name: str, options: list[Any], frame: Frame, pointer: str) -> Value:
-        index = self._gene(name, options, False, frame, pointer)
+    def _edge_gene(self, name: str, options: list[Any], ordered: bool, frame: Frame, pointer: str) -> Value:
+        index = self._gene(name, options, ordered, frame, pointer)
         self.edge_genes |= index.genes
         return index
 
@@ -72,7 +72,7 @@ class EdgeCompiler(ChoiceCompiler):
         flags = []
         for item in candidates:
             inner = frame.child(guards=tuple(dict.fromkeys((*frame.guards, *item.guards))))
-            flags.append(self._edge_gene(f"{hint}.{item.label}", [False, True], inner, pointer))
+            flags.append(self._edge_gene(f"{hint}.{item.label}", [False, True], True, inner, pointer))
         some = combine(
             lambda *at: logical_or(
                 *[compare("==", one, 1) for one in at], logical_and(*[compare("<", one, 0) for one in at])

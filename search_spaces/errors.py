@@ -15,9 +15,11 @@ class Problem:
     rule: str
     message: str
     suggestion: str = ""
+    line: int | None = None  # in the text that was read, from 1
 
     def __str__(self) -> str:
-        text = f"{self.pointer or '/'}: {self.message} [{self.rule}]"
+        where = f" (line {self.line})" if self.line else ""
+        text = f"{self.pointer or '/'}{where}: {self.message} [{self.rule}]"
         return f"{text} - {self.suggestion}" if self.suggestion else text
 
 
@@ -50,15 +52,63 @@ class SpaceError(ValueError):
         return self.problems[0].suggestion
 
 
+# What other tools call things, by what they are called here.
+_ELSEWHERE = {
+    "conv_bn_act": ["conv2d", "conv", "convolution", "conv_bn_relu"],
+    "pool": ["maxpool", "maxpool2d", "avgpool", "max_pool", "avg_pool"],
+    "linear": ["dense", "fc"],
+    "image_head": ["fc", "classifier", "flatten"],
+    "self_attention": ["attention", "mha", "multihead_attention"],
+    "feed_forward": ["mlp", "ffn"],
+    "token_embedding": ["embedding"],
+    "token_norm": ["layer_norm"],
+    "bn_relu": ["batchnorm", "relu"],
+    "mbconv": ["inverted_residual"],
+    "identity": ["skip"],
+    "sep_conv": ["depthwise_separable"],
+    "basic_block": ["resblock", "residual_block"],
+    "out": ["filters", "channels", "units", "width"],
+    "channels": ["channels"],
+    "features": ["units", "width"],
+    "mid": ["hidden", "expansion", "expand_ratio"],
+    "stride": ["strides"],
+    "activation": ["act"],
+    "swish": ["silu"],
+    "hswish": ["hard_swish"],
+    "hsigmoid": ["hard_sigmoid"],
+    "none": ["linear"],
+    "block": ["type", "op", "layer", "module", "kind"],
+    "repeat": ["loop", "stack"],
+    "count": ["times", "n", "depth"],
+    "one_of": ["choice", "choices", "options", "categorical", "values"],
+    "int": ["range", "randint"],
+    "float": ["uniform"],
+    "many_of": ["subset"],
+    "use": ["template"],
+    "for_each": ["foreach", "for"],
+    "with": ["args"],
+    "parameters": ["params"],
+    "resolution": ["size", "image_size"],
+    "classes": ["num_classes"],
+    "vocabulary": ["vocab_size"],
+    "network": ["layers", "nodes", "search_space"],
+    "body": ["nodes"],
+    "constraints": ["if", "require"],
+}
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A suggestion naming the closest known word, else the list of known words (shortened)."""
     names = sorted({str(name) for name in known})
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{close[0]}'?"
+    close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    elsewhere = [name for name, others in _ELSEWHERE.items() if name in names and word.lower() in others]
+    parts = [name for name in names if name in word.lower().split("_")]
+    found = elsewhere or close or (parts if len(parts) == 1 else [])
+    if found:
+        return f"did you mean '{found[0]}'?"
     if not names:
         return ""
-    return "known: " + ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return "known: " + ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
 
 
 def pointer_of(*parts: str | int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,7 +185,7 @@ def parse_expression(text: str) -> Term:
         where = f"at column {column}" if column and column > 0 else "at its end"
         excerpt = body[max(0, (column or 1) - 11) : (column or 1) + 9]
         raise SpaceError(
-            "", "expression", f"cannot read '{body[:80]}' {where}, near '{excerpt}'", "see the grammar"
+            "", "expression", f"cannot read '{body[:80]}' {where}, near '{excerpt}'", _advice(body)
         ) from None
     except VisitError as error:
         if isinstance(error.orig_exc, SpaceError):
@@ -193,3 +194,18 @@ def parse_expression(text: str) -> Term:
     except RecursionError:
         raise SpaceError("", "expression", "the expression is nested too deeply") from None
     return built if isinstance(built, Term) else term("literal", built)
+
+
+def _advice(body: str) -> str:
+    """What to write instead of some text that is not an expression."""
+    if "{" in body:
+        return "a choice cannot stand inside an expression: name it in a let, then write its name"
+    if "$" in body or "`" in body:
+        return "write names plainly, without $ or quotes"
+    if " if " in body and " else " in body:
+        return "write a condition as: test ? yes : no"
+    if re.search(r"(?<![=<>!])=(?!=)", body):
+        return "compare with =="
+    if re.search(r"\bis\b|\blambda\b|\bfor\b", body):
+        return "this is no Python: see Expressions in the description of the language"
+    return "known: + - * / // % ** == != < <= > >= && || ! a ? b : c, calls, names, lists"

@@ -68,15 +68,15 @@ class Frame:
                 raise SpaceError("", "name", "'in' is known only inside the network", "use input.channels")
             return self.place()
         frame: Frame | None = self
-        known: set[str] = set()
+        known: dict[str, Any] = {"in": None}
         while frame is not None:
             if name in frame.names:
                 return frame.names[name]
             if name in frame.labels:
                 return Place(frame.labels[name])
-            known |= frame.names.keys() | frame.labels.keys()
+            known = dict.fromkeys(frame.labels) | frame.names | known
             frame = frame.parent
-        raise SpaceError("", "name", f"the name '{name}' is not defined here", did_you_mean(name, known | {"in"}))
+        raise SpaceError("", "name", f"the name '{name}' is not defined here", _name_advice(name, known))
 
     def label(self, name: str) -> int:
         frame: Frame | None = self
@@ -86,7 +86,24 @@ class Frame:
                 return frame.labels[name]
             known |= frame.labels.keys()
             frame = frame.parent
-        raise SpaceError("", "reference", f"no earlier node is named '{name}'", did_you_mean(name, known))
+        hint = did_you_mean(name, known)
+        raise SpaceError(
+            "",
+            "reference",
+            f"no earlier node is named '{name}'",
+            f"{hint}; a node reads only nodes above it".strip("; "),
+        )
+
+
+def _name_advice(name: str, known: dict[str, Any]) -> str:
+    owners = [owner for owner, bound in known.items() if isinstance(bound, Record) and name in bound.entries]
+    if owners:
+        return f"did you mean '{owners[0]}.{name}'?"
+    if name in ("macs", "flops", "params", "latency_ms", "latency", "activations", "accuracy_top1"):
+        return "a space has no costs: bound them by a constraint of the search's objectives"
+    if name in ("i", "index"):
+        return "the index of a repeat is known inside its body"
+    return did_you_mean(name, known)
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from search_spaces.errors import SpaceError, did_you_mean
+from search_spaces.errors import Problem, SpaceError, did_you_mean
+from search_spaces.reader import lines_of
 from search_spaces.space import SearchSpace
 
 _FOLDER = resources.files("search_spaces") / "library"
@@ -31,5 +33,19 @@ def load_library(name: str) -> SearchSpace:
 
 
 def load_file(path: Path) -> SearchSpace:
-    """The compiled space of a document file (YAML or JSON)."""
-    return SearchSpace.from_document(path.read_text(encoding="utf-8"))
+    """The compiled space of a document file (YAML or JSON). Problems of a SpaceError carry their line."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        return SearchSpace.from_document(text)
+    except SpaceError as error:
+        raise SpaceError([_with_line(problem, text) for problem in error.problems]) from None
+
+
+def _with_line(problem: Problem, text: str) -> Problem:
+    """The problem with the line of the innermost place on its path that the text has."""
+    if problem.rule in ("syntax", "size", "depth", "alias", "tag", "duplicate"):
+        return problem
+    lines, place = lines_of(text), problem.pointer
+    while place and place not in lines:
+        place = place.rpartition("/")[0]
+    return replace(problem, line=lines[place]) if place else problem

@@ -29,7 +29,7 @@ from search_spaces.flows import (
 )
 from search_spaces.network import SHAPE_KINDS, Shape
 from search_spaces.operations import ARITHMETIC_ERRORS, logical_and, logical_not, logical_or
-from search_spaces.parameters import MAX_SIZE, param_problem
+from search_spaces.parameters import MAX_SIZE, param_problem, parameter_advice
 from search_spaces.program import (
     AdaptOp,
     Back,
@@ -373,7 +373,10 @@ class Machine:
                 problem = param_problem(param, value)
                 if problem:
                     raise SpaceError(
-                        at, "parameter", f"{op.block.kind}.{param.name} = {value!r}: {problem}", param.help
+                        at,
+                        "parameter",
+                        f"{op.block.kind}.{param.name} = {value!r}: {problem}",
+                        parameter_advice(param, value),
                     )
             params[param.name] = value
         out, cost = self.call(op, tuple([flow.shape for flow in inputs]), params)
@@ -406,7 +409,7 @@ class Machine:
             return out, block.cost(shapes, params) if self.with_cost else None
         except (BlockError, *ARITHMETIC_ERRORS) as error:
             raise SpaceError(
-                op.pointer, "block", f"{error} (at {op.key})", "change the choices that lead here"
+                op.pointer, "block", f"{error} (at {op.key}, which reads {described(shapes)})", _advice(block.kind)
             ) from None
 
 
@@ -418,3 +421,11 @@ def _assembled(parts: list[tuple[np.ndarray, Any]], n: int) -> Any:
     for rows, number in parts:
         column[rows] = number
     return column
+
+
+def _advice(kind: str) -> str:
+    if kind == "add":
+        return "give all inputs one shape; a residual may have a shortcut: for other shapes, adapt: fits one to another"
+    if kind == "concat":
+        return "give all inputs one height and width: the same strides on every way here"
+    return "change the values or choices that lead here"

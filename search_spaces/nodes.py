@@ -64,6 +64,9 @@ class NodeCompiler(BlockCompiler):
             raise LimitError(pointer, "limits", "the document unrolls to too many nodes", "repeat less often")
         kind = next(kind for kind in _KINDS if kind in raw)
         frame = outer.child()
+        one_node = outer.earlier is not None and kind in ("sequence", "use") and bool(raw.get("name"))
+        if one_node:
+            frame.earlier = _inside(outer)
         if raw.get("share"):
             frame.share, frame.gene_path = Share(raw["share"]), (raw["share"],)
             frame.shared_as = label or raw.get("name") or ""
@@ -100,7 +103,7 @@ class NodeCompiler(BlockCompiler):
             ops.append(Capture(used[0], sources[0] if sources else Back(1)))
         ops += body
         own_name = raw.get("name")
-        in_graph = outer.earlier is not None and kind not in _SPLICED
+        in_graph = outer.earlier is not None and (one_node or kind not in _SPLICED)
         if own_name or in_graph:
             register = self._register()
             ops.append(Mark(register))
@@ -259,7 +262,10 @@ class NodeCompiler(BlockCompiler):
             )  # fmt: skip
         missing = sorted(set(parameters) - set(given))
         if missing:
-            raise SpaceError(f"{pointer}/with", "template", f"{wanted} needs {', '.join(missing)}")
+            raise SpaceError(
+                f"{pointer}/with", "template", f"{wanted} needs {', '.join(missing)}",
+                f"write with: {{{missing[0]}: ...}}",
+            )  # fmt: skip
         args = frame.child(**frame.along(name))
         names = {key: self._binding(given[key], args, f"{pointer}/with/{key}", key) for key in sorted(given)}
         inner = frame.child(names=names, parent=self.root, templates=(*frame.templates, wanted), **frame.along(name))

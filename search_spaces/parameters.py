@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from search_spaces.blocks.base import Param
+from search_spaces.errors import did_you_mean
 
 MAX_SIZE = 10_000_000
 
@@ -25,3 +26,16 @@ def param_problem(param: Param, value: Any) -> str:
     if param.maximum is not None and item > param.maximum:
         return f"at most {param.maximum:g}"
     return ""
+
+
+def parameter_advice(param: Param, value: Any = None) -> str:
+    """What to write instead of a value that does not fit."""
+    if isinstance(value, str) and param.kind == "bool":
+        return "write true or false"
+    if isinstance(value, str) and param.kind != "str":
+        return f'an expression begins with =: "={value[:60]}"'
+    if isinstance(value, str) and param.allowed:
+        close = did_you_mean(value, param.allowed)
+        if "mean" in close:
+            return close
+    return f"{param.name}: {param.help}" if param.help else ""

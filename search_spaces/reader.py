@@ -35,8 +35,19 @@ def read_text(text: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         detail = getattr(error, "problem", None) or "not YAML or JSON"
-        raise SpaceError("", "syntax", f"cannot read the text{where}: {detail}") from None
+        tabs = "indent with spaces, not tabs" if "\t" in text else "check the indentation, and quote texts with : or #"
+        raise SpaceError("", "syntax", f"cannot read the text{where}: {detail}", tabs) from None
     return check_data(builder.result)
+
+
+def lines_of(text: str) -> dict[str, int]:
+    """The line (from 1) of each key and list entry of a readable text, by JSON pointer."""
+    builder, lines = _Builder(), {}
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent) and event.start_mark:
+            lines.setdefault(builder.pointer(), event.start_mark.line + 1)
+        builder.feed(event)
+    return lines
 
 
 class _Builder:

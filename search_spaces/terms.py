@@ -134,8 +134,18 @@ def to_value(binding: Any) -> Value:
         return binding
     if isinstance(binding, Place):
         return place_field(binding, "features")
-    kind = {ListValue: "a list", Record: "a record", Collection: "a collection", Edge: "a node"}
-    raise SpaceError("", "type", f"{kind.get(type(binding), 'this')} is not a single value")
+    kind = {ListValue: "a list", Record: "a mapping", Collection: "a collection", Edge: "a node"}
+    advice = {
+        ListValue: "for a choice write {one_of: [...]}; index a list in an expression: =name[0]",
+        Record: "for a choice write {one_of: [...]}, {int: [lo, hi]}, {float: [lo, hi], levels: k} or many_of; read an "
+        "entry in an expression: =name.entry",
+        Collection: "ask for all, any, sum or count: =count(l in layers: true)",
+    }
+    suggestion = advice.get(type(binding), "")
+    if isinstance(binding, Record):
+        hints = [did_you_mean(key, ("one_of", "int", "float", "many_of")) for key in binding.entries]
+        suggestion = next((hint for hint in hints if "mean" in hint), suggestion)
+    raise SpaceError("", "type", f"{kind.get(type(binding), 'this')} is not a single value", suggestion)
 
 
 def _call(name: str, args: tuple[Term, ...], resolve: Resolver) -> Any:

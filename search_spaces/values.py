@@ -66,7 +66,10 @@ class Record:
 
     def read(self, name: str) -> Any:
         if name not in self.entries:
-            raise SpaceError("", "name", f"no entry '{name}'", did_you_mean(name, self.entries))
+            hint = did_you_mean(name, self.entries)
+            raise SpaceError(
+                "", "name", f"no entry '{name}'", f"{hint}; every element of a list needs the entries read"
+            )
         return force(self.entries[name])
 
 
@@ -181,3 +184,30 @@ def safe_guard(guard: Value) -> Value:
         return logical_and(guard(env), *[env.index(gene) >= 0 for gene in genes])
 
     return Value(run=run, genes=guard.genes, captures=guard.captures)
+
+
+class _Fixed:
+    """An environment in which one gene has one option."""
+
+    def __init__(self, env: Env | None, gene: int, option: int) -> None:
+        self.env, self.gene, self.option = env, gene, option
+
+    def index(self, gene: int) -> Any:
+        if gene == self.gene:
+            return self.option
+        assert self.env is not None
+        return self.env.index(gene)
+
+    def shape(self, capture: int) -> Shape:
+        assert self.env is not None
+        return self.env.shape(capture)
+
+
+def restricted(value: Value, gene: int, option: int) -> Value:
+    """The value where a gene has one option."""
+    if gene not in value.genes:
+        return value
+    genes = value.genes - {gene}
+    if not genes and value.is_pure:
+        return constant(value(_Fixed(None, gene, option)))
+    return Value(run=lambda env: value(_Fixed(env, gene, option)), genes=genes, captures=value.captures)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from nas_service.client import ApiError, Unreachable
 from nas_service.datasets.errors import DatasetError
 from nas_service.errors import NasError
-from search_spaces.errors import SpaceError
+from search_spaces.errors import Problem, SpaceError
 
 FAILURE, WRONG_INPUT, WRONG_SCHEMA, NOT_ALLOWED, NOT_FOUND, CONFLICT, UNAVAILABLE, INTERRUPTED = (
     1,
@@ -53,7 +53,7 @@ def guarded(run: Callable[[], object]) -> int:
         return _tell(
             WRONG_INPUT,
             "the search space is not valid",
-            [_line(p.pointer, p.message, p.suggestion) for p in error.problems],
+            [_line(_place(p), p.message, p.suggestion) for p in error.problems],
         )
     except DatasetError as error:
         return _tell(WRONG_INPUT, str(error))
@@ -72,6 +72,10 @@ def guarded(run: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return _tell(INTERRUPTED, "interrupted")
     return 0
+
+
+def _place(problem: Problem) -> str:
+    return f"line {problem.line}, {problem.pointer}" if problem.line else problem.pointer
 
 
 def _line(pointer: str, message: str, suggestion: str | None) -> str:

@@ -12,8 +12,12 @@ import numpy as np
 import typer
 
 from nas_service.cli.output import Format, FormatOption, out, print_facts, print_json, print_rows
+from search_spaces.advice import advice_on
+from search_spaces.blocks.registry import BLOCKS
 from search_spaces.describe import network_dot
+from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.library_index import LIBRARY, load_file, load_library
+from search_spaces.reference import block_row, param_text
 from search_spaces.space import SearchSpace
 
 app = typer.Typer(no_args_is_help=True, help="Search-space documents.")
@@ -42,6 +46,20 @@ def lint(space: SpaceArgument) -> None:
     """Check a document; exit code 2 with every problem found."""
     compiled = load(space)
     print(f"{compiled.name}: {len(compiled.genes)} choices, {compiled.cardinality} architectures")
+    for finding in advice_on(compiled):
+        print(f"note: {finding}")
+
+
+@app.command()
+def blocks(kind: Annotated[str | None, typer.Argument(help="one block")] = None) -> None:
+    """The blocks of the language with their parameters."""
+    if kind is not None and kind not in BLOCKS:
+        raise SpaceError("", "block", f"no block '{kind}'", did_you_mean(kind, BLOCKS))
+    rows = [block_row(block) for name, block in sorted(BLOCKS.items()) if kind in (None, name)]
+    print_rows(rows, ["block", "reads", "parameters", "what it is"], Format.table)
+    if kind is not None:
+        for param in BLOCKS[kind].params:
+            print(f"{param_text(param)}: {param.help}")
 
 
 @app.command()

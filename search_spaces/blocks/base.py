@@ -56,13 +56,14 @@ class Block(ABC):
 
     `num_inputs` is None where any number of inputs from one on is allowed. `bindings` says how a
     choice may touch its weights: `slice` (prefix of channels, centre of kernels) or `select`
-    (one set of weights per option).
+    (one set of weights per option). `selected` names parameters whose options cannot share weights by slicing.
     """
 
     kind: ClassVar[str]
     help: ClassVar[str]
     params: ClassVar[tuple[Param, ...]] = ()
     num_inputs: ClassVar[int | None] = 1
+    selected: ClassVar[tuple[str, ...]] = ()
     bindings: ClassVar[frozenset[Binding]] = frozenset({"slice", "select"})
 
     @abstractmethod

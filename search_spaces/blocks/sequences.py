@@ -19,6 +19,7 @@ class PatchEmbedding(Block):
 
     kind = "patch_embedding"
     help = "Image to sequence: one token a patch, optional class token and learned positions."
+    selected: ClassVar = ("patch",)
     params: ClassVar = (
         FEATURES,
         Param("patch", "int", 16, minimum=1, help="Side of a patch in pixels; divides height and width."),

@@ -1,0 +1,46 @@
+"""What is probably not meant in a document that compiles: choices that change nothing, templates never used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from search_spaces.errors import Problem, pointer_of
+from search_spaces.space import SearchSpace
+from search_spaces.wiring import genes_of_ops
+
+
+def advice_on(space: SearchSpace) -> list[Problem]:
+    """Findings, none of which stops anything."""
+    program, raw = space.program, space.document.to_json()
+    used = set(genes_of_ops(program.ops))
+    for value in program.input_values.values():
+        used |= value.genes
+    for guards in program.guards:
+        for guard in guards:
+            used |= guard.genes
+    found = [
+        Problem("", "unused", f"the choice '{gene.name}' changes no network", "use its value, or remove it")
+        for number, gene in enumerate(program.genes)
+        if number not in used and len(gene.options) > 1
+    ]
+    templates = raw.get("templates") or {}
+    named = set(_uses(raw["network"])) | {name for body in templates.values() for name in _uses(body)}
+    found += [
+        Problem(pointer_of("templates", name), "unused", f"the template '{name}' is never used, nor checked")
+        for name in sorted(set(templates) - named)
+    ]
+    return found
+
+
+def _uses(value: Any) -> Iterator[str]:
+    """Names of templates that some part of a document uses."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if isinstance(item.get("use"), str):
+                yield item["use"]
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
