@@ -65,7 +65,7 @@ def page(
 ) -> list[TrialRecord]:
     """Trials sorted by a column of ``SORT_COLUMNS`` and then id, missing values as 0; ``after`` = (value, id) seen."""
     column: Any = SORT_COLUMNS[sort]
-    if sort != "created_at":
+    if sort not in ("number", "created_at"):  # the others may be missing
         column = func.coalesce(column, 0)
     query = select(TrialRow).where(TrialRow.search_id == search_id)
     if stage is not None:

@@ -7,6 +7,7 @@ to wait for them), as in every search; so where one chunk ends and the next begi
 from __future__ import annotations
 
 import base64
+import json
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from nas_service.tables.lookup import Outcome, TableLookup
 from nas_service.tables.table import Table
 
 EVALUATOR_VERSION = "table@1"
+_MAX_SHARED_TOKENS = 256
 
 
 @dataclass
@@ -74,7 +76,8 @@ class InlineSearch:
         self.exhausted: str | None = None
         self._hash = ArchitectureHasher(table.space)
         self._identity = [EVALUATOR_VERSION, table_id, _evaluator(spec).replicate]
-        self._repeats: Counter[tuple[str, float]] = Counter()
+        self._repeats = RepeatCounter(table)
+        self._tokens: dict[str, dict[str, Any]] = {}
         self._window: deque[Evaluation] = deque()
 
     def restore(self, strategy_state: dict[str, Any] | None, num_told: int, history: dict[str, Any]) -> None:
@@ -132,8 +135,8 @@ class InlineSearch:
         """Evaluate a proposal and note it as a trial."""
         genes = self.lookup.table.space.canonical(proposal.genes)
         outcome, name, repeat = self._evaluate(genes, proposal.fidelity)
-        number = self.num_asked
-        self._window.append(_evaluation(number, genes, proposal.fidelity, proposal.token, outcome))
+        token = self._shared(proposal.token)
+        self._window.append(_evaluation(self.num_asked, genes, proposal.fidelity, token, outcome))
         chunk.architecture_hashes.append(name)
         key = content_key(name, self._identity, outcome.replicate, proposal.fidelity, repeat)
         chunk.evaluation_keys.append(key)
@@ -143,15 +146,20 @@ class InlineSearch:
         chunk.metrics.append(outcome.metrics)
         chunk.costs.append(outcome.costs)
         chunk.errors.append(outcome.error)
-        chunk.tokens.append(proposal.token)
+        chunk.tokens.append(token)
         self.num_asked += 1
         return genes
 
     def _evaluate(self, genes: Genes, fidelity: float) -> tuple[Outcome, str, int]:
-        name = self._hash(genes)
-        repeat = self._repeats[name, fidelity]
-        self._repeats[name, fidelity] += 1
-        return self.lookup.evaluate(genes, fidelity, repeat), name, repeat
+        repeat = self._repeats.next(genes, fidelity)
+        return self.lookup.evaluate(genes, fidelity, repeat), self._hash(genes), repeat
+
+    def _shared(self, token: dict[str, Any]) -> dict[str, Any]:
+        """The first token that says the same, while there are few kinds: most strategies say one of a few things in
+        every trial, and a long search remembers all of them."""
+        if len(self._tokens) >= _MAX_SHARED_TOKENS:
+            return token
+        return self._tokens.setdefault(json.dumps(token, sort_keys=True), token)
 
     def _tell(self, chunk: Chunk) -> None:
         evaluation = self._window.popleft()
@@ -179,6 +187,26 @@ class InlineSearch:
         true_front = self.lookup.true_front
         chunk.true_hypervolume = None if true_front is None else true_front.raw_hypervolume
         return chunk
+
+
+class RepeatCounter:
+    """How often each architecture was evaluated at each fidelity, in memory that does not grow with the search."""
+
+    def __init__(self, table: Table) -> None:
+        self._row_of = table.row_of
+        self._fidelity_at = {share: f for f, share in enumerate(table.shares)}
+        self._counts = np.zeros((len(table.genes), len(table.shares)), dtype=np.int32)
+        self._elsewhere: Counter[tuple[bytes, int]] = Counter()  # architectures that the table lacks
+
+    def next(self, genes: Genes, fidelity: float) -> int:
+        """How often it was evaluated before."""
+        key, f = np.ascontiguousarray(genes, dtype=np.int16).tobytes(), self._fidelity_at[fidelity]
+        row = self._row_of.get(key)
+        if row is None:
+            self._elsewhere[key, f] += 1
+            return self._elsewhere[key, f] - 1
+        self._counts[row, f] += 1
+        return int(self._counts[row, f]) - 1
 
 
 def encode_genes(genes: np.ndarray) -> str:

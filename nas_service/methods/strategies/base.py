@@ -75,7 +75,7 @@ class Exhausted:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """The outcome of trial ``number``. ``objectives`` are minimised, and None unless the status is succeeded."""
 
