@@ -105,6 +105,8 @@ class ChoiceCompiler(ConditionCompiler):
         if len(set(kinds)) < len(kinds):
             twice = next(json.dumps(kind[1]) for position, kind in enumerate(kinds) if kind in kinds[:position])
             raise SpaceError(pointer, "options", f"the option {twice} appears twice", "remove one")
+        if {bool, int} <= {kind for kind, _ in kinds} or {bool, float} <= {kind for kind, _ in kinds}:
+            raise SpaceError(pointer, "options", "the options mix true or false with numbers", "write 0 and 1")
         path = ".".join((*frame.gene_path, hint))
         if frame.share is not None:
             name = self._unique(path, frame.share.taken)

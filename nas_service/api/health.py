@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
@@ -35,5 +37,7 @@ def metrics(service: ServiceDep) -> PlainTextResponse:
     """Metrics in the Prometheus text format."""
     with service.reading() as session:
         now = gauges.read(session)
-    text = service.monitor.text(now, service.num_streams)
+    artifacts = service.settings.artifacts
+    free_bytes = shutil.disk_usage(artifacts).free if artifacts.is_dir() else None
+    text = service.monitor.text(now, service.num_streams, free_bytes)
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")

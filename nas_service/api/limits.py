@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +21,9 @@ from nas_service.errors import NasError, TooLarge
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_URL_BYTES = 8 * 1024
+MAX_HEADER_BYTES = 16 * 1024
+# A body arrives within this time, or a slow client would hold its connection for ever.
+MAX_READ_S = 20.0
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -109,17 +113,20 @@ class KnownHost:
 
 
 class BoundedRequest:
-    """Bounds the URL and the body, and reads JSON bodies strictly; the application gets the body in one piece."""
+    """Bounds URL, headers and body, and reads JSON bodies strictly; the application gets the body in one piece."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES, max_read_s: float = MAX_READ_S) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
+        self.max_read_s = max_read_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         _check_url(scope)
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            raise problems.from_status(431, f"the headers may have at most {MAX_HEADER_BYTES} bytes")
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > self.max_body_bytes:
@@ -127,7 +134,11 @@ class BoundedRequest:
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self.app(scope, receive, send)
             return
-        body = await self._read(receive)
+        try:
+            with anyio.fail_after(self.max_read_s):
+                body = await self._read(receive)
+        except TimeoutError:
+            raise problems.from_status(408, f"the body did not arrive within {self.max_read_s:g} s") from None
         if body is None:
             return
         if body:

@@ -23,6 +23,7 @@ _STATUSES = {
     401: "No valid key or session.",
     403: "The key lacks the scope.",
     404: "There is no such thing.",
+    408: "The body did not arrive in time.",
     409: "Its state does not allow this.",
     413: "The body is too large.",
     414: "The URL is too long.",
@@ -30,6 +31,7 @@ _STATUSES = {
     421: "Unknown host.",
     422: "A value breaks a rule; `errors` says where.",
     429: "Too many at once.",
+    431: "The headers are too large.",
     503: "Try again later.",
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {

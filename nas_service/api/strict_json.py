@@ -11,6 +11,7 @@ from nas_service.errors import InvalidInput
 
 MAX_DEPTH = 32
 MAX_NODES = 100_000
+MAX_KEYS = 5000  # of one object: each unknown key becomes a finding of the validator
 MAX_INTEGER = 2**63 - 1
 _MAX_DIGITS = 4000
 # Possessive, and content with a string that never ends: linear in the body, whatever is in it.
@@ -85,6 +86,8 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAX_KEYS:
+        raise BadRequest(f"an object has more than {MAX_KEYS} keys")
     result = dict(pairs)
     if len(result) != len(pairs):
         seen: set[str] = set()

@@ -3,10 +3,13 @@
 import pytest
 from starlette.routing import Mount
 
-from nas_service.api.auth import is_public
+from nas_service.api.auth import is_public, scope_for
 from nas_service.app import build_api, create_app
 from nas_service.settings import Settings
+from nas_service.storage import jobs
+from nas_service.storage.session import unit_of_work
 from tests.support import api
+from tests.support.rows import add_search
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +65,27 @@ def test_readers_change_nothing(app, engine):
     assert client.get("/v1/searches").status_code == 200
     assert client.get("/v1/keys").status_code == 403
     assert client.get("/v1/exports/x/files/y").status_code == 403
+
+
+ROLES = {"search:read", "search:write", "artifact:read", "admin"}
+
+
+def test_every_role_may_do_what_its_scope_says_and_nothing_else(database_url, engine, tmp_path):
+    """The matrix of roles and operations: 403 exactly where the table of scopes asks for another scope."""
+    app = api.patient_app_on(database_url, tmp_path)
+    needed_scopes = set()
+    for role in sorted(ROLES):
+        client = api.client_of(app, api.new_key(engine, role))
+        for method, path in sorted(paths_of_document()):
+            if is_public(method, path) or path == "/v1/session":
+                continue
+            needed = scope_for(method, path)
+            needed_scopes.add(needed)
+            answer = client.request(method, path.replace("{", "x").replace("}", "x"), json={})
+            allowed = role in (needed, "admin")
+            assert (answer.status_code != 403) == allowed, (role, method, path, answer.status_code)
+            assert answer.status_code < 500, (role, method, path, answer.text)
+    assert needed_scopes == ROLES
 
 
 def test_hosts_and_health(app):
@@ -174,6 +198,28 @@ def test_metrics_count_requests(app, engine):
     text = client.get("/metrics").text
     assert 'nas_http_requests_total{method="GET",route="/v1/searches",status="200"}' in text
     assert "nas_queue_oldest_age_seconds 0.0" in text
+    assert 'nas_http_request_duration_seconds_bucket{le="0.5",route="/v1/searches"}' in text
+
+
+def test_metrics_tell_of_queue_and_leases(app, engine, empty_tables):
+    client = api.client_of(app, api.new_key(engine, "search:read"))
+    before = client.get("/metrics").text
+    assert 'nas_queue_depth{kind="evaluate"} 0.0' in before
+    assert "nas_leases_expired 0.0" in before
+    with unit_of_work(engine) as session:
+        search_id = add_search(session)
+        for n in range(3):
+            jobs.enqueue(session, kind="evaluate", dedup_key=f"metrics-{n}", payload={}, search_id=search_id)
+    jobs.claim(engine, "worker", limit=1, lease_s=-5)
+    text = client.get("/metrics").text
+    assert 'nas_queue_depth{kind="evaluate"} 2.0' in text
+    assert 'nas_jobs{kind="evaluate",state="running"} 1.0' in text
+    assert 'nas_searches{state="running"} 1.0' in text
+    assert "nas_leases_expired 1.0" in text
+    value = next(line.split()[1] for line in text.splitlines() if line.startswith("nas_lease_oldest_age_seconds "))
+    assert 0 < float(value) < 60
+    waited = next(line.split()[1] for line in text.splitlines() if line.startswith("nas_queue_oldest_age_seconds "))
+    assert 0 < float(waited) < 60
 
 
 def test_without_a_database_the_answer_is_503(tmp_path):

@@ -10,10 +10,9 @@ import pytest
 
 from nas_service.api import openapi
 from nas_service.api.openapi import COMMITTED
-from nas_service.app import build_api, create_app
+from nas_service.app import build_api
 from nas_service.control.exports import request_export
 from nas_service.datasets.store import DATASETS_FOLDER, DatasetStore
-from nas_service.settings import Settings
 from nas_service.storage import exports
 from nas_service.storage.session import run_in_transaction, unit_of_work
 from tests.support import api, searches
@@ -54,9 +53,7 @@ def known(engine, home) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def server(engine, database_url, home, known):
-    # The fuzzer is meant to send more than one key may.
-    settings = Settings(home=home, database_url=database_url, rate_per_s=1e6, rate_burst=10**6)
-    with api.served(create_app(settings)) as url:
+    with api.served(api.patient_app_on(database_url, home)) as url:
         yield url
 
 

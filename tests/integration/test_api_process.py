@@ -1,5 +1,6 @@
 """The served process: it stops within seconds while streams are open, and may be killed during a burst of requests."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import threading
 import time
 
 import httpx
+import psutil
 import pytest
 
 from nas_service.client import Client
@@ -49,6 +51,16 @@ def serve(engine, database_url, tmp_path):
         process.wait()
 
 
+def test_it_listens_on_loopback_alone_and_bounds_what_it_reads(serve):
+    process, url = serve()
+    listening = [item for item in psutil.Process(process.pid).net_connections("inet") if item.status == "LISTEN"]
+    assert [item.laddr.ip for item in listening] == ["127.0.0.1"]
+    assert httpx.get(f"{url}/livez", headers={"X-Long": "x" * 20_000}, timeout=10).status_code == 431
+    with contextlib.suppress(httpx.TransportError):  # cut off while we are still sending
+        assert httpx.get(f"{url}/livez", headers={"X-Long": "x" * 2_000_000}, timeout=10).status_code == 400
+    assert httpx.get(f"{url}/livez", headers={"X-Long": "x" * 10_000}, timeout=10).status_code == 200
+
+
 def test_it_stops_within_seconds_while_streams_are_open(serve, engine):
     process, url = serve()
     key = api.new_key(engine)
@@ -72,6 +84,7 @@ def test_a_kill_during_a_burst_loses_and_doubles_nothing(serve, engine):
     key = api.new_key(engine)
     answered: dict[int, dict] = {}
     half = threading.Event()
+    http = httpx.Client(timeout=20)
 
     def submit(number: int) -> None:
         """Repeats one request under one key until it is answered, however long the restart takes."""
@@ -80,9 +93,9 @@ def test_a_kill_during_a_burst_loses_and_doubles_nothing(serve, engine):
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             try:
-                answer = httpx.post(f"{url}/v1/searches", json=body, headers=headers, timeout=20)
+                answer = http.post(f"{url}/v1/searches", json=body, headers=headers)
             except httpx.TransportError:
-                time.sleep(0.2)
+                time.sleep(0.5)
                 continue
             if answer.status_code == 503:
                 time.sleep(0.2)
@@ -102,6 +115,7 @@ def test_a_kill_during_a_burst_loses_and_doubles_nothing(serve, engine):
     serve()
     for thread in threads:
         thread.join(timeout=100)
+    http.close()
     assert len(answered) == 24
     with unit_of_work(engine) as session:
         stored = page(session, limit=1000, name="burst")

@@ -12,7 +12,7 @@ SHAPE_CODES = frozenset(get_args(core_schema.ErrorType)) - {"value_error"}
 # Places whose content is judged by the language of search spaces, with words of its own.
 FREE_FORM = ("/document", "/space/document", "/architectures/")
 # What a 400 may be about: cursors are signed; free-form JSON has limits of depth and size.
-BEYOND_SCHEMA = ("page_token:", "the body is nested", "the body has more than")
+BEYOND_SCHEMA = ("page_token:", "the body is nested", "the body has more than", "an object has more than")
 
 
 @schemathesis.check

@@ -1,5 +1,6 @@
 """The layers in front of the routes, on a small application: host, authentication, scopes, origins, sizes, headers."""
 
+import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -145,6 +146,30 @@ def test_bodies_are_bounded_and_json():
     answer = client.post("/v1/searches", headers=headers, json={"a": "\0"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/a"
+
+
+def test_a_body_that_drips_is_given_up():
+    async def never(request):
+        raise AssertionError("the application is not reached")
+
+    async def send_one_byte_and_wait():
+        pieces = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+        async def receive():
+            if pieces:
+                return pieces.pop()
+            await anyio.sleep_forever()
+
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/v1/x", "headers": [(b"host", b"h")], "query_string": b""}
+        await Envelope(BoundedRequest(never, max_read_s=0.05))(scope, receive, send)
+        return sent[0]["status"]
+
+    assert anyio.run(send_one_byte_and_wait) == 408
 
 
 @pytest.mark.parametrize("query", ["a=%00", "a=%ff", "a=" + "x" * 9000])
