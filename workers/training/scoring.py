@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas_service.datasets.tokenizer import PAD, UNKNOWN
 from search_spaces.elastic.calibrate import recalibrate
 from search_spaces.elastic.plain import PlainNetwork
 from search_spaces.elastic.resize import at_resolution
@@ -44,14 +45,26 @@ def score_as_is(module: PlainNetwork, batches: Sequence[tuple[Tensor, Tensor]]) 
     """accuracy_top1 (0 to 1), mean cross-entropy `loss`, num_correct and num_samples.
 
     Classifiers have `f1_macro` too, language models `perplexity`; samples of the latter are predicted tokens.
-    Raises InvalidMetricError when the loss is not finite.
+    Raises InvalidMetricError when the loss is not finite, or when a causal language model sees the tokens it predicts.
     """
     module.eval()
+    if module.network.task == "causal_lm":
+        _refuse_foresight(module, at_resolution(batches[0][0][:1], module.network.input_shape))
     tally = _Tokens() if module.network.task.endswith("_lm") else _Classes()
     with torch.inference_mode():
         for x, y in batches:
             tally.add(module(at_resolution(x, module.network.input_shape)).float(), y)
     return tally.metrics()
+
+
+def _refuse_foresight(module: PlainNetwork, x: Tensor) -> None:
+    """Changing the last token must leave the answers at all other positions as they were."""
+    other = x.clone()
+    other[:, -1] = torch.where(x[:, -1] == PAD, UNKNOWN, PAD)
+    with torch.inference_mode():
+        before, after = module(x).float()[:, :-1], module(other).float()[:, :-1]
+    if not torch.allclose(before, after, rtol=1e-3, atol=1e-4):
+        raise InvalidMetricError("a position sees later tokens: every mixing block of a causal_lm must be causal")
 
 
 def score_on(module: PlainNetwork, data: DeviceData, split: str, calibration: Calibration) -> dict[str, Any]:

@@ -128,6 +128,13 @@ class Fixed(nn.Module):
         return self.logits
 
 
+class Peeking(Fixed):
+    """Answers at each position with the token that follows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.one_hot(x.roll(-1, dims=1), 9).float() * 20.0
+
+
 def test_metrics_of_classifiers_equal_scikit_learns() -> None:
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(50, 5, generator=generator)
@@ -151,5 +158,9 @@ def test_metrics_of_language_models() -> None:
     assert found["perplexity"] == pytest.approx(math.exp(loss))
     assert found["accuracy_top1"] == int((logits.argmax(2)[:, :2] == y[:, :2]).sum()) / 12
     assert "f1_macro" not in found
-    with pytest.raises(InvalidMetricError):
+    x = torch.randint(4, 9, (6, 4), generator=torch.Generator().manual_seed(2))
+    with pytest.raises(InvalidMetricError, match="later tokens"):
+        score_as_is(Peeking("causal_lm", logits), [(x, next_tokens(x))])
+    assert score_as_is(Peeking("masked_lm", logits), [(x, next_tokens(x))])["accuracy_top1"] == 1.0
+    with pytest.raises(InvalidMetricError, match="loss"):
         score_as_is(Fixed("causal_lm", logits * 1e4), [(torch.zeros(6, 4, dtype=torch.long), y)])
