@@ -26,12 +26,12 @@ def build_table(definition: TableDefinition, pieces: Pieces, space: SearchSpace 
     thing twice, for choices with too many options, and for an empty table.
     """
     flat = space is None
+    if not any(rows for _, rows in pieces()):
+        raise InvalidInput.at("/rows", "the table has no rows")
     if space is None:
         space = flat_space(definition.name, definition.choices, _options(definition, pieces))
         definition = _renamed(definition, space)
     genes, fidelity, replicate, values = _columns(definition, pieces, space)
-    if len(genes) == 0:
-        raise InvalidInput.at("/rows", "the table has no rows")
     fidelities, f = np.unique(fidelity, return_inverse=True)
     labels = sorted(set(replicate))
     r = np.array([labels.index(label) for label in replicate]) if len(labels) > 1 else np.zeros(len(genes), dtype=int)
@@ -102,8 +102,6 @@ def _columns(
         replicate += [str(row[first_metric - 1]) if definition.replicate else "" for row in rows]
         numbers = [[np.nan if value is None else value for value in row[first_metric:]] for row in rows]
         values.append(np.array(numbers, dtype=np.float64).reshape(len(rows), len(definition.metrics)))
-    if not genes:
-        return np.empty((0, len(space.genes)), np.int16), np.empty(0), [], np.empty((0, len(definition.metrics)))
     return np.concatenate(genes), np.array(fidelity, dtype=np.float64), replicate, np.concatenate(values)
 
 
