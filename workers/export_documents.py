@@ -68,19 +68,20 @@ class _Use:
     libraries: str
     command: str
     batch: str
+    what: str
     output: str = "logits"
 
 
 _USES = {
     "image": _Use("classifies images", "torch safetensors numpy pillow", "image.png --top 3",
-                  "images)  # uint8 (n, channels, height, width)"),
+                  "images", "uint8 (n, channels, height, width)"),
     "vector": _Use("classifies rows of numbers", "torch safetensors numpy", "rows.csv --top 3",
-                   "rows)  # (n, features)"),
-    "text": _Use("classifies text", "torch safetensors", "'some text' --top 3", "texts)  # a list of str"),
+                   "rows", "(n, features)"),
+    "text": _Use("classifies text", "torch safetensors", "'some text' --top 3", "texts", "a list of str"),
     "causal_lm": _Use("continues text", "torch safetensors", "'the beginning' --tokens 100",
-                      "texts)  # a list of str", "logits of the next token at each position"),
+                      "texts", "a list of str", "logits of the next token at each position"),
     "masked_lm": _Use("fills in masked text", "torch safetensors", "'some [MASK] text' --top 3",
-                      "texts)  # a list of str", "logits of the token at each position"),
+                      "texts", "a list of str", "logits of the token at each position"),
 }  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def readme(manifest: Mapping[str, Any], architecture: Mapping[str, Any], dataset
         "from predict import load_model, to_input",
         "",
         "model = load_model()",
-        f"outputs = model(to_input({use.batch}; {use.output}",
+        f"outputs = model(to_input({use.batch}))  # {use.batch}: {use.what}; outputs: {use.output}",
         "```",
         "",
         f"In ONNX Runtime: `model.onnx`, opset {OPSET}, input `{INPUT_NAME}` (any batch size, {already}),",

@@ -87,7 +87,9 @@ def test_a_classifier_of_text(root: Path) -> None:
 def test_a_causal_language_model(root: Path, story: Dataset) -> None:
     folder, module = exported(root, "gpt-tiny", story)
     assert {file.name for file in folder.iterdir()} == COMMON | TEXT
-    assert "perplexity on test" in (folder / "README.md").read_text()
+    readme = (folder / "README.md").read_text()
+    assert "perplexity on test" in readme
+    assert "outputs = model(to_input(texts))  # texts: a list of str" in readme
     text = "Emma went to the market to buy the apples."  # longer than what the network reads
     found = predict(folder, text, "--tokens", "2", "--temperature", "0")[0]
     ids = [story.tokenizer.tokens.index(letter) + len(SPECIALS) for letter in text]
