@@ -42,7 +42,8 @@ def read_text(text: str) -> Any:
 
 def lines_of(text: str) -> dict[str, int]:
     """The line (from 1) of each key and list entry of a readable text, by JSON pointer."""
-    builder, lines = _Builder(), {}
+    lines: dict[str, int] = {}
+    builder = _Builder()
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent) and event.start_mark:
             lines.setdefault(builder.pointer(), event.start_mark.line + 1)

@@ -1,0 +1,144 @@
+"""Documents of families outside the library as their authors first wrote them, and what typical mistakes are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from search_spaces.advice import advice_on
+from search_spaces.elastic.supernet import Supernet
+from search_spaces.errors import SpaceError
+from search_spaces.library_index import load_file
+from search_spaces.network import ImageShape, Network, TokensShape
+from search_spaces.space import SearchSpace
+from tests.unit.search_spaces.builders import HEAD, conv, document, space
+from tests.unit.search_spaces.test_documents import document as stored
+
+FAMILIES = (
+    "densenet-small",
+    "efficientnet-compound",
+    "inception-like",
+    "patch-mixer",
+    "random-wired",
+    "residual-mlp",
+    "squeezenet",
+    "text-cnn",
+    "wide-resnet-attention",
+)
+
+SMALL: dict[str, dict[str, int]] = {
+    "text-cnn": {"length": 16, "vocabulary": 60},
+    "residual-mlp": {"features": 12},
+    "squeezenet": {"channels": 1, "height": 32, "width": 32},
+    "efficientnet-compound": {"channels": 1},
+    "random-wired": {"channels": 1, "height": 8, "width": 8},
+}
+
+
+def example(network: Network) -> torch.Tensor:
+    shape = network.input_shape
+    if isinstance(shape, ImageShape):
+        return torch.randn(2, shape.channels, shape.height, shape.width)
+    if isinstance(shape, TokensShape):
+        return torch.randint(0, 50, (2, shape.length))
+    return torch.randn(2, shape.features)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) -> None:
+    torch.manual_seed(0)
+    found = stored(name).bind(classes=3, input=SMALL.get(name, {"channels": 1, "height": 16, "width": 16}))
+    supernet = Supernet(found).eval()
+    for genes in [found.largest(), found.smallest(), *found.sample(1, np.random.default_rng(0))]:
+        plain, x = supernet.extract(genes), example(found.resolve(genes))
+        with supernet.active(genes), torch.no_grad():
+            assert torch.equal(supernet(x), plain(x))
+        assert sum(part.numel() for part in plain.parameters()) == int(found.costs(genes[None])["params"][0])
+
+
+@pytest.mark.parametrize(
+    ("network", "changes", "pointer", "told"),
+    [
+        ([conv(out="in * 2")], {}, "/network/0/out", '"=in * 2"'),
+        ([conv(out=[8, 16])], {}, "/network/0/out", "{one_of: [...]}"),
+        ([conv(out={"oneof": [8, 16]})], {}, "/network/0/out", "did you mean 'one_of'?"),
+        ([conv(out={"choice": [8, 16]})], {}, "/network/0/out", "did you mean 'one_of'?"),
+        ([conv(out={"range": [8, 16]})], {}, "/network/0/out", "did you mean 'int'?"),
+        ([{"block": "Conv2d", "out": 8}], {}, "/network/0/block", "did you mean 'conv_bn_act'?"),
+        ([{"type": "conv_bn_act", "out": 8}], {}, "/network/0", "did you mean 'block'?"),
+        ([{"block": "conv_bn_act", "out_channels": 8}], {}, "/network/0/out_channels", "did you mean 'out'?"),
+        ([{"block": "conv_bn_act", "filters": 8}], {}, "/network/0/filters", "did you mean 'out'?"),
+        ([conv(activation="silu")], {}, "/network/0/activation", "did you mean 'swish'?"),
+        ([conv(norm="yes")], {}, "/network/0/norm", "write true or false"),
+        ([{"repeat": 3, "body": [conv()]}], {}, "/network/0/repeat", "repeat: {count: 3, body: [...]}"),
+        ([{"repeat": {"count": 3, "body": conv()}}], {}, "/network/0/repeat/body", "begin each with '-'"),
+        ([{"repeat": {"times": 3, "body": [conv()]}}], {}, "/network/0/repeat/times", "did you mean 'count'?"),
+        ([conv()], {"let": ["a"]}, "/let", "a mapping from names to values"),
+        ([{"residual": [conv(out=16)]}], {}, "/network/0", "shortcut:"),
+        ([conv(inputs="stem")], {}, "/network/0/inputs", "inputs: [stem]"),
+        ([conv(inputs=["later"]), conv(name="later")], {}, "/network/0/inputs/0", "only nodes above it"),
+        ([conv(out="=8 if in > 3 else 4")], {}, "/network/0/out", "test ? yes : no"),
+        ([conv(out="=2 * {one_of: [4, 8]}")], {}, "/network/0/out", "name it in a let"),
+        ([conv()], {"constraints": ["=classes = 3"]}, "/constraints/0", "compare with =="),
+        ([conv()], {"constraints": ["classes == 3"]}, "/constraints/0", '"=classes == 3"'),
+        ([conv()], {"constraints": ["=macs < 1000"]}, "/constraints/0", "objectives"),
+        ([conv()], {"task": "image_classification"}, "/task", "classes: data}"),
+        ([conv()], {"task": {"kind": "classification"}}, "/task/kind", "did you mean 'image_classification'?"),
+        ([conv()], {"task": {"kind": "image_classification"}}, "/task/classes", "classes: data"),
+        ([{"use": "t"}], {"templates": {"t": {"parameters": ["c"], "body": [conv()]}}}, "/network/0/with", "{c: ...}"),
+        ([{"use": "t", "c": 8}], {"templates": {"t": {"body": [conv()]}}}, "/network/0/c", "under with: {c: ...}"),
+        (
+            [{"for_each": {"as": "stage", "in": [{"out": 8}], "body": [conv(out="=out")]}}],
+            {},
+            "/network/0/for_each/body/0/out",
+            "did you mean 'stage.out'?",
+        ),
+        ([conv(stride="=i == 0 ? 2 : 1")], {}, "/network/0/stride", "inside its body"),
+        ([{"one_of": [3, 5]}], {}, "/network/0/one_of/0", "a parameter or a let"),
+        ([{"one_of": {"skip": None, "conv": conv()}}], {}, "/network/0/one_of/skip", "{block: identity}"),
+        ([{"block": "identity", "repeat": {"count": 2, "body": [conv()]}}], {}, "/network/0", "one inside the other"),
+        ([conv(inputs=[{"choose": "earlier"}])], {}, "/network/0/inputs/0", "wrap the nodes in graph:"),
+    ],
+)
+def test_typical_mistakes_are_told_what_to_write(
+    network: list[Any], changes: dict[str, Any], pointer: str, told: str
+) -> None:
+    with pytest.raises(SpaceError) as caught:
+        space(network, **changes)
+    assert pointer in [problem.pointer for problem in caught.value.problems]
+    assert told in " ".join(problem.suggestion for problem in caught.value.problems if problem.pointer == pointer)
+
+
+def test_a_mistake_in_a_classes_entry_is_told_once() -> None:
+    with pytest.raises(SpaceError) as caught:
+        space([conv()], task={"kind": "image_classification"})
+    assert len(caught.value.problems) == 1
+
+
+def test_problems_of_a_file_carry_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        "language_version: 1\nname: t\ntask: {kind: image_classification, classes: 2}\n"
+        "input: {channels: 3, resolution: 8}\nnetwork:\n"
+        "  - block: conv_bn_act\n    out: 8\n    kernel: 4\n  - {block: image_head, out: '=clases'}\n"
+    )
+    with pytest.raises(SpaceError) as caught:
+        load_file(path)
+    assert [(problem.pointer, problem.line) for problem in caught.value.problems] == [
+        ("/network/0/kernel", 8),
+        ("/network/1/out", 9),
+    ]
+    assert "(line 8)" in str(caught.value)
+
+
+def test_advice_names_choices_without_effect_and_templates_without_use() -> None:
+    raw = document([conv()], let={"spare": {"one_of": [1, 2]}, "used": {"one_of": [4, 8]}})
+    raw["network"] = [conv(out="=used"), HEAD]
+    raw["templates"] = {"nobody": {"body": [conv(block="no_such_block")]}}
+    found = advice_on(SearchSpace.from_document(raw))
+    assert [("spare" in item.message, item.pointer) for item in found] == [(True, ""), (False, "/templates/nobody")]
+    assert not [item for name in FAMILIES for item in advice_on(stored(name))]
