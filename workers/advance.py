@@ -62,7 +62,8 @@ def advance(payload: dict[str, Any], context: WorkContext) -> dict[str, Any]:
         return enough and num_trials > 0
 
     chunk = search.run(stop, out_of_time)
-    _searches[job.search_id] = search
+    if not search.is_over:
+        _searches[job.search_id] = search
     while len(_searches) > _KEPT_SEARCHES:
         _searches.popitem(last=False)
     return {"chunk": vars(chunk), "num_trials": len(chunk.states), "compute_s": time.monotonic() - started}

@@ -37,7 +37,7 @@ def record_start(session: Session, claim: Claim) -> None:
         supernets.set_state(session, str(claim.subject_id), "training")
     elif claim.kind == "export":
         exports.set_state(session, str(claim.subject_id), "running")
-    else:
+    elif claim.kind != "advance":  # whose trials exist only once they are finished
         trials.mark_running(session, claim.id)
 
 

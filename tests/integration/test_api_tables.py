@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nas_service.control.reconcile import Reconciler
 from tests.support.api import app_on, client_of, new_key
 from tests.support.searches import search_of
 from tests.support.tables import TableWorker, advance_until_rest, small_rows, small_table
@@ -132,8 +133,17 @@ def test_a_search_over_it_serves_regret_and_a_front_of_any_time(client, engine, 
     search_id = created.json()["id"]
     assert created.json()["spec"]["objectives"][0]["goal"] == "maximize"
     assert created.json()["normalised_hypervolume"] is None
-    worker = TableWorker(engine, tmp_path / "artifacts", limit=20)
+    worker, reconciler, early = TableWorker(engine, tmp_path / "artifacts", limit=20), Reconciler(engine), {}
+    path = f"/v1/searches/{search_id}/front?at_evaluation="
+    for _ in range(3):
+        reconciler.reconcile()
+        claim = worker.claim()
+        worker.record(claim, worker.compute(claim))
+        told = search_of(engine, search_id).num_told
+        early[told] = client.get(f"{path}{told}").content
     advance_until_rest(engine, worker, search_id)
+    for told, content in early.items():
+        assert client.get(f"{path}{told}").content == content
     search = client.get(f"/v1/searches/{search_id}").json()
     assert search["state"] == "succeeded"
     assert 0.8 < search["normalised_hypervolume"] <= 1.0
