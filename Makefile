@@ -19,7 +19,8 @@ dashboard:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(STATIC); \
 	else echo "*** npm not found: the dashboard is not built (Node 20 or newer builds it) ***"; fi
 
-$(STATIC): $(shell find $(WEB)/src -type f) $(WEB)/package-lock.json $(WEB)/vite.config.ts $(WEB)/index.html
+$(STATIC): $(shell find $(WEB)/src -type f ! -name schema.d.ts) $(WEB)/package-lock.json \
+  $(WEB)/vite.config.ts $(WEB)/tsconfig.json $(WEB)/index.html nas_service/api/openapi.json
 	cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
 demo: install dashboard

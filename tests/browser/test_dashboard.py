@@ -1,147 +1,125 @@
-"""A person's way through the dashboard, in Chromium, against the real service: sign in, start, watch, choose, export.
-
-Screenshots go to `test-output/screenshots`. Needs Debian's `chromium` and the built dashboard (`make dashboard`).
-"""
+"""A person in the dashboard, in Chromium, against the real service: sign in, start, watch, choose, export."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 
-from nas_service.cli.up import running
-from nas_service.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium")
-STATIC = ROOT / "nas_service" / "dashboard" / "static" / "index.html"
-SCREENSHOTS = ROOT / "test-output" / "screenshots"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-MISSING = [
-    text
-    for text, absent in (
-        ("Chromium (apt-get install chromium)", CHROMIUM is None),
-        ("the built dashboard (make dashboard, needs Node 20)", not STATIC.exists()),
-    )
-    if absent
-]
-if MISSING:
-    print(f"\n*** BROWSER TESTS SKIPPED: missing {' and '.join(MISSING)} ***")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"missing {' and '.join(MISSING)}"),
-]
+from tests.support.browser import Visit
 
 
-@pytest.fixture
-def service(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
-    """Address and first key of a service of its own, with child processes as workers."""
-    monkeypatch.setenv("NAS_RAY_ADDRESS", "none")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = Settings(home=tmp_path, database_url=database_url, port=port)
-    with running(settings) as (_, key):
-        assert key is not None
-        yield f"http://127.0.0.1:{port}", key
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        yield browser.new_page(viewport={"width": 1280, "height": 900})
-        browser.close()
-
-
-def shoot(page: Page, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-
-
-def test_a_whole_search_in_the_browser(service: tuple[str, str], page: Page) -> None:
+def test_a_whole_search_in_the_browser(service: tuple[str, str], visit: Visit) -> None:
     url, key = service
-    faults: list[str] = []
-    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.add_init_script(
-        "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective + e.blockedURI))"
-    )
-
+    page = visit.page
     page.goto(f"{url}/ui/")
     page.get_by_label("API key").fill("nas_wrong")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_be_visible()
-    shoot(page, "sign-in")
-    faults.clear()  # the refused sign-ins (401) above are reported by the browser as errors
-
+    visit.shoot("sign-in")
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("No search yet")).to_be_visible()
-    page.get_by_role("link", name="New search").first.click()
-    page.get_by_label("Name").fill("browser search")
-    page.get_by_label("Search space").select_option(label="digits-mobile")
-    page.get_by_label("Data set").select_option(label="digits")
-    page.get_by_label("Trials").fill("24")
-    page.get_by_label("Finalists").fill("6")
-    page.get_by_label("Training parameters").fill('{"num_steps": 120, "curve_every_steps": 40}')
-    page.get_by_role("button", name="Plan").click()
-    expect(page.get_by_label("plan")).to_contain_text("cardinality")
-    shoot(page, "new-search")
+    visit.forgive("401")
+
+    _fill_the_form(visit)
     page.get_by_role("button", name="Start search").click()
-
     expect(page.get_by_role("heading", name="browser search")).to_be_visible()
+    search_url = page.url
+    expect(page.get_by_text("Learning curves")).to_have_count(0)
     expect(page.get_by_test_id("state")).to_have_text("succeeded", timeout=240_000)
-    shoot(page, "overview")
+    visit.shoot("overview")
 
+    _look_at_the_front(visit)
+    page.get_by_role("link", name="trials", exact=True).click()
+    page.get_by_role("button", name="MACs").click()
+    expect(page.get_by_role("button", name="MACs ▲")).to_be_visible()
+    visit.shoot("trials")
+    page.locator("tbody tr", has_text="succeeded").first.click()
+    expect(page.get_by_text("choices differ")).to_be_visible()
+    visit.shoot("architectures")
+    for tab, text in (
+        ("supernet", "Learning curves"),
+        ("timeline", "attempts of jobs"),
+        ("events", "as they are committed"),
+        ("config", "Provenance"),
+    ):
+        page.get_by_role("link", name=tab, exact=True).click()
+        expect(page.get_by_text(text).first).to_be_visible()
+        visit.shoot(tab)
+    page.get_by_role("link", name="Change and start again").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("browser search (again)")
+    page.get_by_label("Reuse one").check()
+    expect(page.get_by_label("plan", exact=True)).to_contain_text("is ready")
+
+    page.get_by_label("Theme").select_option("dark")
+    page.goto(search_url)
+    expect(page.get_by_role("heading", name="Front so far")).to_be_visible()
+    visit.shoot("overview-dark")
+    page.get_by_role("link", name="Searches").click()
+    expect(page.get_by_role("link", name="browser search")).to_be_visible()
+    visit.shoot("searches")
+
+
+def _fill_the_form(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_role("link", name="New search").first.click()
+    page.get_by_label("Name", exact=True).fill("browser search")
+    page.get_by_label("Search space", exact=True).select_option(label="digits-mobile")
+    page.get_by_label("Data set", exact=True).select_option(label="digits")
+    expect(page.get_by_label("structure of the search space")).to_contain_text("mbconv")
+    expect(page.get_by_role("img", name="samples of the split train")).to_be_visible()
+
+    page.get_by_role("button", name="Edit as document").click()
+    editor = page.get_by_label("search space document")
+    expect(page.get_by_text("Valid: digits-mobile")).to_be_visible()
+    text = editor.input_value()
+    editor.fill(text.replace("block: mbconv", "block: mbcov"))
+    fault = page.get_by_role("button", name="line ").first
+    expect(fault).to_be_visible()
+    fault.click()
+    wrong_line = page.evaluate("document.activeElement.value.slice(0, document.activeElement.selectionStart)")
+    assert "mbcov" in editor.input_value().split("\n")[wrong_line.count("\n")]
+    visit.shoot("document-with-a-fault")
+    page.get_by_role("button", name="Discard the document").click()
+    visit.forgive("422")  # the answer about the faulty document
+
+    page.get_by_label("Add an objective").select_option("latency_ms")
+    page.get_by_label("latency_ms at most").fill("50")
+    page.get_by_role("group", name="latency_ms").get_by_label("an axis of the front").uncheck()
+    page.get_by_text("Parameters of sandwich").click()
+    page.get_by_role("spinbutton", name="num_steps").fill("120")
+    page.get_by_role("spinbutton", name="curve_every_steps").fill("40")
+    page.get_by_label("Strategy", exact=True).select_option("nsga2")
+    page.get_by_text("Parameters of nsga2").click()
+    population = page.get_by_role("spinbutton", name="population")
+    population.fill("2")
+    expect(page.get_by_text("greater than or equal to 4").first).to_be_visible()
+    visit.shoot("new-search-with-a-fault")
+    visit.forgive("422")
+    population.fill("")
+    page.get_by_label("Trials", exact=True).fill("24")
+    page.get_by_label("Finalists", exact=True).fill("6")
+    expect(page.get_by_label("plan", exact=True)).to_contain_text("1 train_supernet")
+    expect(page.get_by_label("plan", exact=True)).to_contain_text("evaluate")
+    visit.shoot("new-search")
+
+
+def _look_at_the_front(visit: Visit) -> None:
+    page = visit.page
     page.get_by_role("link", name="front", exact=True).click()
     rows = page.locator("tbody tr")
     expect(rows.first).to_be_visible()
     rows.first.click()
     assert "trial=tri_" in page.url
-    shoot(page, "front")
+    visit.shoot("front")
     rows.first.get_by_role("button", name="Export").click()
-    download_link = page.get_by_role("link", name="model.safetensors")
-    expect(download_link).to_be_visible(timeout=120_000)
+    page.locator("tbody details summary").click(timeout=120_000)
     with page.expect_download() as download:
-        download_link.click()
+        page.get_by_role("link", name="model.safetensors").click()
     assert Path(download.value.path()).stat().st_size > 500
-
-    page.get_by_role("link", name="trials").click()
-    page.get_by_role("button", name="MACs").click()
-    expect(page.get_by_role("button", name="MACs ▲")).to_be_visible()
-    shoot(page, "trials")
-    page.locator("tbody tr", has_text="succeeded").first.click()
-    expect(page.get_by_text("Copy JSON")).to_be_visible()
-    shoot(page, "architecture")
-    for tab, text in (("supernet", "Supernet"), ("events", "search.created"), ("config", "Specification")):
-        page.get_by_role("link", name=tab, exact=True).click()
-        expect(page.get_by_text(text).first).to_be_visible()
-        shoot(page, tab)
-
-    page.get_by_label("Theme").select_option("dark")
-    page.get_by_role("link", name="overview").click()
-    shoot(page, "overview-dark")
-    address = page.url
-    page.goto(address)
-    expect(page.get_by_role("heading", name="browser search")).to_be_visible()
-    page.get_by_role("link", name="Searches").click()
-    expect(page.get_by_role("link", name="browser search")).to_be_visible()
-    shoot(page, "searches")
-    assert faults == [], "\n".join(faults)
-    assert os.listdir(SCREENSHOTS)
+    page.reload()  # what was exported is known to the service, not to the page
+    expect(page.locator("tbody details summary")).to_be_visible()
+    for place in (0, 1):
+        rows.nth(place).get_by_role("checkbox").check()
+    assert page.url.count("tri_") == 3

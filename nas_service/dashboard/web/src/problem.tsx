@@ -1,5 +1,9 @@
 // Says what went wrong, where, and what is allowed; with the request id for the operator.
 import { ApiError } from "./api";
+import type { FieldProblem } from "./types";
+
+export const problemsOf = (error: Error | null | undefined): FieldProblem[] =>
+  error instanceof ApiError ? (error.problem.errors ?? []) : [];
 
 export function ProblemNote({ error }: { error: Error | null | undefined }) {
   if (!error) return null;
@@ -20,4 +24,19 @@ export function ProblemNote({ error }: { error: Error | null | undefined }) {
       {problem?.request_id && <div className="muted">request {problem.request_id}</div>}
     </div>
   );
+}
+
+// What is wrong with one field, right beside it.
+export function FieldNote({ problems, pointer, below = false }: { problems: FieldProblem[]; pointer: string; below?: boolean }) {
+  const own = problems.filter((item) => item.pointer === pointer || (below && item.pointer.startsWith(`${pointer}/`)));
+  return own.map((item) => (
+    <span className="field-problem" role="alert" key={item.pointer + item.message}>
+      {below && item.pointer !== pointer && <code>{item.pointer} </code>}
+      {item.message}{item.suggestion && <> — {item.suggestion}</>}
+    </span>
+  ));
+}
+
+export function Loading({ what }: { what: string }) {
+  return <div className="card muted" role="status">Loading {what} …</div>;
 }

@@ -1,108 +1,125 @@
-// A form for the common search; its plan is shown before anything starts.
-import { useState, type FormEvent } from "react";
-import { useLocation } from "wouter";
+// Starts a search: every choice with what it means beside it, the plan next to the form, faults at their fields.
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useState, type FormEvent } from "react";
+import { useLocation, useSearchParams } from "wouter";
 import { post, useGet } from "../api";
-import { ProblemNote } from "../problem";
-import type { Dataset, Named, Page, Search, Space } from "../types";
+import { DatasetSection } from "../new_search/dataset_section";
+import { draftOf, EMPTY, requestOf, type Draft } from "../new_search/draft";
+import { EvaluatorSection } from "../new_search/evaluator_section";
+import { MethodSection } from "../new_search/method_section";
+import { ObjectivesSection, type Metric } from "../new_search/objectives_section";
+import { PlanPanel } from "../new_search/plan_panel";
+import { labelsOf, SpaceSection } from "../new_search/space_section";
+import { metricsOfTable, TableSection } from "../new_search/table_section";
+import { FieldNote, Loading, ProblemNote, problemsOf } from "../problem";
+import type { Dataset, LookupTable, Methods, Page, Plan, Search, Space } from "../types";
 
-interface Form { name: string; space: string; dataset: string; strategy: string; trials: number; seed: number; finalists: number; cost: string; device: string; max_latency_ms: string; recipe: string }
-
-function request(form: Form): object {
-  const objectives: object[] = [{ metric: "accuracy_top1" }];
-  if (form.cost === "latency_ms") {
-    const constraint = form.max_latency_ms ? { maximum: Number(form.max_latency_ms) } : null;
-    objectives.push({ metric: "latency_ms", constraint, device: form.device });
-  } else objectives.push({ metric: form.cost });
-  return {
-    name: form.name,
-    space: { id: form.space },
-    dataset: form.dataset,
-    objectives,
-    strategy: { name: form.strategy },
-    budget: { trials: form.trials },
-    finalists: { count: form.finalists },
-    seed: form.seed,
-    evaluator: form.recipe.trim() ? { recipe: { name: "sandwich", params: JSON.parse(form.recipe) } } : {},
-  };
-}
+const PLAN_MS = 400;
+const FAVOURITE = "digits-mobile";
 
 export function NewSearch() {
-  const spaces = useGet<Page<Space>>("/v1/search-spaces?page_size=200");
+  const [params] = useSearchParams();
+  const from = params.get("from");
+  const methods = useGet<Methods>("/v1/methods", { fixed: true });
+  const origin = useGet<Search>(from && `/v1/searches/${from}`, { fixed: true });
+  const spaces = useGet<Page<Space>>("/v1/search-spaces?page_size=500");
   const datasets = useGet<Page<Dataset>>("/v1/datasets?page_size=200");
-  const devices = useGet<Page<Named>>("/v1/devices?page_size=200");
+  const tables = useGet<Page<LookupTable>>("/v1/tables?page_size=200");
+  const error = tables.error ?? methods.error ?? origin.error ?? spaces.error ?? datasets.error;
+  if (error) return <main><ProblemNote error={error} /></main>;
+  if (!methods.data || !spaces.data || !datasets.data || !tables.data || (from && !origin.data)) return <main><Loading what="what can be chosen" /></main>;
+  if (datasets.data.items.length === 0) return <main><div className="card">There is no data set yet. An operator adds one: <pre>nas data add pets ./pets --root .</pre></div></main>;
+  const labels = [...labelsOf(spaces.data.items)];
+  const first = labels.find(([, label]) => label === FAVOURITE) ?? labels[0];
+  const start = from && origin.data ? draftOf(origin.data, methods.data) : { ...EMPTY, space: first?.[0] ?? "", dataset: datasets.data.items[0]!.id };
+  return <SearchForm key={from ?? ""} start={start} methods={methods.data} tables={tables.data.items} />;
+}
+
+function SearchForm({ start, methods, tables }: { start: Draft; methods: Methods; tables: LookupTable[] }) {
+  const [draft, setDraft] = useState(start);
+  const edit = (change: Partial<Draft>) => setDraft((old) => ({ ...old, ...change }));
   const [, go] = useLocation();
-  const [error, setError] = useState<Error | null>(null);
-  const [plan, setPlan] = useState<Record<string, unknown> | null>(null);
-  const [edited, setEdited] = useState<Partial<Form>>({});
-  const form: Form = {
-    name: "my search", strategy: "nsga2", trials: 200, seed: 0, finalists: 8, cost: "macs", max_latency_ms: "", recipe: "",
-    space: spaces.data?.items[0]?.id ?? "", dataset: datasets.data?.items[0]?.id ?? "", device: devices.data?.items[0]?.name ?? "",
-    ...edited,
-  };
-  const edit = (change: Partial<Form>) => { setEdited({ ...edited, ...change }); setPlan(null); };
-  const fail = (problem: Error) => setError(problem);
-  const send = <T,>(path: string, then: (answer: T) => void) => {
-    setError(null);
-    try {
-      post<T>(path, request(form)).then(then, fail);
-    } catch (problem) {
-      fail(problem as Error);
-    }
-  };
+  const [failure, setFailure] = useState<Error | null>(null);
+  const [sending, setSending] = useState(false);
+  const request = requestOf(draft);
+  const [settled, setSettled] = useState(request);
+  const text = JSON.stringify(request);
+  useEffect(() => {
+    setFailure(null);
+    const timer = window.setTimeout(() => setSettled(request), PLAN_MS);
+    return () => window.clearTimeout(timer);
+  }, [text]);
+  const fromTable = draft.evaluator === "table";
+  const table = tables.find((one) => one.id === draft.table || one.name === draft.table);
+  const metrics = fromTable ? metricsOfTable(table, methods) : (methods.metrics as unknown as Metric[]);
+  const ready = fromTable || draft.source === "stored" || draft.document !== null;
+  const plan = useQuery<Plan, Error>({
+    queryKey: ["plan", settled],
+    queryFn: () => post<Plan>("/v1/search-plans", settled),
+    enabled: ready,
+    retry: false,
+    placeholderData: (previous) => previous,
+  });
+  const stale = plan.isFetching || JSON.stringify(settled) !== text;
+  const problems = problemsOf(failure ?? plan.error);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    send<Search>("/v1/searches", (search) => go(`/searches/${search.id}`));
+    setSending(true);
+    post<Search>("/v1/searches", request).then((search) => go(`/searches/${search.id}`), setFailure).finally(() => setSending(false));
   };
-  const preview = () => send<Record<string, unknown>>("/v1/search-plans", setPlan);
+  const field = (label: string, name: "trials" | "wall_s" | "finalists" | "seeds" | "parallelism" | "seed", pointer: string, help: string) => (
+    <label>{label}
+      <input type="number" min="0" step="any" aria-label={label} value={draft[name]} placeholder={name === "wall_s" ? "no limit" : ""} onChange={(event) => edit({ [name]: event.target.value })} />
+      <FieldNote problems={problems} pointer={pointer} />
+      <small>{help}</small>
+    </label>
+  );
   return (
     <main>
       <h1>New search</h1>
-      <form className="card" onSubmit={submit}>
-        <div className="grid">
-          <label>Name<input value={form.name} required onChange={(event) => edit({ name: event.target.value })} /></label>
-          <label>Search space
-            <select value={form.space} onChange={(event) => edit({ space: event.target.value })}>
-              {spaces.data?.items.map((space) => <option key={space.id} value={space.id}>{space.name}</option>)}
-            </select>
-          </label>
-          <label>Data set
-            <select value={form.dataset} onChange={(event) => edit({ dataset: event.target.value })}>
-              {datasets.data?.items.map((dataset) => <option key={dataset.id} value={dataset.id}>{dataset.name}</option>)}
-            </select>
-          </label>
-          <label>Cost to minimise beside accuracy
-            <select value={form.cost} onChange={(event) => edit({ cost: event.target.value })}>
-              <option value="macs">multiply-accumulates</option>
-              <option value="params">parameters</option>
-              <option value="latency_ms">measured latency</option>
-            </select>
-          </label>
-          {form.cost === "latency_ms" && <>
-            <label>Device
-              <select value={form.device} onChange={(event) => edit({ device: event.target.value })}>
-                {devices.data?.items.map((device) => <option key={device.id}>{device.name}</option>)}
-              </select>
-            </label>
-            <label>At most (ms)<input type="number" step="any" min="0" value={form.max_latency_ms} onChange={(event) => edit({ max_latency_ms: event.target.value })} /></label>
-          </>}
-          <label>Strategy
-            <select value={form.strategy} onChange={(event) => edit({ strategy: event.target.value })}>
-              {["auto", "nsga2", "random", "local_search", "aging_evolution", "surrogate"].map((name) => <option key={name}>{name}</option>)}
-            </select>
-          </label>
-          <label>Trials<input type="number" min="1" value={form.trials} onChange={(event) => edit({ trials: Number(event.target.value) })} /></label>
-          <label>Finalists<input type="number" min="1" value={form.finalists} onChange={(event) => edit({ finalists: Number(event.target.value) })} /></label>
-          <label>Seed<input type="number" min="0" value={form.seed} onChange={(event) => edit({ seed: Number(event.target.value) })} /></label>
-          <label>Training parameters (JSON, optional)
-            <textarea rows={2} placeholder='{"num_epochs": 60}' value={form.recipe} onChange={(event) => edit({ recipe: event.target.value })} />
-          </label>
+      <form className="sided" onSubmit={submit} noValidate>
+        <div>
+          <section className="card" aria-label="name">
+            <label>Name<input value={draft.name} aria-label="Name" onChange={(event) => edit({ name: event.target.value })} /><FieldNote problems={problems} pointer="/name" /></label>
+          </section>
+          {(fromTable || tables.length > 0) && <TableSection draft={draft} edit={edit} tables={tables} table={table} methods={methods} problems={problems} />}
+          {!fromTable && <SpaceSection draft={draft} edit={edit} problems={problems} />}
+          {!fromTable && <DatasetSection draft={draft} edit={edit} problems={problems} />}
+          <ObjectivesSection draft={draft} edit={edit} metrics={metrics} problems={problems} />
+          {!fromTable && <EvaluatorSection draft={draft} edit={edit} methods={methods} problems={problems} />}
+          <section className="card" aria-label="strategy">
+            <h2>Strategy and budget</h2>
+            <MethodSection label="Strategy" methods={methods.strategies} value={draft.strategy} onChange={(strategy) => edit({ strategy })} pointer="/strategy" problems={problems} />
+            <div className="fields">
+              {field("Trials", "trials", "/budget/trials", "Evaluations of the search phase.")}
+              {field("Seconds at most", "wall_s", "/budget/wall_s", "Of the search phase; empty: no limit.")}
+              {field("Parallelism", "parallelism", "/parallelism", "Trials at once; part of what a seed repeats.")}
+              {field("Seed", "seed", "/seed", "The same seed gives the same architectures.")}
+            </div>
+          </section>
+          {!fromTable && <section className="card" aria-label="finalists">
+            <h2>Finalists</h2>
+            <p className="muted">Members of the front that are scored again on the selection split, measured on the device, and can be exported.</p>
+            <div className="fields">
+              {field("Finalists", "finalists", "/finalists/count", "How many.")}
+              <label>Weights
+                <select value={draft.mode} onChange={(event) => edit({ mode: event.target.value })}><option value="inherit">the supernet's</option><option value="finetune">fine-tuned from the supernet's</option><option value="retrain">trained alone</option></select>
+                <FieldNote problems={problems} pointer="/finalists" />
+              </label>
+              {draft.mode !== "inherit" && field("Seeds of training", "seeds", "/finalists/seeds", "Each finalist is trained this often.")}
+            </div>
+            {draft.mode !== "inherit" && <MethodSection label="Recipe for finalists" methods={methods.network_recipes} value={draft.finalist_recipe} onChange={(finalist_recipe) => edit({ finalist_recipe })} pointer="/finalists/recipe" problems={problems} />}
+          </section>}
+          <details className="card">
+            <summary>The request as JSON</summary>
+            <p><button type="button" onClick={() => void navigator.clipboard.writeText(JSON.stringify(request, null, 2))}>Copy</button></p>
+            <pre>{JSON.stringify(request, null, 2)}</pre>
+          </details>
         </div>
-        <ProblemNote error={error ?? spaces.error ?? datasets.error} />
-        <p className="row">
-          <button type="button" onClick={preview}>Plan</button>
-          <button className="primary">Start search</button>
-        </p>
-        {plan && <pre aria-label="plan">{JSON.stringify(plan, null, 2)}</pre>}
+        <aside className="card">
+          <PlanPanel plan={ready ? plan.data : undefined} error={failure ?? plan.error} stale={stale} />
+          <p><button className="primary wide" disabled={sending || !ready}>Start search</button></p>
+        </aside>
       </form>
     </main>
   );

@@ -1,42 +1,54 @@
 // One search: head with state and actions, tabs whose choice lives in the URL, and a live stream behind all of them.
 import { useState } from "react";
-import { Link, useSearchParams } from "wouter";
-import { post, useEvents, useGet } from "../api";
+import { Link } from "wouter";
+import { post, useGet } from "../api";
+import { useEvents } from "../events";
 import { duration, time } from "../format";
-import { ProblemNote } from "../problem";
+import { Loading, ProblemNote } from "../problem";
 import { ArchitectureView } from "../search/architecture";
+import { ChoicesView } from "../search/choices";
 import { ConfigView } from "../search/config";
 import { EventsView } from "../search/events";
 import { FrontView } from "../search/front";
 import { Overview } from "../search/overview";
 import { SupernetView } from "../search/supernet";
+import { TimelineView } from "../search/timeline";
 import { TrialsView } from "../search/trials";
+import { useShortcut } from "../shortcuts";
 import type { Search } from "../types";
+import { useUrl } from "../url";
 
-const TABS = ["overview", "front", "trials", "architecture", "supernet", "events", "config"] as const;
+const TABS = ["overview", "front", "choices", "trials", "architecture", "supernet", "timeline", "events", "config"] as const;
 const FINISHED = ["succeeded", "failed", "cancelled"];
 
-export function SearchPage({ id, theme }: { id: string; theme: string }) {
+function TabKey({ place, name, go }: { place: number; name: string; go: () => void }) {
+  useShortcut(String(place + 1), `search: ${name}`, go);
+  return null;
+}
+
+export function SearchPage({ id }: { id: string }) {
   const { data: search, error } = useGet<Search>(`/v1/searches/${id}`, { every_ms: 5000 });
-  const { events, connected } = useEvents(id);
-  const [params, setParams] = useSearchParams();
+  const finished = search !== undefined && FINISHED.includes(search.state);
+  const { events, stream } = useEvents(id, finished);
+  const { params, set } = useUrl();
   const [failure, setFailure] = useState<Error | null>(null);
   const tab = params.get("tab") ?? "overview";
-  const selected = params.get("trial");
-  const select = (trial: string, next = tab) =>
-    setParams((old) => { const fresh = new URLSearchParams(old); fresh.set("trial", trial); fresh.set("tab", next); return fresh; });
-  if (!search) return <main><ProblemNote error={error} /></main>;
+  if (!search) return <main>{error ? <ProblemNote error={error} /> : <Loading what="the search" />}</main>;
   const act = (action: string) => post(`/v1/searches/${id}/${action}`).then(() => setFailure(null), setFailure);
-  const finished = FINISHED.includes(search.state);
+  const open = (trial: string) => set({ trial, tab: "architecture" });
+  const tabs = TABS.filter((name) => name !== "supernet" || search.supernet_id);
+  const live = !finished;
   return (
     <>
-      {!connected && !finished && <div className="stale" role="status">Live updates are interrupted; trying again. Figures are refreshed every few seconds.</div>}
+      {stream === "connecting" && events.length > 0 && !finished && <div className="stale" role="status">Live updates are interrupted; trying again. Figures are refreshed every few seconds.</div>}
+      {tabs.map((name, place) => <TabKey key={name} place={place} name={name} go={() => set({ tab: name })} />)}
       <main>
         <div className="row">
           <h1>{search.name}</h1>
           <span className={`chip ${search.state}`} data-testid="state">{search.state}</span>
-          <span className="muted">{search.phase}</span>
+          <span className="muted" role="status">{live && stream === "live" ? "live" : ""}</span>
           <span className="space" />
+          <Link className="button" href={`/compare?ids=${id}`}>Compare</Link>
           {search.state === "running" && <button onClick={() => act("pause")}>Pause</button>}
           {(search.state === "paused" || search.state === "pausing") && <button onClick={() => act("resume")}>Resume</button>}
           {!finished && <button onClick={() => window.confirm("Cancel this search? Its trials stay.") && act("cancel")}>Cancel</button>}
@@ -46,19 +58,21 @@ export function SearchPage({ id, theme }: { id: string; theme: string }) {
           {search.finished_at && search.started_at && <> · took {duration((Date.parse(search.finished_at) - Date.parse(search.started_at)) / 1000)}</>}
         </div>
         <ProblemNote error={failure ?? error} />
-        {search.error && <div className="problem" role="alert">{search.error.reason}: {search.error.message}</div>}
+        {search.error && <div className="problem" role="alert">{String(search.error.reason)}: {String(search.error.message)}</div>}
         <nav className="tabs" aria-label="views">
-          {TABS.map((name) => {
+          {tabs.map((name) => {
             const target = new URLSearchParams(params);
             target.set("tab", name);
             return <Link key={name} href={`/searches/${id}?${target}`} aria-current={tab === name ? "page" : undefined}>{name}</Link>;
           })}
         </nav>
-        {tab === "overview" && <Overview search={search} theme={theme} onSelect={(trial) => select(trial, "architecture")} />}
-        {tab === "front" && <FrontView search={search} theme={theme} selected={selected} onSelect={(trial) => select(trial)} />}
-        {tab === "trials" && <TrialsView search={search} selected={selected} onSelect={(trial) => select(trial, "architecture")} />}
-        {tab === "architecture" && <ArchitectureView trialId={selected} />}
-        {tab === "supernet" && <SupernetView supernetId={search.supernet_id} theme={theme} />}
+        {tab === "overview" && <Overview search={search} onOpen={open} />}
+        {tab === "front" && <FrontView search={search} live={live} />}
+        {tab === "choices" && <ChoicesView search={search} live={live} />}
+        {tab === "trials" && <TrialsView search={search} />}
+        {tab === "architecture" && <ArchitectureView search={search} />}
+        {tab === "supernet" && <SupernetView supernetId={search.supernet_id} live={live} />}
+        {tab === "timeline" && <TimelineView search={search} live={live} />}
         {tab === "events" && <EventsView events={events} />}
         {tab === "config" && <ConfigView search={search} />}
       </main>

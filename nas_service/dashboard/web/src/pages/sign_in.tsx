@@ -2,13 +2,14 @@
 import { useState, type FormEvent } from "react";
 import { post } from "../api";
 import { ProblemNote } from "../problem";
+import type { Session } from "../types";
 
-export function SignIn({ onSignedIn }: { onSignedIn: (session: { name: string }) => void }) {
+export function SignIn({ onSignedIn }: { onSignedIn: (session: Session) => void }) {
   const [key, setKey] = useState("");
   const [error, setError] = useState<Error | null>(null);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    post<{ name: string }>("/v1/session", { key: key.trim() }).then(onSignedIn, setError);
+    post<Session>("/v1/session", { key: key.trim() }).then(onSignedIn, setError);
   };
   return (
     <main className="signin">

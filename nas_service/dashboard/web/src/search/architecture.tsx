@@ -1,56 +1,126 @@
-// One architecture: its blocks stage by stage with their choices, and what each block costs.
-import { useGet } from "../api";
-import { count, metric } from "../format";
-import { ProblemNote } from "../problem";
-import type { Architecture, Trial } from "../types";
-import { METRICS, valueOf } from "./pareto_chart";
+// Architectures: blocks stage by stage with what each costs, and, for up to four side by side, the choices that differ.
+import { useQueries } from "@tanstack/react-query";
+import { get } from "../api";
+import { count, metric, RATIOS, title } from "../format";
+import { metricsOf, valueOf } from "../metrics";
+import { Loading, ProblemNote } from "../problem";
+import type { Architecture, Search, TrialDetail } from "../types";
+import { ExportButton } from "./export_button";
+import { useSelection } from "./selection";
+
+interface Found { trial: TrialDetail; architecture: Architecture }
+const SHOWN_PARAMS = ["kernel", "out", "mid", "stride", "heads", "features", "operation", "ratio"];
 
 function stageOf(key: string): string {
   const parts = key.split(".");
   return parts.length > 1 ? parts[0]! : "";
 }
 
-export function ArchitectureView({ trialId }: { trialId: string | null }) {
-  const trial = useGet<Trial>(trialId && `/v1/trials/${trialId}`);
-  const architecture = useGet<Architecture>(trial.data ? `/v1/architectures/${trial.data.architecture_hash}` : null);
-  if (!trialId) return <div className="card">Choose a point of the front or a row of the trials.</div>;
-  if (!trial.data) return <ProblemNote error={trial.error} />;
-  const nodes = architecture.data?.nodes ?? [];
-  const most = Math.max(1, ...nodes.map((node) => node.macs));
-  const stages: { name: string; nodes: typeof nodes }[] = [];
-  for (const node of nodes) {
+export function ArchitectureView({ search }: { search: Search }) {
+  const { selected, pins, togglePin } = useSelection();
+  const ids = [...new Set([...(selected ? [selected] : []), ...pins])];
+  const answers = useQueries({
+    queries: ids.map((id) => ({
+      queryKey: [`/v1/trials/${id}`, "with architecture"],
+      queryFn: async (): Promise<Found> => {
+        const trial = await get<TrialDetail>(`/v1/trials/${id}`);
+        return { trial, architecture: await get<Architecture>(`/v1/architectures/${trial.architecture_hash}`) };
+      },
+      staleTime: 60_000,
+    })),
+  });
+  if (ids.length === 0) return <div className="card muted">Choose a point of the front or a row of the trials; pin several to compare them here.</div>;
+  const error = answers.find((answer) => answer.error)?.error;
+  if (error) return <ProblemNote error={error} />;
+  const found = answers.flatMap((answer) => answer.data ?? []);
+  if (found.length === 0) return <Loading what="the architecture" />;
+  const names = [...new Set([...metricsOf(search, found.map((one) => one.trial)), "activations", "peak_activation_bytes"])];
+  const first = found[0]!;
+  return (
+    <>
+      {found.length > 1 ? <Differences found={found} names={names} pins={pins} onUnpin={togglePin} /> : (
+        <div className="tiles">
+          {names.map((name) => <div className="tile" key={name}>{title(name)}<b>{metric(name, valueOf(first.trial, name) ?? first.architecture.costs[name])}</b></div>)}
+        </div>
+      )}
+      {found.map((one) => <Blocks key={one.trial.id} found={one} most={Math.max(1, ...found.flatMap((other) => other.architecture.nodes.map((node) => node.macs)))} searchId={search.id} />)}
+      {found.length === 1 && (
+        <div className="card">
+          <div className="row"><h2>Choices</h2><span className="space" /><button onClick={() => void navigator.clipboard.writeText(JSON.stringify(first.architecture.choices, null, 2))}>Copy JSON</button></div>
+          <dl className="facts">{Object.entries(first.architecture.choices).map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{String(value)}</dd></div>)}</dl>
+        </div>
+      )}
+    </>
+  );
+}
+
+function Differences({ found, names, pins, onUnpin }: { found: Found[]; names: string[]; pins: string[]; onUnpin: (id: string) => void }) {
+  const genes = [...new Set(found.flatMap((one) => Object.keys(one.architecture.choices)))];
+  const shown = (one: Found, gene: string) => (gene in one.architecture.choices ? String(one.architecture.choices[gene]) : "off");
+  const differing = genes.filter((gene) => new Set(found.map((one) => shown(one, gene))).size > 1);
+  const base = found[0]!.trial;
+  return (
+    <div className="card scroll" tabIndex={0}>
+      <h2>{differing.length} of {genes.length} choices differ</h2>
+      <table>
+        <thead>
+          <tr><th>Trial</th>{found.map((one) => <th key={one.trial.id} className="number">{one.trial.number}{pins.includes(one.trial.id) && <> <button onClick={() => onUnpin(one.trial.id)} aria-label={`unpin trial ${one.trial.number}`}>✕</button></>}</th>)}</tr>
+        </thead>
+        <tbody>
+          {names.map((name) => (
+            <tr key={name}>
+              <td>{title(name)}</td>
+              {found.map((one, place) => {
+                const [own, reference] = [valueOf(one.trial, name), valueOf(base, name)];
+                const sign = own != null && reference != null && own < reference ? "−" : "+";
+                const delta = place === 0 || own == null || !reference ? ""
+                  : RATIOS.includes(name) ? ` (${sign}${Math.abs(100 * (own - reference)).toFixed(2)} points)`
+                  : ` (${sign}${Math.abs(100 * (own / reference - 1)).toFixed(1)} %)`;
+                return <td key={one.trial.id} className="number">{metric(name, own ?? one.architecture.costs[name])}<span className="muted">{delta}</span></td>;
+              })}
+            </tr>
+          ))}
+          {differing.map((gene) => (
+            <tr key={gene}>
+              <td><code>{gene}</code></td>
+              {found.map((one) => <td key={one.trial.id} className={`number ${shown(one, gene) === shown(found[0]!, gene) ? "" : "differs"}`}>{shown(one, gene)}</td>)}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Blocks({ found: { trial, architecture }, most, searchId }: { found: Found; most: number; searchId: string }) {
+  const stages: { name: string; nodes: Architecture["nodes"] }[] = [];
+  for (const node of architecture.nodes) {
     const name = stageOf(node.key);
     const open = stages[stages.length - 1];
     if (open && name && open.name === name) open.nodes.push(node);
     else stages.push({ name, nodes: [node] });
   }
   return (
-    <>
-      <div className="tiles">
-        {METRICS.map((name) => <div className="tile" key={name}>{name}<b>{metric(name, valueOf(trial.data!, name))}</b></div>)}
+    <div className="card">
+      <div className="row">
+        <h2>Trial {trial.number} <span className="muted">{trial.stage} · <code>{trial.architecture_hash}</code></span></h2>
+        <span className="space" />
+        <ExportButton trialId={trial.id} searchId={searchId} />
       </div>
-      <ProblemNote error={architecture.error} />
-      <div className="card">
-        <h2>Blocks <span className="muted">trial {trial.data.number} · <code>{trial.data.architecture_hash}</code></span></h2>
-        <div className="stages">
-          {stages.map((stage, index) => (
-            <div className="stage" key={index}>
-              <b>{stage.name || stage.nodes[0]!.key}</b>
-              {stage.nodes.map((node) => (
-                <div className="layer" key={node.key} title={`${node.key}: ${JSON.stringify(node.params)}`}>
-                  {node.block} {["kernel", "mid", "out", "stride"].filter((name) => name in node.params).map((name) => `${name} ${String(node.params[name])}`).join(" · ")}
-                  <div className="bar" style={{ width: `${(100 * node.macs) / most}%` }} />
-                  <span className="muted">{count(node.macs)} MACs · {count(node.params_count)} params</span>
-                </div>
-              ))}
-            </div>
-          ))}
-        </div>
+      <div className="stages">
+        {stages.map((stage, index) => (
+          <div className="stage" key={index}>
+            <b>{stage.name || stage.nodes[0]!.key}</b>
+            {stage.nodes.map((node) => (
+              <div className="layer" key={node.key} title={`${node.key}: ${JSON.stringify(node.params)} → ${JSON.stringify(node.out_shape)}`}>
+                {node.block} {SHOWN_PARAMS.filter((name) => name in node.params).slice(0, 4).map((name) => `${name} ${String(node.params[name])}`).join(" · ")}
+                <div className="bar" style={{ width: `${(100 * node.macs) / most}%` }} />
+                <span className="muted">{count(node.macs)} MACs · {count(node.params_count)} params</span>
+              </div>
+            ))}
+          </div>
+        ))}
       </div>
-      <div className="card">
-        <div className="row"><h2>Choices</h2><span className="space" /><button onClick={() => void navigator.clipboard.writeText(JSON.stringify(architecture.data?.choices, null, 2))}>Copy JSON</button></div>
-        <pre>{JSON.stringify(architecture.data?.choices, null, 2)}</pre>
-      </div>
-    </>
+    </div>
   );
 }

@@ -1,70 +1,140 @@
-// The Pareto front: choose stage and axes, move constraint sliders, click a point; the table is the chart's twin.
-import { useState } from "react";
-import { useSearchParams } from "wouter";
-import { useGet } from "../api";
-import { metric, milliseconds, percent } from "../format";
-import type { Front, Page, Search, Trial } from "../types";
+// The Pareto front: stage, moment, axes and bounds are chosen and live in the address; the table is the chart's twin.
+import { useEffect, useMemo, useState } from "react";
+import { get, useGet } from "../api";
+import { useColumns } from "../columns";
+import { csv, download } from "../download";
+import { metric, milliseconds, percent, title } from "../format";
+import { metricsOf, rangeOf, testAccuracy, valueOf } from "../metrics";
+import { Loading, ProblemNote } from "../problem";
+import { useRowKeys } from "../shortcuts";
+import type { Front, Search, Trial, TrialColumns } from "../types";
+import { useUrl } from "../url";
 import { ExportButton } from "./export_button";
-import { METRICS, ParetoChart, valueOf } from "./pareto_chart";
+import { defaultAxes, ParetoChart } from "./pareto_chart";
+import { Scrubber } from "./scrubber";
+import { BoundSliders, keeps, useBounds, useSelection } from "./selection";
 
-export function FrontView({ search, theme, selected, onSelect }: { search: Search; theme: string; selected: string | null; onSelect: (trial: string) => void }) {
-  const [params, setParams] = useSearchParams();
-  const set = (name: string, value: string) => setParams((old) => { const fresh = new URLSearchParams(old); fresh.set(name, value); return fresh; });
-  const stage = params.get("stage") ?? (search.state === "succeeded" ? "final" : "search");
-  const front = useGet<Front>(`/v1/searches/${search.id}/front?stage=${stage}`).data;
-  const others = useGet<Page<Trial>>(`/v1/searches/${search.id}/trials?stage=search&page_size=1000`).data;
-  const axes = search.spec.objectives.filter((objective) => objective.optimize);
-  const y = params.get("y") ?? axes[0]?.metric ?? "accuracy_top1";
-  const x = params.get("x") ?? axes[1]?.metric ?? "macs";
-  const [limit, setLimit] = useState<number | null>(null);
-  const members = front?.members ?? [];
-  const values = members.map((trial) => valueOf(trial, x)).filter((value) => value != null);
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const kept = limit === null ? members : members.filter((trial) => (valueOf(trial, x) ?? Infinity) <= limit);
+function useLater<T>(value: T, wait_ms: number): T {
+  const [shown, setShown] = useState(value);
+  useEffect(() => {
+    const timer = window.setTimeout(() => setShown(value), wait_ms);
+    return () => window.clearTimeout(timer);
+  }, [value, wait_ms]);
+  return shown;
+}
+
+export function FrontView({ search, live }: { search: Search; live: boolean }) {
+  const { params, set } = useUrl();
+  const { selected, pins, select, togglePin } = useSelection();
+  const { bounds } = useBounds();
+  const stage = params.get("stage") ?? (search.state === "succeeded" && search.spec.finalists.count > 0 ? "final" : "search");
   const final = stage === "final";
+  const at = !final && params.has("at") ? Math.min(Number(params.get("at")), search.num_told) : null;
+  const asked = useLater(at, 120);
+  const { data: front, error } = useGet<Front>(`/v1/searches/${search.id}/front?stage=${stage}${asked === null ? "" : `&at_evaluation=${asked}`}`, { fixed: asked !== null });
+  const [defaultX, defaultY] = defaultAxes(search);
+  const [x, y, colour] = [params.get("x") ?? defaultX, params.get("y") ?? defaultY, params.get("colour")];
+  const [logX, logY] = [params.get("log")?.includes("x") ?? false, params.get("log")?.includes("y") ?? false];
+  const members = front?.members ?? [];
+  const names = useMemo(() => metricsOf(search, members), [search, members]);
+  const { columns } = useColumns(search.id, ["state", ...new Set([...names.slice(0, 6), x, y])], live);
+  const kept = useMemo(() => members.filter((trial) => keeps(bounds, (name) => valueOf(trial, name))), [members, bounds]);
+  const cloud = useMemo(() => {
+    if (!columns || final) return undefined;
+    const shown = { number: [] as number[], x: [] as (number | null)[], y: [] as (number | null)[] };
+    columns.number.forEach((number, place) => {
+      if ((at !== null && number >= at) || !keeps(bounds, (name) => columns.metrics[name]?.[place] ?? null)) return;
+      shown.number.push(number);
+      shown.x.push(columns.metrics[x]?.[place] ?? null);
+      shown.y.push(columns.metrics[y]?.[place] ?? null);
+    });
+    return shown;
+  }, [columns, final, at, bounds, x, y]);
+  const rows = [...kept, ...(final ? (front?.dominated ?? []).filter((trial) => keeps(bounds, (name) => valueOf(trial, name))) : [])];
+  useRowKeys(rows.map((trial) => trial.id), selected, select);
+  if (error && !front) return <ProblemNote error={error} />;
+  if (!front) return <Loading what="the front" />;
+  const pick = async (found: { id?: string; number?: number }, pin: boolean) => {
+    const id = found.id ?? (await get<TrialColumns>(`/v1/searches/${search.id}/trial-columns?fields=id&first=${found.number}&limit=1`)).id?.[0];
+    if (id) (pin ? togglePin : select)(id);
+  };
+  const range = (name: string): [number, number] | null => {
+    const values = (final || !columns?.metrics[name] ? members.map((trial) => valueOf(trial, name)) : columns.metrics[name]!).filter((value): value is number => value != null);
+    return values.length ? values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [values[0]!, values[0]!]) : null;
+  };
+  const choose = (label: string, name: string, value: string, empty?: string) => (
+    <label className="inline">{label}
+      <select value={value} onChange={(event) => set({ [name]: event.target.value || null })}>
+        {empty !== undefined && <option value="">{empty}</option>}
+        {names.map((metricName) => <option key={metricName} value={metricName}>{title(metricName)}</option>)}
+      </select>
+    </label>
+  );
+  const log = (axis: "x" | "y", on: boolean) => (
+    <label className="inline"><input type="checkbox" checked={on} onChange={(event) => set({ log: [axis === "x" ? event.target.checked : logX, axis === "y" ? event.target.checked : logY].map((is, place) => (is ? "xy"[place] : "")).join("") || null })} />log {axis}</label>
+  );
+  const save = (type: "csv" | "json") =>
+    type === "json"
+      ? download("front.json", "application/json", JSON.stringify({ ...front, history: undefined }, null, 2))
+      : download("front.csv", "text/csv", csv(["trial_id", "number", "architecture_hash", ...names, "test_accuracy_top1"], kept.map((trial) => [trial.id, trial.number, trial.architecture_hash, ...names.map((name) => valueOf(trial, name)), testAccuracy(trial)])));
   return (
-    <div className="card">
-      <div className="row">
-        <label className="inline">Stage
-          <select value={stage} onChange={(event) => set("stage", event.target.value)}>
-            <option value="search">search (predicted)</option>
-            <option value="final">final (measured)</option>
-          </select>
-        </label>
-        <label className="inline">x<select value={x} onChange={(event) => { set("x", event.target.value); setLimit(null); }}>{METRICS.map((name) => <option key={name}>{name}</option>)}</select></label>
-        <label className="inline">y<select value={y} onChange={(event) => set("y", event.target.value)}>{METRICS.map((name) => <option key={name}>{name}</option>)}</select></label>
-        <label className="inline"><input type="checkbox" checked={params.get("log") === "1"} onChange={(event) => set("log", event.target.checked ? "1" : "0")} />log x</label>
-        {values.length > 1 && (
-          <label className="inline">{x} at most {metric(x, limit ?? high)}
-            <input type="range" aria-label={`upper bound of ${x}`} min={low} max={high} step={(high - low) / 200} value={limit ?? high} onChange={(event) => setLimit(Number(event.target.value))} />
+    <>
+      <div className="card">
+        <div className="row">
+          <label className="inline">Stage
+            <select value={stage} onChange={(event) => set({ stage: event.target.value, at: null })}>
+              <option value="search">search{search.latency_estimator ? " (predicted)" : ""}</option>
+              {search.spec.finalists.count > 0 && <option value="final">final (measured)</option>}
+            </select>
           </label>
-        )}
-        <span className="space" />
-        <span className="muted">{kept.length} of {members.length} points{front?.hypervolume != null && <> · hypervolume {front.hypervolume.toPrecision(5)}</>}</span>
+          {choose("x", "x", x)}{log("x", logX)}{choose("y", "y", y)}{log("y", logY)}{choose("colour", "colour", colour ?? "", "none")}
+          <span className="space" />
+          <button className="quiet" onClick={() => save("csv")}>CSV</button>
+          <button className="quiet" onClick={() => save("json")}>JSON</button>
+        </div>
+        {!final && <Scrubber total={search.num_told} at={at} history={front.history} onMove={(value) => set({ at: value === null ? null : String(value) }, true)} />}
+        <div className="beside">
+          <ParetoChart search={search} heading={`${kept.length} of ${members.length} points${front.hypervolume != null ? ` · hypervolume ${front.hypervolume.toPrecision(5)}` : ""}`} members={kept} dominated={final ? front.dominated : []} cloud={cloud} x={x} y={y} colour={colour} logX={logX} logY={logY} size="tall" selected={selected} pins={pins} onPick={(found, pin) => void pick(found, pin)} />
+          <BoundSliders names={names} objectives={search.spec.objectives} range={range} />
+        </div>
+        <p className="muted">{front.latency_is && `Latency is ${front.latency_is}${front.device ? ` (${front.device})` : ""}. `}{final ? "Bars: 95 % interval of the accuracy, p10 to p90 of the latency. Hollow points were measured and are dominated." : "Grey: the other trials."} Shift-click or the box pins up to four trials for comparison; Ctrl and the wheel zoom.</p>
       </div>
-      <ParetoChart members={kept} others={final ? [] : (others?.items ?? [])} objectives={search.spec.objectives} x={x} y={y} logX={params.get("log") === "1"} theme={theme} selected={selected} onSelect={onSelect} />
-      <div className="scroll">
-        <table>
-          <thead><tr><th>Trial</th><th className="number">Accuracy ({final ? "select" : "search"})</th>{final && <th className="number">Accuracy (test)</th>}<th className="number">MACs</th><th className="number">Params</th><th className="number">Latency</th><th>p10 – p90</th><th /></tr></thead>
-          <tbody>
-            {kept.map((trial) => {
-              const test = trial.metrics.test as { accuracy_top1?: number } | undefined;
-              return (
-                <tr key={trial.id} className={trial.id === selected ? "selected" : ""} onClick={() => onSelect(trial.id)}>
-                  <td>{trial.number}</td>
-                  <td className="number">{percent(trial.accuracy_top1)}</td>
-                  {final && <td className="number">{percent(test?.accuracy_top1)}</td>}
-                  <td className="number">{metric("macs", trial.macs)}</td>
-                  <td className="number">{metric("params", trial.params)}</td>
-                  <td className="number">{milliseconds(trial.latency_ms)}</td>
-                  <td>{trial.latency_p10_ms != null && <>{milliseconds(trial.latency_p10_ms)} – {milliseconds(trial.latency_p90_ms)}</>}</td>
-                  <td>{final && <ExportButton trialId={trial.id} />}</td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      </div>
+      <FrontTable rows={rows} front={front} names={names} final={final} selected={selected} pins={pins} onSelect={select} onPin={togglePin} searchId={search.id} onOpen={(trial) => set({ trial, tab: "architecture" })} />
+    </>
+  );
+}
+
+function FrontTable(props: { rows: Trial[]; front: Front; names: string[]; final: boolean; selected: string | null; pins: string[]; searchId: string; onSelect: (id: string) => void; onPin: (id: string) => void; onOpen: (id: string) => void }) {
+  const gains = new Map(props.front.members.map((trial, place) => [trial.id, props.front.contributions[place]]));
+  const range = (trial: Trial, name: string) => {
+    const found = rangeOf(trial, name);
+    return found && <span className="muted"> {name === "latency_ms" ? `${milliseconds(found[0])} – ${milliseconds(found[1])}` : `${percent(found[0])} – ${percent(found[1])}`}</span>;
+  };
+  if (props.rows.length === 0)
+    return <div className="card muted">{props.final ? "No finalist has been scored yet, or none keeps these constraints." : "No trial keeps these constraints, or none has succeeded yet."}</div>;
+  return (
+    <div className="card scroll" tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            <th>Pin</th><th>Trial</th>
+            {props.names.map((name) => <th key={name} className="number">{title(name)}{name === "accuracy_top1" && (props.final ? " (select)" : " (search)")}</th>)}
+            {props.final && <th className="number">Accuracy (test)</th>}<th className="number">Volume it adds</th>{props.final && <th>Model</th>}
+          </tr>
+        </thead>
+        <tbody>
+          {props.rows.map((trial) => (
+            <tr key={trial.id} className={trial.id === props.selected ? "selected" : ""} onClick={() => props.onSelect(trial.id)}>
+              <td><input type="checkbox" aria-label={`pin trial ${trial.number}`} checked={props.pins.includes(trial.id)} onClick={(event) => event.stopPropagation()} onChange={() => props.onPin(trial.id)} /></td>
+              <td><button className="link" onClick={(event) => { event.stopPropagation(); props.onOpen(trial.id); }} aria-label={`architecture of trial ${trial.number}`}>{trial.number}</button>{!gains.has(trial.id) && <span className="muted"> dominated</span>}</td>
+              {props.names.map((name) => <td key={name} className="number">{metric(name, valueOf(trial, name))}{range(trial, name)}</td>)}
+              {props.final && <td className="number">{percent(testAccuracy(trial))}</td>}
+              <td className="number">{gains.has(trial.id) ? gains.get(trial.id)!.toPrecision(3) : "–"}</td>
+              {props.final && <td><ExportButton trialId={trial.id} searchId={props.searchId} /></td>}
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </div>
   );
 }

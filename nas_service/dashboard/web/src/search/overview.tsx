@@ -1,32 +1,33 @@
-// Where the search stands: progress, counts, hypervolume over evaluations, and the front so far.
-import { useMemo } from "react";
+// Where the search stands: phases, progress, what failed and why, hypervolume, and the front so far.
 import { useGet } from "../api";
-import { axisStyle, Chart } from "../chart";
-import { duration } from "../format";
+import { duration, figure, percent } from "../format";
+import { Loading } from "../problem";
 import type { Front, Search } from "../types";
-import { ParetoChart } from "./pareto_chart";
+import { HypervolumeChart } from "./hypervolume_chart";
+import { defaultAxes, ParetoChart } from "./pareto_chart";
 
-export function Overview({ search, theme, onSelect }: { search: Search; theme: string; onSelect: (trial: string) => void }) {
+const PHASES: [string, string][] = [["supernet", "Supernet"], ["latency", "Latency model"], ["search", "Search"], ["finalists", "Finalists"], ["done", "Done"]];
+
+export function Overview({ search, onOpen }: { search: Search; onOpen: (trial: string) => void }) {
   const front = useGet<Front>(`/v1/searches/${search.id}/front?stage=search`).data;
-  const history = front?.history ?? [];
-  const option = useMemo(
-    () => ({
-      grid: { left: 70, right: 20, top: 20, bottom: 50 },
-      xAxis: axisStyle("evaluations", { type: "value" }),
-      yAxis: axisStyle("hypervolume", { type: "value", nameGap: 50 }),
-      tooltip: { trigger: "axis", renderMode: "richText" },
-      series: [{ type: "line", step: "end", showSymbol: false, data: history.map((point) => [point.num_evaluations, point.hypervolume]) }],
-    }),
-    [history, theme],
-  );
   const progress = search.progress;
+  const [x, y] = defaultAxes(search);
+  const states = search.trial_counts?.search ?? {};
+  const troubled = Object.entries(states).filter(([state]) => ["infeasible", "failed", "quarantined"].includes(state));
+  const heldOut = search.latency_estimator?.held_out as { mape?: number; spearman?: number } | null | undefined;
+  const phases = search.spec.evaluator.kind === "supernet" ? PHASES : PHASES.filter(([name]) => name === "search" || name === "done");
+  const now = phases.findIndex(([name]) => name === search.phase);
   return (
     <>
       <div className="card">
+        <ol className="phases" aria-label="phases">
+          {phases.map(([name, text], place) => <li key={name} className={place < now || search.phase === "done" ? "past" : place === now ? "now" : ""} aria-current={place === now ? "step" : undefined}>{text}</li>)}
+        </ol>
         <div className="row">
           <b>{progress?.message ?? search.phase}</b>
+          {progress?.fraction != null && search.state === "running" && <span className="muted">{percent(progress.fraction)} of this phase</span>}
           <span className="space" />
-          {progress?.eta_s != null && search.state === "running" && <span className="muted">about {duration(progress.eta_s)} left</span>}
+          {progress?.eta_s != null && search.state === "running" && <span className="muted">about {duration(progress.eta_s)} left in this phase</span>}
         </div>
         <progress max={1} value={progress?.fraction ?? (search.state === "succeeded" ? 1 : 0)} aria-label="progress" />
       </div>
@@ -35,17 +36,17 @@ export function Overview({ search, theme, onSelect }: { search: Search; theme: s
         <div className="tile">Rejected by constraints<b>{search.num_rejected}</b></div>
         <div className="tile">Front<b>{search.front_size ?? "–"}</b></div>
         <div className="tile">Hypervolume<b>{search.hypervolume?.toPrecision(5) ?? "–"}</b></div>
+        {search.normalised_hypervolume != null && <div className="tile">Of the true front's<b>{percent(search.normalised_hypervolume)}</b></div>}
+        {search.regret != null && <div className="tile">Regret<b>{figure(search.regret)}</b></div>}
+        {troubled.map(([state, number]) => <div className="tile" key={state}>{state}<b>{number}</b></div>)}
+        {heldOut?.mape != null && <div className="tile">Error of predicted latency<b>{percent(heldOut.mape)}</b></div>}
       </div>
-      <div className="grid">
-        <div className="card">
-          <h2>Hypervolume</h2>
-          <Chart option={option} label={`Hypervolume over ${history.length} points`} small />
+      {front ? (
+        <div className="grid">
+          <div className="card"><HypervolumeChart history={front.history} /></div>
+          <div className="card"><ParetoChart search={search} heading="Front so far" members={front.members} x={x} y={y} size="small" selected={null} onPick={({ id }) => id && onOpen(id)} /></div>
         </div>
-        <div className="card">
-          <h2>Front so far (predicted latency, search split)</h2>
-          {front && <ParetoChart members={front.members} others={[]} objectives={search.spec.objectives} x={null} y={null} logX={false} theme={theme} small selected={null} onSelect={onSelect} />}
-        </div>
-      </div>
+      ) : <Loading what="the front" />}
     </>
   );
 }

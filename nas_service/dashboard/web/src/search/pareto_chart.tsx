@@ -1,66 +1,129 @@
-// Scatter of two metrics: the front as a line of points, other trials behind it, measured spread as error bars.
+// Scatter of two metrics: the front, what it dominates, every other trial behind it, and measured spread as error bars.
 import { useMemo } from "react";
-import { axisStyle, Chart, cssColour, PALETTE } from "../chart";
-import { metric } from "../format";
-import type { Objective, Trial } from "../types";
+import { axisStyle, Chart, tooltipStyle, type Pick } from "../chart";
+import { metric, title } from "../format";
+import { axesOf, rangeOf, valueOf } from "../metrics";
+import { useTheme } from "../theme";
+import type { Search, Trial } from "../types";
 
-export const METRICS = ["accuracy_top1", "loss", "macs", "params", "latency_ms"] as const;
-export const valueOf = (trial: Trial, name: string): number | null => (trial as unknown as Record<string, number | null>)[name] ?? null;
-
+export interface Cloud { number: number[]; x: (number | null)[]; y: (number | null)[] }
 interface Props {
-  members: Trial[]; others: Trial[]; objectives: Objective[]; x: string | null; y: string | null;
-  logX: boolean; theme: string; small?: boolean; selected: string | null; onSelect: (trial: string) => void;
+  search: Search;
+  members: Trial[];
+  dominated?: Trial[];
+  cloud?: Cloud;
+  x: string;
+  y: string;
+  colour?: string | null;
+  logX?: boolean;
+  logY?: boolean;
+  size?: "small" | "tall";
+  heading: string;
+  selected: string | null;
+  pins?: string[];
+  onPick: (trial: { id?: string; number?: number }, pin: boolean) => void;
+}
+const LARGE = 2000;
+
+export function defaultAxes(search: Search): [string, string] {
+  const axes = axesOf(search);
+  return [axes[1]?.metric ?? (axes[0]?.metric === "macs" ? "params" : "macs"), axes[0]?.metric ?? "accuracy_top1"];
 }
 
 export function ParetoChart(props: Props) {
-  const axes = props.objectives.filter((objective) => objective.optimize);
-  const y = props.y ?? axes[0]?.metric ?? "accuracy_top1";
-  const x = props.x ?? axes[1]?.metric ?? "macs";
+  const { colours } = useTheme();
+  const { x, y, colour, members, dominated, cloud, selected, pins } = props;
+  // On a log axis a value of 0 or less has no place.
+  const fits = (a: number | null, b: number | null) => a != null && b != null && !(props.logX && a <= 0) && !(props.logY && b <= 0);
+  const cloudPoints = useMemo(() => {
+    if (!cloud) return [];
+    const points: number[][] = [];
+    cloud.number.forEach((number, place) => {
+      const [a, b] = [cloud.x[place] ?? null, cloud.y[place] ?? null];
+      if (fits(a, b)) points.push([a!, b!, number]);
+    });
+    return points;
+  }, [cloud, props.logX, props.logY]);
   const option = useMemo(() => {
     const points = (trials: Trial[]) =>
       trials
-        .filter((trial) => valueOf(trial, x) != null && valueOf(trial, y) != null)
+        .filter((trial) => fits(valueOf(trial, x), valueOf(trial, y)))
         .map((trial) => ({
-          value: [valueOf(trial, x), valueOf(trial, y), trial.latency_p10_ms, trial.latency_p90_ms],
+          value: [valueOf(trial, x), valueOf(trial, y), colour ? valueOf(trial, colour) : 0],
           trial,
-          itemStyle: trial.id === props.selected ? { borderColor: cssColour("--ink"), borderWidth: 3 } : undefined,
+          symbol: pins?.includes(trial.id) ? "diamond" : "circle",
+          symbolSize: trial.id === selected || pins?.includes(trial.id) ? 15 : 10,
+          itemStyle: trial.id === selected ? { borderColor: colours.ink, borderWidth: 3 } : undefined,
         }))
         .sort((a, b) => (a.value[0] ?? 0) - (b.value[0] ?? 0));
-    const front = points(props.members);
-    const bars = x === "latency_ms" ? front.filter((point) => point.value[2] != null) : [];
+    const front = points(members);
+    const plane = axesOf(props.search).map((objective) => objective.metric);
+    const isLine = plane.length === 2 && plane.includes(x) && plane.includes(y);
+    const bars = [...members, ...(dominated ?? [])].flatMap((trial) => {
+      const [a, b] = [valueOf(trial, x), valueOf(trial, y)];
+      if (!fits(a, b)) return [];
+      const [across, up] = [rangeOf(trial, x), rangeOf(trial, y)];
+      return [...(across ? [[across[0], b, across[1], b]] : []), ...(up ? [[a, up[0], a, up[1]]] : [])];
+    });
+    const values = front.map((point) => point.value[2]).filter((value): value is number => value != null);
     return {
-      grid: { left: 80, right: 24, top: 20, bottom: 56 },
-      xAxis: axisStyle(x, { type: props.logX ? "log" : "value", axisLabel: { color: cssColour("--muted"), formatter: (v: number) => metric(x, v) } }),
-      yAxis: axisStyle(y, { type: "value", nameGap: 60, axisLabel: { color: cssColour("--muted"), formatter: (v: number) => metric(y, v) } }),
+      grid: { left: 84, right: colour ? 96 : 24, top: 12, bottom: 56 },
+      xAxis: axisStyle(colours, title(x), { type: props.logX ? "log" : "value", axisLabel: { color: colours.muted, hideOverlap: true, formatter: (v: number) => metric(x, v) } }),
+      yAxis: axisStyle(colours, title(y), { type: props.logY ? "log" : "value", nameGap: 66, axisLabel: { color: colours.muted, formatter: (v: number) => metric(y, v) } }),
+      dataZoom: [{ type: "inside", xAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: "ctrl" }, { type: "inside", yAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: "ctrl" }],
+      visualMap: colour && values.length > 1
+        ? { seriesId: "front", dimension: 2, min: Math.min(...values), max: Math.max(...values), calculable: false, right: 0, top: "middle", text: [title(colour), ""], textStyle: { color: colours.muted }, formatter: (v: number) => metric(colour, v), inRange: { color: ["#440154", "#31688e", "#35b779", "#fde725"] } }
+        : undefined,
       tooltip: {
-        renderMode: "richText",
-        formatter: (item: { data: { trial?: Trial } }) =>
-          item.data.trial
-            ? [`trial ${item.data.trial.number}`, ...METRICS.map((name) => `${name}: ${metric(name, valueOf(item.data.trial!, name))}`)].join("\n")
-            : "",
+        ...tooltipStyle(colours),
+        formatter: (item: { data: { trial?: Trial } | number[] }) => {
+          if (Array.isArray(item.data)) return `trial ${item.data[2]}\n${title(x)}: ${metric(x, item.data[0])}\n${title(y)}: ${metric(y, item.data[1])}`;
+          const trial = item.data.trial;
+          if (!trial) return "";
+          const names = [...new Set([y, x, ...plane, ...(colour ? [colour] : [])])];
+          return [`trial ${trial.number}`, ...names.map((name) => {
+            const range = rangeOf(trial, name);
+            return `${title(name)}: ${metric(name, valueOf(trial, name))}${range ? ` (${metric(name, range[0])} to ${metric(name, range[1])})` : ""}`;
+          })].join("\n");
+        },
       },
       series: [
-        { type: "scatter", symbolSize: 5, itemStyle: { color: cssColour("--muted"), opacity: 0.35 }, data: points(props.others) },
+        { id: "cloud", type: "scatter", symbolSize: cloudPoints.length > LARGE ? 3 : 5, itemStyle: { color: colours.muted, opacity: cloudPoints.length > LARGE ? 0.25 : 0.4 }, large: true, largeThreshold: LARGE, progressive: 0, data: cloudPoints },
         {
+          id: "bars",
           type: "custom",
           silent: true,
-          data: bars.map((point) => point.value),
+          clip: true,
+          encode: { x: [0, 2], y: [1, 3] },
+          data: bars,
           renderItem: (_: unknown, api: { value: (i: number) => number; coord: (v: number[]) => number[] }) => {
-            const low = api.coord([api.value(2), api.value(1)]);
-            const high = api.coord([api.value(3), api.value(1)]);
-            return { type: "line", shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: { stroke: cssColour("--muted"), lineWidth: 1.5 } };
+            const low = api.coord([api.value(0), api.value(1)]);
+            const high = api.coord([api.value(2), api.value(3)]);
+            return { type: "line", shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: { stroke: colours.series[0], opacity: 0.6, lineWidth: 1.5 } };
           },
         },
-        { type: "line", symbol: "circle", symbolSize: 10, lineStyle: { width: 1.5 }, itemStyle: { color: PALETTE[0] }, data: front },
+        { id: "dominated", type: "scatter", symbolSize: 9, itemStyle: { color: "transparent", borderColor: colours.series[1], borderWidth: 1.5 }, data: points(dominated ?? []) },
+        { id: "front", type: isLine ? "line" : "scatter", symbol: "circle", showAllSymbol: true, lineStyle: { width: 1.5, color: colours.series[0] }, itemStyle: colour ? undefined : { color: colours.series[0] }, data: front },
       ],
     };
-  }, [props.members, props.others, props.selected, props.logX, props.theme, x, y]);
+  }, [members, dominated, cloudPoints, selected, pins?.join(), props.logX, props.logY, colours, x, y, colour, props.search.spec]);
+  const pick = (found: Pick) => {
+    const pin = found.event?.event?.shiftKey ?? false;
+    const trial = (found.data as { trial?: Trial })?.trial;
+    if (trial) props.onPick({ id: trial.id }, pin);
+    else if (found.seriesId === "cloud") {
+      const number = cloudPoints[found.dataIndex]?.[2];
+      if (number !== undefined) props.onPick({ number }, pin);
+    }
+  };
   return (
     <Chart
       option={option}
-      small={props.small}
-      label={`${props.members.length} non-dominated trials, ${y} against ${x}`}
-      onPick={(data) => { const trial = (data as { trial?: Trial })?.trial; if (trial) props.onSelect(trial.id); }}
+      size={props.size}
+      title={props.heading}
+      label={`${title(y)} against ${title(x)}: ${members.length} non-dominated trials${cloudPoints.length ? ` before ${cloudPoints.length} others` : ""}`}
+      table={{ head: ["Trial", title(x), title(y)], rows: () => members.map((trial) => [trial.number, metric(x, valueOf(trial, x)), metric(y, valueOf(trial, y))]) }}
+      onPick={pick}
     />
   );
 }

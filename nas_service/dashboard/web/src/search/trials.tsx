@@ -2,20 +2,26 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
-import { useSearchParams } from "wouter";
 import { get } from "../api";
-import { metric, percent } from "../format";
+import { csv, download } from "../download";
+import { metric, title } from "../format";
+import { metricsOf, valueOf } from "../metrics";
 import { ProblemNote } from "../problem";
+import { useRowKeys, useShortcut } from "../shortcuts";
 import type { Page, Search, Trial } from "../types";
+import { useUrl } from "../url";
+import { useSelection } from "./selection";
 
-const COLUMNS: [string, string][] = [["number", "Trial"], ["accuracy_top1", "Accuracy"], ["loss", "Loss"], ["macs", "MACs"], ["params", "Params"], ["latency_ms", "Latency"]];
+const SORTABLE = ["number", "accuracy_top1", "loss", "macs", "params", "latency_ms"];
+const STATES = ["succeeded", "pending", "running", "infeasible", "failed", "quarantined", "cancelled"];
 const ROW_PX = 34;
 
-export function TrialsView({ search, selected, onSelect }: { search: Search; selected: string | null; onSelect: (trial: string) => void }) {
-  const [params, setParams] = useSearchParams();
+export function TrialsView({ search }: { search: Search }) {
+  const { params, set } = useUrl();
+  const { selected, pins, select, togglePin } = useSelection();
   const sort = params.get("sort") ?? "number";
   const state = params.get("state") ?? "";
-  const set = (name: string, value: string) => setParams((old) => { const fresh = new URLSearchParams(old); fresh.set(name, value); return fresh; });
+  const filter = useRef<HTMLSelectElement>(null);
   const path = `/v1/searches/${search.id}/trials?stage=search&page_size=200&sort=${sort}${state && `&state=${state}`}`;
   const pages = useInfiniteQuery({
     queryKey: [path],
@@ -24,6 +30,7 @@ export function TrialsView({ search, selected, onSelect }: { search: Search; sel
     getNextPageParam: (page) => page.next_page_token || undefined,
   });
   const trials = pages.data?.pages.flatMap((page) => page.items) ?? [];
+  const names = [...new Set(["accuracy_top1", "loss", "macs", "params", "latency_ms", ...metricsOf(search)])].filter((name) => trials.length === 0 || trials.some((trial) => valueOf(trial, name) != null));
   const host = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({ count: trials.length, getScrollElement: () => host.current, estimateSize: () => ROW_PX, overscan: 12 });
   const visible = rows.getVirtualItems();
@@ -31,25 +38,40 @@ export function TrialsView({ search, selected, onSelect }: { search: Search; sel
   useEffect(() => {
     if (last >= trials.length - 20 && pages.hasNextPage && !pages.isFetchingNextPage) void pages.fetchNextPage();
   }, [last, trials.length, pages]);
+  const open = (trial: string) => set({ trial, tab: "architecture" });
+  useRowKeys(trials.map((trial) => trial.id), selected, (id) => {
+    select(id);
+    rows.scrollToIndex(trials.findIndex((trial) => trial.id === id));
+  });
+  useShortcut("/", "filter the trials", () => filter.current?.focus());
+  const counts = search.trial_counts?.search;
+  const total = state ? (counts?.[state] ?? 0) : search.num_asked;
+  const save = () => download("trials.csv", "text/csv", csv(["trial_id", "number", "state", "architecture_hash", "reused_from", ...names, "error"], trials.map((trial) => [trial.id, trial.number, trial.state, trial.architecture_hash, trial.reused_from, ...names.map((name) => valueOf(trial, name)), trial.error])));
   return (
     <div className="card">
       <div className="row">
         <label className="inline">State
-          <select value={state} onChange={(event) => set("state", event.target.value)}>
+          <select ref={filter} value={state} onChange={(event) => set({ state: event.target.value || null })}>
             <option value="">all</option>
-            {["succeeded", "pending", "infeasible", "failed", "quarantined"].map((name) => <option key={name}>{name}</option>)}
+            {STATES.map((name) => <option key={name} value={name}>{name}{counts?.[name] ? ` (${counts[name]})` : ""}</option>)}
           </select>
         </label>
-        <span className="muted">{trials.length} loaded of {search.num_asked}</span>
+        <span className="muted" role="status">{trials.length} loaded of {total}{pages.isFetching ? " …" : ""}</span>
+        <span className="space" />
+        <button className="quiet" onClick={save}>CSV of the loaded rows</button>
       </div>
       <ProblemNote error={pages.error} />
-      <div className="scroll" ref={host}>
+      {pages.isSuccess && trials.length === 0 && <p className="muted">{state ? `No trial is ${state}.` : "No trial yet: the strategy is asked once the supernet is ready."}</p>}
+      <div className="scroll" ref={host} tabIndex={0} aria-label="trials">
         <table>
-          <thead>
+          <thead className="sticky">
             <tr>
-              {COLUMNS.map(([name, title]) => (
-                <th key={name} className="number">
-                  <button onClick={() => set("sort", sort === name ? `-${name}` : name)}>{title}{sort === name ? " ▲" : sort === `-${name}` ? " ▼" : ""}</button>
+              <th>Pin</th>
+              {["number", ...names].map((name) => (
+                <th key={name} className="number" aria-sort={sort === name ? "ascending" : sort === `-${name}` ? "descending" : undefined}>
+                  {SORTABLE.includes(name)
+                    ? <button onClick={() => set({ sort: sort === name ? `-${name}` : name })}>{name === "number" ? "Trial" : title(name)}{sort === name ? " ▲" : sort === `-${name}` ? " ▼" : ""}</button>
+                    : title(name)}
                 </th>
               ))}
               <th>State</th><th>Architecture</th><th>Origin</th>
@@ -60,20 +82,17 @@ export function TrialsView({ search, selected, onSelect }: { search: Search; sel
             {visible.map((item) => {
               const trial = trials[item.index]!;
               return (
-                <tr key={trial.id} className={trial.id === selected ? "selected" : ""} onClick={() => onSelect(trial.id)}>
-                  <td className="number">{trial.number}</td>
-                  <td className="number">{percent(trial.accuracy_top1)}</td>
-                  <td className="number">{metric("loss", trial.loss)}</td>
-                  <td className="number">{metric("macs", trial.macs)}</td>
-                  <td className="number">{metric("params", trial.params)}</td>
-                  <td className="number">{metric("latency_ms", trial.latency_ms)}</td>
-                  <td><span className={`chip ${trial.state}`}>{trial.state}</span></td>
+                <tr key={trial.id} className={trial.id === selected ? "selected" : ""} onClick={() => open(trial.id)}>
+                  <td><input type="checkbox" aria-label={`pin trial ${trial.number}`} checked={pins.includes(trial.id)} onClick={(event) => event.stopPropagation()} onChange={() => togglePin(trial.id)} /></td>
+                  <td className="number"><button className="link" onClick={(event) => { event.stopPropagation(); open(trial.id); }}>{trial.number}</button></td>
+                  {names.map((name) => <td key={name} className="number">{metric(name, valueOf(trial, name))}</td>)}
+                  <td><span className={`chip ${trial.state}`} title={String(trial.error?.message ?? "")}>{trial.state}</span></td>
                   <td><code>{trial.architecture_hash.slice(0, 16)}</code></td>
                   <td>{trial.reused_from ? "reused" : "evaluated"}</td>
                 </tr>
               );
             })}
-            <tr style={{ height: rows.getTotalSize() - (visible[visible.length - 1]?.end ?? 0) }} aria-hidden />
+            <tr style={{ height: Math.max(0, rows.getTotalSize() - (visible[visible.length - 1]?.end ?? 0)) }} aria-hidden />
           </tbody>
         </table>
       </div>

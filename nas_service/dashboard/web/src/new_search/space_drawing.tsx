@@ -1,0 +1,73 @@
+// A search space as a picture: blocks in order with what may vary in each, choices as branches, repeats as stacks.
+import type { Gene, Json } from "../types";
+
+type Node = Json & { kind: string };
+const OPEN = 2;
+
+export function SpaceDrawing({ genes, nodes }: { genes: Gene[]; nodes: Json[] }) {
+  return (
+    <>
+      <div className="drawing" role="group" aria-label="structure of the search space" tabIndex={0}><Nodes nodes={nodes as Node[]} /></div>
+      <details>
+        <summary>{genes.length} choices</summary>
+        <div className="scroll" tabIndex={0}>
+          <table>
+            <thead><tr><th>Choice</th><th>Options</th><th>Exists</th></tr></thead>
+            <tbody>{genes.map((gene) => <tr key={gene.name}><td><code>{gene.name}</code></td><td className="wrap">{gene.options.map(String).join(" · ")}</td><td>{gene.conditional ? "sometimes" : "always"}</td></tr>)}</tbody>
+          </table>
+        </div>
+      </details>
+    </>
+  );
+}
+
+// Structure without names: two copies of a cell are one picture.
+const shape = (nodes: unknown): string => JSON.stringify(nodes, (name, value) => (name === "key" || name === "gene" || name === "params" ? undefined : value));
+
+function Nodes({ nodes }: { nodes: Node[] }) {
+  return nodes.map((node, place) => <One key={place} node={node} />);
+}
+
+function One({ node }: { node: Node }) {
+  switch (node.kind) {
+    case "block": {
+      const varying = Object.entries((node.params ?? {}) as Record<string, unknown[]>).filter(([, values]) => values.length > 1);
+      return (
+        <div className="node block" title={`${String(node.key)}: ${JSON.stringify(node.params)}`}>
+          <b>{String(node.block)}</b> <span className="muted">{String(node.key).split(".").slice(-2).join(".")}</span>
+          {varying.map(([name, values]) => <div key={name}><span className="muted">{name}</span> {values.length > 6 ? `${values[0]} … ${values[values.length - 1]}` : values.join(" · ")}</div>)}
+        </div>
+      );
+    }
+    case "repeat": {
+      const iterations = node.iterations as Node[][];
+      if (iterations.length === 0) return null;
+      const always = Number(node.always);
+      const many = always < iterations.length ? `${always} to ${iterations.length}` : String(iterations.length);
+      const same = iterations.length > OPEN && iterations.every((one) => shape(one) === shape(iterations[0]));
+      const open = same ? iterations.slice(0, 1) : iterations.slice(0, 4);
+      return (
+        <div className="node group">
+          <span className="tag">{many} × {same ? "like this" : "one after the other"}</span>
+          {open.map((body, place) => <div key={place} className={place >= always ? "optional" : ""}><Nodes nodes={body} /></div>)}
+          {open.length < iterations.length && <details><summary>{iterations.length - open.length} more</summary>{iterations.slice(open.length).map((body, place) => <div key={place} className={place + open.length >= always ? "optional" : ""}><Nodes nodes={body} /></div>)}</details>}
+        </div>
+      );
+    }
+    case "choice":
+      return (
+        <div className="node choice">
+          <span className="tag">one of · <code>{String(node.gene)}</code></span>
+          <div className="branches">
+            {(node.branches as { label: unknown; nodes: Node[] }[]).map((branch, place) => <div key={place} className="branch"><span className="tag">{String(branch.label)}</span><Nodes nodes={branch.nodes} /></div>)}
+          </div>
+        </div>
+      );
+    case "graph":
+      return <div className="node group"><span className="tag">graph</span><Nodes nodes={node.nodes as Node[]} />{node.output != null && <One node={node.output as Node} />}</div>;
+    case "residual":
+      return <div className="node group"><span className="tag">adds its input</span><Nodes nodes={node.nodes as Node[]} /></div>;
+    default:
+      return <div className="node">{node.kind}</div>;
+  }
+}
