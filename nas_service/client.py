@@ -1,57 +1,56 @@
-"""Python client of the REST API: retries what is safe to repeat, pages through lists, resumes downloads.
+"""Python client of the REST API: retries what is safe to repeat, pages through lists, resumes streams and downloads.
 
 from nas_service.client import Client
 with Client("http://127.0.0.1:8000", key) as nas:
-    search = nas.create_search({"name": "digits", "space": "digits-mobile", "dataset": "digits", ...})
-    for event in nas.events(search["id"]): ...
+    search = nas.create_search({"name": "digits", "space": {"library": "digits-mobile"}, "dataset": "digits", ...})
+    nas.wait(search["id"])
+    best = nas.front(search["id"])["members"][0]
+    nas.download(nas.wait_for_export(nas.create_export(best["id"])["id"]), Path("model"))
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import random
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-RETRY_STATUS = frozenset({429, 502, 503, 504})
-MAX_TRIES = 5
+from nas_service.client_http import MAX_TRIES, ApiError, Connection, Unreachable, checked, delay_s
+from nas_service.client_types import (
+    Architecture,
+    CostedArchitecture,
+    Dataset,
+    Device,
+    Event,
+    Export,
+    Front,
+    Json,
+    Key,
+    Measurement,
+    NewKey,
+    Plan,
+    Search,
+    Space,
+    Supernet,
+    Trial,
+    TrialDetail,
+)
+
+__all__ = ["FINISHED", "ApiError", "Client", "Unreachable"]
+
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 
 
-class ApiError(Exception):
-    """The service refused or failed; ``problem`` is its problem document (RFC 9457)."""
-
-    def __init__(self, problem: dict[str, Any]) -> None:
-        self.problem = problem
-        self.status = int(problem.get("status", 0))
-        self.code = str(problem.get("code", "unknown"))
-        super().__init__(problem.get("detail") or problem.get("title") or f"HTTP {self.status}")
-
-    @property
-    def fields(self) -> list[dict[str, str]]:
-        """What is wrong, one entry per field: ``pointer``, ``code``, ``message`` and perhaps ``suggestion``."""
-        return self.problem.get("errors", [])
-
-
-class Unreachable(Exception):
-    """No connection to the service, also after the retries."""
-
-
 class Client:
-    """One connection pool to one service. Every POST carries an idempotency key, so a retry never creates twice."""
+    """One service, asked under one key. Methods raise ``ApiError`` (refused) and ``Unreachable`` (no answer)."""
 
     def __init__(self, base_url: str, key: str, *, timeout_s: float = 30.0) -> None:
-        self._http = httpx.Client(
-            base_url=base_url,
-            timeout=httpx.Timeout(timeout_s, connect=5.0),
-            headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
-        )
+        self._connection = Connection(base_url, key, timeout_s)
+        self._http = self._connection.http
 
     def __enter__(self) -> Client:
         return self
@@ -60,35 +59,21 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self._http.close()
+        self._connection.close()
 
-    def request(self, method: str, path: str, body: Any = None, params: dict[str, Any] | None = None) -> Any:
-        """The JSON answer of one request; tried again after 429, 502, 503, 504 and broken connections.
-
-        Raises ``ApiError`` for any other refusal and ``Unreachable`` when no answer came.
-        """
-        headers = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
-        for attempt in range(1, MAX_TRIES + 1):
-            try:
-                answer = self._http.request(method, path, json=body, params=params, headers=headers)
-            except httpx.TransportError as error:
-                if attempt == MAX_TRIES:
-                    raise Unreachable(f"no answer from {self._http.base_url}: {error}") from error
-                time.sleep(_delay_s(attempt, None))
-                continue
-            if answer.status_code in RETRY_STATUS and attempt < MAX_TRIES:
-                time.sleep(_delay_s(attempt, answer.headers.get("retry-after")))
-                continue
-            return _json(answer)
-        raise AssertionError("the last try returns or raises")
+    # --- any route ---
 
     def get(self, path: str, **params: Any) -> Any:
-        return self.request("GET", path, params={name: value for name, value in params.items() if value is not None})
+        """The JSON answer to GET; parameters that are None are left out."""
+        given = {name: value for name, value in params.items() if value is not None}
+        return self._connection.request("GET", path, params=given).json()
 
-    def post(self, path: str, body: Any = None) -> Any:
-        return self.request("POST", path, body={} if body is None else body)
+    def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
+        """The JSON answer to POST, repeated safely under one idempotency key."""
+        sent = {} if body is None else body
+        return self._connection.request("POST", path, body=sent, idempotency_key=idempotency_key).json()
 
-    def pages(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, **params: Any) -> Iterator[Any]:
         """All items of a list, page by page."""
         token = None
         while True:
@@ -98,23 +83,54 @@ class Client:
             if not token:
                 return
 
-    def create_search(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self.post("/v1/searches", request)
+    # --- searches ---
 
-    def search(self, search_id: str) -> dict[str, Any]:
+    def create_search(self, request: Mapping[str, Any], *, idempotency_key: str | None = None) -> Search:
+        """Start a search. With a key of your own, also a second call (after a crash, say) starts it only once."""
+        return self.post("/v1/searches", request, idempotency_key=idempotency_key)
+
+    def plan_search(self, request: Mapping[str, Any]) -> Plan:
+        """What a search would do; starts nothing and stores nothing."""
+        return self.post("/v1/search-plans", request)
+
+    def searches(self, *, state: str | None = None, name: str | None = None) -> Iterator[Search]:
+        """Searches, newest first, optionally of one state or with a text in their name."""
+        return self.pages("/v1/searches", state=state, name=name)
+
+    def search(self, search_id: str) -> Search:
         return self.get(f"/v1/searches/{search_id}")
 
-    def front(self, search_id: str, stage: str | None = None, **params: Any) -> dict[str, Any]:
-        return self.get(f"/v1/searches/{search_id}/front", stage=stage, **params)
+    def search_and_etag(self, search_id: str) -> tuple[Search, str]:
+        """A search and the ETag that names the state it was read in, for ``if_match``."""
+        answer = self._connection.request("GET", f"/v1/searches/{search_id}")
+        return answer.json(), answer.headers["etag"]
+
+    def pause(self, search_id: str, *, if_match: str | None = None) -> Search:
+        """Start nothing new; what is being computed is finished and recorded."""
+        return self._act(search_id, "pause", if_match)
+
+    def resume(self, search_id: str, *, if_match: str | None = None) -> Search:
+        """Go on where it was paused."""
+        return self._act(search_id, "resume", if_match)
+
+    def cancel(self, search_id: str, *, if_match: str | None = None) -> Search:
+        """End it now; what was recorded stays."""
+        return self._act(search_id, "cancel", if_match)
+
+    def _act(self, search_id: str, action: str, if_match: str | None) -> Search:
+        headers = {} if if_match is None else {"If-Match": if_match}
+        path = f"/v1/searches/{search_id}/{action}"
+        # A second try would meet the state that a lost first one has made, and be refused.
+        return self._connection.request("POST", path, body={}, headers=headers, once=if_match is not None).json()
 
     def wait(
         self,
         search_id: str,
         *,
         timeout_s: float | None = None,
-        on_change: Callable[[dict[str, Any]], None] = lambda _: None,
+        on_change: Callable[[Search], None] = lambda _: None,
         poll_s: float = 0.5,
-    ) -> dict[str, Any]:
+    ) -> Search:
         """Follow a search to its end; ``on_change`` sees each poll's answer. Survives restarts of the service.
 
         Raises ``TimeoutError`` when it is not finished after ``timeout_s``.
@@ -129,36 +145,112 @@ class Client:
                 raise TimeoutError(f"search {search_id} is still {search['state']} after {timeout_s} s")
             time.sleep(poll_s)
 
-    def events(self, search_id: str, after: int = 0) -> Iterator[dict[str, Any]]:
+    def events(self, search_id: str, after: int = 0) -> Iterator[Event]:
         """Live events, resumed from the last one seen after a lost connection; ends with the search."""
         while True:
             headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+            path = f"/v1/searches/{search_id}/events"
             try:
-                with self._http.stream(
-                    "GET", f"/v1/searches/{search_id}/events", headers=headers, timeout=httpx.Timeout(30.0)
-                ) as answer:
+                with self._http.stream("GET", path, headers=headers, timeout=httpx.Timeout(30.0)) as answer:
                     if answer.is_error:
                         answer.read()
-                        _json(answer)
+                        checked(answer)
                     for line in answer.iter_lines():
                         if line.startswith("data:"):
                             event = json.loads(line[5:])
-                            if "seq" in event:
-                                after = event["seq"]
-                                yield event
+                            after = event["seq"]
+                            yield event
             except httpx.TransportError:
                 time.sleep(1.0)
-            if self.search(search_id)["state"] in FINISHED and not self._newer(search_id, after):
+            if self.search(search_id)["state"] in FINISHED and not self.get(path, after=after)["items"]:
                 return
 
-    def _newer(self, search_id: str, after: int) -> bool:
-        return bool(self.get(f"/v1/searches/{search_id}/events", after=after)["items"])
+    # --- what a search has found ---
 
-    def wait_for_export(self, export_id: str, *, timeout_s: float = 600.0) -> dict[str, Any]:
+    def trials(
+        self, search_id: str, *, stage: str | None = None, state: str | None = None, sort: str | None = None
+    ) -> Iterator[Trial]:
+        """Trials of a search; a leading minus sorts downwards."""
+        return self.pages(f"/v1/searches/{search_id}/trials", stage=stage, state=state, sort=sort, page_size=1000)
+
+    def trial(self, trial_id: str) -> TrialDetail:
+        return self.get(f"/v1/trials/{trial_id}")
+
+    def front(
+        self, search_id: str, stage: str | None = None, *, at_evaluation: int | None = None, device: str | None = None
+    ) -> Front:
+        """The front, now or after a number of evaluations, with latencies of its own or another device."""
+        path = f"/v1/searches/{search_id}/front"
+        return self.get(path, stage=stage, at_evaluation=at_evaluation, device=device)
+
+    def measurements(self, search_id: str) -> list[Measurement]:
+        return self.get(f"/v1/searches/{search_id}/measurements")["items"]
+
+    def architecture(self, architecture_hash: str) -> Architecture:
+        return self.get(f"/v1/architectures/{architecture_hash}")
+
+    # --- what searches use ---
+
+    def spaces(self) -> Iterator[Space]:
+        return self.pages("/v1/search-spaces")
+
+    def store_space(self, document: Mapping[str, Any]) -> Space:
+        """Store a document; equal documents have one id."""
+        return self.post("/v1/search-spaces", {"document": document})
+
+    def check_space(self, document: Mapping[str, Any]) -> Json:
+        """Size and costs of a document; ``ApiError`` lists what is wrong with it. Nothing is stored."""
+        return self.post("/v1/search-space-checks", {"document": document})
+
+    def sample(self, space_id: str, count: int = 10, seed: int = 0) -> list[CostedArchitecture]:
+        """Architectures drawn uniformly; equal seeds draw equal ones."""
+        return self.get(f"/v1/search-spaces/{space_id}/samples", count=count, seed=seed)["items"]
+
+    def costs(self, space_id: str, architectures: Sequence[Mapping[str, Any]]) -> list[CostedArchitecture]:
+        """Exact costs of architectures given by their choices."""
+        return self.post(f"/v1/search-spaces/{space_id}/costs", {"architectures": list(architectures)})["items"]
+
+    def datasets(self) -> Iterator[Dataset]:
+        return self.pages("/v1/datasets")
+
+    def devices(self) -> Iterator[Device]:
+        return self.pages("/v1/devices")
+
+    def supernets(self) -> Iterator[Supernet]:
+        return self.pages("/v1/supernets")
+
+    def supernet_curves(self, supernet_id: str) -> Json:
+        """Learning curves of the largest, the smallest and random subnets."""
+        return self.get(f"/v1/supernets/{supernet_id}/curves")
+
+    def methods(self) -> Json:
+        """Everything a request may name, with JSON Schemas of the parameters."""
+        return self.get("/v1/methods")
+
+    # --- keys ---
+
+    def keys(self) -> list[Key]:
+        return self.get("/v1/keys")["items"]
+
+    def create_key(self, name: str, scopes: Sequence[str], expires_in_s: int | None = 7_776_000) -> NewKey:
+        """Make a key. Not tried again after a broken connection: the secret of the first try would be lost."""
+        body = {"name": name, "scopes": list(scopes), "expires_in_s": expires_in_s}
+        return self._connection.request("POST", "/v1/keys", body=body, once=True).json()
+
+    def revoke_key(self, key_id: str) -> None:
+        self._connection.request("DELETE", f"/v1/keys/{key_id}", once=True)
+
+    # --- exports ---
+
+    def create_export(self, trial_id: str) -> Export:
+        """Ask for the files of a trial's network; asking again gives the same export."""
+        return self.post("/v1/exports", {"trial_id": trial_id})
+
+    def wait_for_export(self, export_id: str, *, timeout_s: float = 600.0) -> Export:
         """The export once its files are there; ``ApiError`` with the reason if it failed."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            export = self.get(f"/v1/exports/{export_id}")
+            export: Export = self.get(f"/v1/exports/{export_id}")
             if export["state"] == "ready":
                 return export
             if export["state"] in ("failed", "cancelled"):
@@ -166,12 +258,16 @@ class Client:
             time.sleep(0.3)
         raise TimeoutError(f"export {export_id} is not ready after {timeout_s} s")
 
-    def download(self, export: dict[str, Any], folder: Path) -> list[Path]:
+    def download(self, export: Export, folder: Path) -> list[Path]:
         """All files of a ready export into ``folder``; continues partial files and verifies each SHA-256."""
         folder.mkdir(parents=True, exist_ok=True)
-        return [self._download_file(export["id"], file, folder / file["name"]) for file in export["files"]]
+        files = export["files"] or []
+        for file in files:
+            if Path(file["name"]).name != file["name"]:
+                raise ApiError({"status": 500, "code": "file_name", "detail": f"{file['name']!r} is no plain name"})
+        return [self._download_file(export["id"], file, folder / file["name"]) for file in files]
 
-    def _download_file(self, export_id: str, file: dict[str, Any], target: Path) -> Path:
+    def _download_file(self, export_id: str, file: Mapping[str, Any], target: Path) -> Path:
         partial = target.with_name(target.name + ".part")
         for attempt in range(1, MAX_TRIES + 1):
             have = partial.stat().st_size if partial.exists() else 0
@@ -180,35 +276,19 @@ class Client:
                 with self._http.stream("GET", f"/v1/exports/{export_id}/files/{file['name']}", headers=headers) as got:
                     if got.is_error:
                         got.read()
-                        _json(got)
+                        checked(got)
                     with partial.open("ab" if got.status_code == 206 else "wb") as out:
                         for chunk in got.iter_bytes():
                             out.write(chunk)
             except httpx.TransportError as error:
                 if attempt == MAX_TRIES:
                     raise Unreachable(f"the download of {file['name']} broke off: {error}") from error
-                time.sleep(_delay_s(attempt, None))
+                time.sleep(delay_s(attempt, None))
                 continue
             if _sha256(partial) == file["sha256"]:
                 return partial.rename(target)
             partial.unlink()
         raise ApiError({"status": 500, "code": "checksum", "detail": f"{file['name']} does not match its SHA-256"})
-
-
-def _json(answer: httpx.Response) -> Any:
-    if not answer.is_error:
-        return answer.json() if answer.content else None
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = {"title": answer.reason_phrase}
-    raise ApiError({"status": answer.status_code, **problem})
-
-
-def _delay_s(attempt: int, retry_after: str | None) -> float:
-    if retry_after is not None and retry_after.isdigit():
-        return min(float(retry_after), 30.0)
-    return min(0.2 * 2**attempt, 5.0) * random.uniform(0.5, 1.5)
 
 
 def _sha256(path: Path) -> str:

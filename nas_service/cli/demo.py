@@ -17,6 +17,7 @@ from nas_service.cli.output import Format, out, print_rows, progress
 from nas_service.cli.searches import front_row, print_front, status_line
 from nas_service.cli.up import running
 from nas_service.client import Client
+from nas_service.client_types import Search, Trial
 from nas_service.errors import NasError
 from nas_service.settings import Settings
 from nas_service.storage import keys
@@ -80,7 +81,7 @@ def demo_digits(nas: Client, phases: Phases) -> None:
         ),
     }
     final = nas.front(search["id"])
-    members = sorted(final["members"], key=lambda member: member["accuracy_top1"])
+    members = sorted(final["members"], key=lambda member: member["accuracy_top1"] or 0.0)
     best = members[-1]
     chosen = members[len(members) // 2]
     choices = nas.get(f"/v1/architectures/{chosen['architecture_hash']}")["choices"]
@@ -133,7 +134,7 @@ def _request(
     }
 
 
-def run_search(nas: Client, phases: Phases, request: dict[str, Any]) -> dict[str, Any]:
+def run_search(nas: Client, phases: Phases, request: dict[str, Any]) -> Search:
     """Create a search and follow it to its end. Raises NasError when it does not succeed."""
     created = nas.create_search(request)
     with phases.timed(request["name"]), Live(console=progress, refresh_per_second=4, transient=True) as live:
@@ -144,9 +145,11 @@ def run_search(nas: Client, phases: Phases, request: dict[str, Any]) -> dict[str
     return search
 
 
-def _compare(nas: Client, search: dict[str, Any], controls: dict[str, dict[str, Any]]) -> None:
+def _compare(nas: Client, search: Search, controls: dict[str, Search]) -> None:
     """Hypervolume in (accuracy, MACs) on the search split: equal reference point, so the numbers compare."""
-    rows = [{"search": "nsga2 (this search)", "evaluations": search["num_told"], "hypervolume": search["hypervolume"]}]
+    rows: list[dict[str, Any]] = [
+        {"search": "nsga2 (this search)", "evaluations": search["num_told"], "hypervolume": search["hypervolume"]}
+    ]
     rows += [
         {"search": name, "evaluations": found["num_told"], "hypervolume": found["hypervolume"]}
         for name, found in controls.items()
@@ -161,7 +164,7 @@ def _compare(nas: Client, search: dict[str, Any], controls: dict[str, dict[str, 
         out.print("The search found a larger front than every control.")
 
 
-def _say_alone(chosen: dict[str, Any], alone: dict[str, Any]) -> None:
+def _say_alone(chosen: Trial, alone: Trial) -> None:
     inherited = (chosen["metrics"].get("test") or {}).get("accuracy_top1")
     trained = (alone["metrics"].get("test") or {}).get("accuracy_top1")
     if inherited is None or trained is None:

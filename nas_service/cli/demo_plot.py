@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 
-def save_plot(path: Path, members: list[dict[str, Any]], controls: dict[str, list[dict[str, Any]]]) -> Path:
+def save_plot(
+    path: Path, members: Sequence[Mapping[str, Any]], controls: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> Path:
     """Accuracy against MACs as a PNG; returns the path."""
     import matplotlib
 

@@ -7,6 +7,7 @@ from typing import Any
 from nas_service.cli.demo import Phases, run_search
 from nas_service.cli.output import Format, out, print_rows
 from nas_service.client import Client
+from nas_service.client_types import Search
 from nas_service.tables.builtin import NASBENCH201
 
 OBJECTIVES = ("cifar10_test_e200", "cifar10_edgegpu_latency")
@@ -17,11 +18,11 @@ SEEDS = (1, 2, 3)
 
 def demo_table(nas: Client, phases: Phases) -> None:
     """Accuracy of the trained network against latency on an edge GPU, three seeds each; prints the best front."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Search]] = {}
     for strategy in STRATEGIES:
         for seed in SEEDS:
             found.setdefault(strategy, []).append(run_search(nas, phases, _request(strategy, seed)))
-    best = max(found[STRATEGIES[0]], key=lambda search: search["hypervolume"])
+    best = max(found[STRATEGIES[0]], key=lambda search: search["hypervolume"] or 0.0)
     front = nas.front(best["id"])
     out.rule(f"front of {best['name']}: {len(front['members'])} of 15,625 cells")
     rows = [
@@ -37,8 +38,8 @@ def demo_table(nas: Client, phases: Phases) -> None:
         {
             "strategy": strategy,
             "evaluations": TRIALS,
-            "normalised hypervolume": _mean([search["normalised_hypervolume"] for search in searches]),
-            "regret": _mean([search["regret"] for search in searches]),
+            "normalised hypervolume": _mean([search["normalised_hypervolume"] or 0.0 for search in searches]),
+            "regret": _mean([search["regret"] or 0.0 for search in searches]),
             "of each seed": ", ".join(f"{search['normalised_hypervolume']:.3f}" for search in searches),
         }
         for strategy, searches in found.items()

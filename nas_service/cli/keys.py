@@ -43,8 +43,9 @@ def list_all(output: FormatOption = Format.table) -> None:
 
 
 @app.command()
-def revoke(key_id: str) -> None:
+def revoke(key_id: str, output: FormatOption = Format.table) -> None:
     """End a key at once."""
     with unit_of_work(database()) as session:
         if not keys.revoke_key(session, key_id):
             raise NotFound(f"there is no usable key {key_id}")
+    print_facts({"id": key_id, "state": "revoked"}, output)

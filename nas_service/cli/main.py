@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +58,12 @@ def serve() -> None:
 
 
 @app.command()
+def dispatch() -> None:
+    """Run the dispatcher only: claims work, hands it to Ray or child processes (NAS_DATABASE_URL, NAS_RAY_ADDRESS)."""
+    os.execv(sys.executable, [sys.executable, "-m", "workers.dispatch"])
+
+
+@app.command()
 def demo(
     what: Annotated[
         What, typer.Argument(help="digits: train and measure; table: NAS-Bench-201 in seconds")
@@ -72,13 +79,17 @@ def demo(
 
 
 @app.command()
-def migrate() -> None:
+def migrate(output: FormatOption = Format.table) -> None:
     """Bring the database to this release's schema and install the built-in families and data."""
     from nas_service.cli.connection import database
     from nas_service.cli.prepare import prepare
     from nas_service.settings import Settings
+    from nas_service.storage import migrate as schema
 
-    prepare(database(), Settings.from_environment())
+    engine = database()
+    before = schema.current(engine)
+    prepare(engine, Settings.from_environment())
+    print_facts({"schema_before": before, "schema": schema.current(engine)}, output)
 
 
 @app.command()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.live import Live
 
 from nas_service.cli.connection import connect
 from nas_service.cli.output import Format, FormatOption, out, print_facts, print_rows, progress, show
+from nas_service.cli.search_request import described
 from nas_service.client import FINISHED, Client
-from nas_service.errors import InvalidInput
-from search_spaces.library_index import LIBRARY, load_file
+from nas_service.client_types import Search
 
 app = typer.Typer(no_args_is_help=True, help="Searches.")
 exports = typer.Typer(no_args_is_help=True, help="Downloads of finalists.")
@@ -22,126 +22,29 @@ COLUMNS = ["id", "name", "state", "phase", "num_told", "front_size", "hypervolum
 SCORES = ("f1_macro", "perplexity")
 
 
-def request_from(
-    file: Path | None,
-    space: str,
-    dataset: str,
-    objectives: list[str],
-    strategy: str,
-    trials: int,
-    finalists: int,
-    seed: int,
-    table: str | None = None,
-) -> dict[str, Any]:
-    """The body of a search from a YAML/JSON file, or from the options."""
-    if file is not None:
-        body = yaml.safe_load(file.read_text())
-        if not isinstance(body, dict):
-            raise InvalidInput.at(str(file), "must hold one mapping")
-        return body
-    if table is not None:
-        return {
-            "name": f"over {table}",
-            "evaluator": {"kind": "table", "table": table},
-            "objectives": [objective(text) for text in objectives],
-            "strategy": {"name": strategy},
-            "budget": {"trials": trials},
-            "seed": seed,
-        }
-    return {
-        "name": f"{space} on {dataset}",
-        "space": space_reference(space),
-        "dataset": dataset,
-        "objectives": [objective(text) for text in objectives],
-        "strategy": {"name": strategy},
-        "budget": {"trials": trials},
-        "finalists": {"count": finalists},
-        "seed": seed,
-    }
-
-
-def space_reference(text: str) -> dict[str, Any]:
-    """A stored space by id, a built-in family by name, or a document file."""
-    if text.startswith("spc_"):
-        return {"id": text}
-    if text in LIBRARY:
-        return {"library": text}
-    return {"document": load_file(Path(text)).document.to_json()}
-
-
-def objective(text: str) -> dict[str, Any]:
-    """``accuracy_top1``, ``macs<1e6``, ``accuracy>70`` or ``latency_ms@local-cpu<2``."""
-    sign = ">" if ">" in text else "<"
-    name, _, bound = text.partition(sign)
-    name, _, device = name.partition("@")
-    result: dict[str, Any] = {"metric": name}
-    if device:
-        result["device"] = device
-    if bound:
-        try:
-            result["constraint"] = {"minimum" if sign == ">" else "maximum": float(bound)}
-        except ValueError:
-            raise InvalidInput.at("--objective", f"{bound!r} is no number", suggestion="e.g. macs<1e6") from None
-    return result
-
-
-def objectives_or_usual(given: list[str] | None, table: str | None) -> list[str]:
-    """Accuracy and MACs unless others are named; a table has metrics of its own."""
-    if given is None and table is not None:
-        raise InvalidInput.at("--objective", "name metrics of the table", suggestion=f"nas table show {table}")
-    return given or ["accuracy_top1", "macs"]
-
-
-TableOption = Annotated[
-    str | None, typer.Option(help="look results up in this table instead of training (then no space and data set)")
-]
-FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="YAML or JSON request instead of the options")]
-ObjectiveOption = Annotated[
-    list[str] | None, typer.Option("--objective", help="accuracy_top1, macs<1e6, latency_ms@local-cpu")
-]
-
-
 @app.command()
+@described
 def create(
-    file: FileOption = None,
-    space: str = "digits-mobile",
-    dataset: str = "digits",
-    table: TableOption = None,
-    objectives: ObjectiveOption = None,
-    strategy: str = "nsga2",
-    trials: int = 200,
-    finalists: int = 8,
-    seed: int = 0,
+    body: dict[str, Any],
     wait: Annotated[bool, typer.Option(help="follow it to the end; Ctrl-C detaches")] = False,
     output: FormatOption = Format.table,
 ) -> None:
-    """Start a search."""
-    chosen = objectives_or_usual(objectives, table)
+    """Start a search. With --wait exit code 1 unless it succeeds."""
     with connect() as nas:
-        search = nas.create_search(request_from(file, space, dataset, chosen, strategy, trials, finalists, seed, table))
-        print_facts({name: search.get(name) for name in COLUMNS}, output)
+        search = nas.create_search(body)
         if wait:
-            follow(nas, search["id"])
+            progress.print(f"search {search['id']}")
+            _follow_and_print(nas, search["id"], output)
+        else:
+            _print_search(search, output)
 
 
 @app.command()
-def plan(
-    file: FileOption = None,
-    space: str = "digits-mobile",
-    dataset: str = "digits",
-    table: TableOption = None,
-    objectives: ObjectiveOption = None,
-    strategy: str = "nsga2",
-    trials: int = 200,
-    finalists: int = 8,
-    seed: int = 0,
-    output: FormatOption = Format.table,
-) -> None:
+@described
+def plan(body: dict[str, Any], output: FormatOption = Format.table) -> None:
     """What a search would cost; starts nothing."""
-    chosen = objectives_or_usual(objectives, table)
     with connect() as nas:
-        body = request_from(file, space, dataset, chosen, strategy, trials, finalists, seed, table)
-        print_facts(nas.post("/v1/search-plans", body), output)
+        print_facts(nas.plan_search(body), output)
 
 
 @app.command("list")
@@ -159,58 +62,96 @@ def show_search(search_id: str, output: FormatOption = Format.table) -> None:
 
 
 @app.command()
-def watch(search_id: str) -> None:
-    """Follow a search to its end; Ctrl-C detaches, the search goes on."""
+def watch(search_id: str, output: FormatOption = Format.table) -> None:
+    """Follow a search to its end; Ctrl-C detaches, the search goes on. Exit code 1 unless it succeeds."""
     with connect() as nas:
-        follow(nas, search_id)
+        _follow_and_print(nas, search_id, output)
 
 
 @app.command()
-def pause(search_id: str) -> None:
+def pause(search_id: str, output: FormatOption = Format.table) -> None:
     """Start nothing new; finish what runs."""
-    _act(search_id, "pause")
+    with connect() as nas:
+        _print_search(nas.pause(search_id), output)
 
 
 @app.command()
-def resume(search_id: str) -> None:
+def resume(search_id: str, output: FormatOption = Format.table) -> None:
     """Go on with a paused search."""
-    _act(search_id, "resume")
+    with connect() as nas:
+        _print_search(nas.resume(search_id), output)
 
 
 @app.command()
-def cancel(search_id: str) -> None:
+def cancel(search_id: str, output: FormatOption = Format.table) -> None:
     """End a search; its trials stay."""
-    _act(search_id, "cancel")
+    with connect() as nas:
+        _print_search(nas.cancel(search_id), output)
 
 
-def front(search_id: str, stage: str | None = None, output: FormatOption = Format.table) -> None:
+def front(
+    search_id: str,
+    stage: Annotated[str | None, typer.Option(help="search: predicted latency; final: measured")] = None,
+    at_evaluation: Annotated[int | None, typer.Option(help="the search front after so many trials")] = None,
+    device: Annotated[str | None, typer.Option(help="latencies of this device, not the search's own")] = None,
+    output: FormatOption = Format.table,
+) -> None:
     """The Pareto front of a search."""
     with connect() as nas:
-        print_front(nas.front(search_id, stage), output)
+        print_front(nas.front(search_id, stage, at_evaluation=at_evaluation, device=device), output)
 
 
 @exports.command("download")
 def download(trial_id: str, folder: Path, output: FormatOption = Format.table) -> None:
     """Make the export of a finalist, download its files, verify their checksums."""
     with connect() as nas:
-        export = nas.wait_for_export(nas.post("/v1/exports", {"trial_id": trial_id})["id"])
+        export = nas.wait_for_export(nas.create_export(trial_id)["id"])
         paths = nas.download(export, folder)
     print_rows([{"file": str(path), "bytes": path.stat().st_size} for path in paths], ["file", "bytes"], output)
 
 
-def follow(nas: Client, search_id: str) -> dict[str, Any]:
-    """Show progress on standard error until the search ends."""
+def follow(nas: Client, search_id: str) -> Search:
+    """Show progress on standard error until the search ends: one line that changes, or a line for each new phase."""
     try:
-        with Live(console=progress, refresh_per_second=4, transient=True) as live:
-            search = nas.wait(search_id, on_change=lambda now: live.update(status_line(now)))
+        if progress.is_terminal:
+            with Live(console=progress, refresh_per_second=4, transient=True) as live:
+                search = nas.wait(search_id, on_change=lambda now: live.update(status_line(now)))
+        else:
+            search = nas.wait(search_id, on_change=_Phases())
     except KeyboardInterrupt:
-        progress.print(f"detached; the search goes on: nas search watch {search_id}")
+        progress.print(f"detached; the search goes on: nas search watch {search_id}", soft_wrap=True)
         raise
     progress.print(status_line(search))
     return search
 
 
-def status_line(search: dict[str, Any]) -> str:
+class _Phases:
+    """Prints a line when a search has reached another state or phase, for logs."""
+
+    def __init__(self) -> None:
+        self.last = ("", "")
+
+    def __call__(self, now: Search) -> None:
+        reached = (now["state"], now["phase"])
+        if reached != self.last and now["state"] not in FINISHED:
+            progress.print(status_line(now))
+        self.last = reached
+
+
+def _follow_and_print(nas: Client, search_id: str, output: Format) -> None:
+    search = follow(nas, search_id)
+    _print_search(search, output)
+    if search["state"] != "succeeded":
+        raise typer.Exit(1)
+
+
+def _print_search(search: Search, output: Format) -> None:
+    """All of it as JSON, the usual columns as a table."""
+    found: Mapping[str, Any] = search
+    print_facts(found if output is Format.json else {name: found.get(name) for name in COLUMNS}, output)
+
+
+def status_line(search: Mapping[str, Any]) -> str:
     """One line: state, phase, share done, time left, trials, hypervolume."""
     now = search.get("progress") or {}
     parts = [f"{search['name']}: {search['state']}"]
@@ -228,7 +169,7 @@ def status_line(search: dict[str, Any]) -> str:
     return " | ".join(parts)
 
 
-def print_front(found: dict[str, Any], output: Format) -> None:
+def print_front(found: Mapping[str, Any], output: Format) -> None:
     """A front as a table, most accurate first."""
     if output is Format.table and found["stage"] == "search":
         print_search_front(found)
@@ -243,7 +184,7 @@ def print_front(found: dict[str, Any], output: Format) -> None:
         out.print(f"hypervolume {show(found.get('hypervolume'))}")
 
 
-def print_search_front(found: dict[str, Any]) -> None:
+def print_search_front(found: Mapping[str, Any]) -> None:
     """A front of the search stage by its own axes: metrics that were looked up, or scores on the search split."""
     rows = [
         {"trial": member["number"], "id": member["id"], "adds": gain}
@@ -259,7 +200,7 @@ def print_search_front(found: dict[str, Any]) -> None:
         out.print(f"{100 * found['normalised_hypervolume']:.2f} % of the true front's, regret {show(found['regret'])}")
 
 
-def front_row(member: dict[str, Any]) -> dict[str, Any]:
+def front_row(member: Mapping[str, Any]) -> dict[str, Any]:
     """What people compare of one finalist: accuracies with 95 % intervals, costs, measured latency with spread."""
     test = (member.get("metrics") or {}).get("test") or {}
     spread = None
@@ -290,9 +231,3 @@ def with_interval(accuracy: float | None, n: int | None) -> str | None:
     middle = (accuracy + z * z / (2 * n)) / (1 + z * z / n)
     half = z * ((accuracy * (1 - accuracy) / n + z * z / (4 * n * n)) ** 0.5) / (1 + z * z / n)
     return f"{accuracy:.4f} [{middle - half:.3f}, {middle + half:.3f}]"
-
-
-def _act(search_id: str, action: str) -> None:
-    with connect() as nas:
-        search = nas.post(f"/v1/searches/{search_id}/{action}")
-    progress.print(f"{search['name']}: {search['state']}")

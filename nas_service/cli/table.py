@@ -11,7 +11,7 @@ import typer
 
 from nas_service.cli.connection import connect
 from nas_service.cli.output import Format, FormatOption, print_facts, print_rows, progress
-from nas_service.cli.searches import space_reference
+from nas_service.cli.search_request import space_reference
 from nas_service.cli.table_files import Columns, read_rows
 from nas_service.client import Client
 from nas_service.errors import InvalidInput

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from nas_service.cli import main as cli
+from nas_service.cli.failures import guarded
 from nas_service.control.exports import request_export
 from nas_service.control.fronts import read_front
 from nas_service.datasets.store import DatasetStore
@@ -108,6 +110,29 @@ def test_a_restored_service_gives_the_same_answers(engine, home, service, saved,
     assert (claimed.id, claimed.epoch) == (service["job"], 2)
     with pytest.raises(Conflict, match="not empty"):
         restore(empty, tmp_path / "artifacts", saved)
+
+
+@pytest.mark.slow
+def test_the_commands(engine, database_url, home, service, empty, tmp_path, monkeypatch, capsys):
+    def nas(*arguments: str) -> tuple[int, dict]:
+        try:
+            code = guarded(lambda: cli.app([*arguments, "-o", "json"]))
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return code, json.loads(told.out or "{}")
+
+    monkeypatch.setenv("NAS_HOME", str(home))
+    monkeypatch.setenv("NAS_DATABASE_URL", database_url)
+    code, written = nas("backup", str(tmp_path / "backup"))
+    assert (code, written["files"] > 8) == (0, True)
+    monkeypatch.setenv("NAS_HOME", str(tmp_path / "new"))
+    monkeypatch.setenv("NAS_DATABASE_URL", empty.url.render_as_string(hide_password=False))
+    code, brought = nas("restore", str(tmp_path / "backup"))
+    assert (code, brought["findings"]) == (0, [])
+    assert {name: brought[name] for name in written} == written
+    assert nas("doctor") == (0, [])
+    assert nas("restore", str(tmp_path / "backup"))[0] == 6
 
 
 @pytest.mark.slow

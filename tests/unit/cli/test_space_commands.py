@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nas_service.cli.searches import front_row, objective, request_from, with_interval
+from nas_service.cli.search_request import objective, request_from
+from nas_service.cli.searches import front_row, with_interval
 from nas_service.errors import InvalidInput
 
 
@@ -71,7 +72,7 @@ def test_a_request_file_must_hold_a_mapping(tmp_path: Path) -> None:
     file = tmp_path / "request.yaml"
     file.write_text("- 1\n")
     with pytest.raises(InvalidInput, match="one mapping"):
-        request_from(file, "digits-mobile", "digits", [], "nsga2", 1, 1, 0)
+        request_from(file)
 
 
 def test_intervals_contain_the_share_and_shrink_with_n() -> None:
