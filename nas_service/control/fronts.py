@@ -39,9 +39,19 @@ def read_front(session: Session, search_id: str, stage: str = "search", at_evalu
     if stage == "search":
         # Told trials only, so that the front agrees with the stored hypervolume.
         limit = search.num_told if at_evaluation is None else min(at_evaluation, search.num_told)
-        return front_of(search, stage, trials.that_joined_front(session, search_id, limit), limit)
+        return front_of(search, stage, _members(session, search, limit), limit)
     found = trials.of_search(session, search_id, stage, states=("succeeded",))
     return front_of(search, stage, found, len(found))
+
+
+def _members(session: Session, search: SearchRecord, before: int) -> list[TrialRecord]:
+    """The front after ``before`` trials: found by the values of those that ever joined it, then read."""
+    axes = SearchSpec.from_json(search.spec).axes
+    joined = trials.that_joined_front(session, search.id, [axis.metric for axis in axes], before)
+    F = np.array([values for _, *values in joined], dtype=np.float64).reshape(-1, len(axes))
+    F, numbers = F * [axis.sign for axis in axes], np.array([number for number, *_ in joined], dtype=np.int64)
+    finite = np.isfinite(F).all(axis=1)
+    return trials.numbered(session, search.id, numbers[finite][non_dominated(F[finite])].tolist())
 
 
 def front_of(search: SearchRecord, stage: str, found: list[TrialRecord], num_evaluations: int) -> Front:

@@ -12,6 +12,7 @@ from nas_service.domain.records import MeasurementRecord, TrialRecord
 from nas_service.domain.states import TRIAL_TERMINAL
 from nas_service.errors import NotFound
 from nas_service.ids import new_id
+from nas_service.storage.columns import metric as metric_column
 from nas_service.storage.records import to_record
 from nas_service.storage.tables import MeasurementRow, SearchRow, TrialRow
 
@@ -155,10 +156,19 @@ def mark_joined_front(session: Session, search_id: str, numbers: Sequence[int]) 
         session.execute(update(TrialRow).where(*which).values(joined_front=True))
 
 
-def that_joined_front(session: Session, search_id: str, before: int) -> list[TrialRecord]:
-    """The told trials with a number below ``before`` among which the front after that many trials is, in order."""
-    query = select(TrialRow).where(
+def that_joined_front(session: Session, search_id: str, metrics: Sequence[str], before: int) -> list[tuple[Any, ...]]:
+    """(number, value of each metric) of the told trials with a number below ``before`` among which the front after
+    that many trials is, in order."""
+    query = select(TrialRow.number, *[metric_column(name) for name in metrics]).where(
         TrialRow.search_id == search_id, TrialRow.joined_front, TrialRow.stage == "search", TrialRow.number < before
+    )
+    return [tuple(row) for row in session.execute(query.order_by(TrialRow.number))]
+
+
+def numbered(session: Session, search_id: str, numbers: Sequence[int]) -> list[TrialRecord]:
+    """The trials of stage ``search`` with these numbers, in order."""
+    query = select(TrialRow).where(
+        TrialRow.search_id == search_id, TrialRow.stage == "search", TrialRow.number.in_(numbers)
     )
     rows = session.scalars(query.order_by(TrialRow.number).execution_options(populate_existing=True))
     return [to_record(row, TrialRecord) for row in rows]
