@@ -7,9 +7,9 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from nas_service.cli.lock import only_one
+from nas_service.cli.lock import is_last, only_one, shared
 from nas_service.client import Client
 from nas_service.errors import Conflict, Unauthenticated
 from nas_service.settings import Settings
@@ -57,12 +57,14 @@ def database() -> Engine:
     from nas_service.storage.embedded import EmbeddedPostgres
 
     server = EmbeddedPostgres(settings.home)
-    if not server.is_running():
-        atexit.register(_stop_unless_used, server)
-    return make_engine(server.start())
+    url = server.start()
+    atexit.register(_stop_unless_used, server, shared(server.root / "users.lock"))
+    return make_engine(url)
 
 
-def _stop_unless_used(server: EmbeddedPostgres) -> None:
-    """Stop the server that this command has started, unless the service has come up on it in the meantime."""
-    with suppress(Conflict), only_one(server.home):
-        server.stop()
+def _stop_unless_used(server: EmbeddedPostgres, user: TextIO) -> None:
+    """Stop the server, unless the service or another command is using it."""
+    with suppress(Conflict):
+        if is_last(user):
+            with only_one(server.home):
+                server.stop()
