@@ -92,7 +92,7 @@ class Linas(StartingStrategy):
         if population.genes is None:
             ranked = known
         else:
-            ranked = population.genes[np.lexsort((-population.crowding, population.ranks))]
+            ranked = population.genes[population.best_first()]
         self._ranked, self._fitted_at = ranked, count
         return ranked
 

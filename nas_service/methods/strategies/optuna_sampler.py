@@ -77,6 +77,20 @@ class SequenceSampler(optuna.samplers.QMCSampler):
         return self.place - 1
 
 
+class SharedTrial(FrozenTrial):
+    """A trial that copies share their dictionaries with: Optuna copies every trial that enters a study in depth."""
+
+    @staticmethod
+    def of(trial: FrozenTrial) -> SharedTrial:
+        """The same trial. What a study changes of it (number and id) it changes of its copy."""
+        shared = SharedTrial.__new__(SharedTrial)
+        shared.__dict__.update(trial.__dict__)
+        return shared
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SharedTrial:
+        return SharedTrial.of(self)
+
+
 class Optuna(StartingStrategy):
     """One suggestion of an Optuna sampler per ask."""
 
@@ -171,7 +185,7 @@ class Optuna(StartingStrategy):
             trials += [self._trial(genes, values=worst, constraints={"told": 1.0}) for genes in self._infeasible]
         directions = [StudyDirection.MINIMIZE] * (1 if single else self.problem.num_objectives)
         study = optuna.create_study(directions=directions, sampler=self._sampler(number, trials, rng))
-        study.add_trials(trials)
+        study.add_trials([SharedTrial.of(trial) for trial in trials])
         study.add_trials([self._trial(genes, state=TrialState.RUNNING) for genes in pending])
         return study
 

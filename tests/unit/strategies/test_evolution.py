@@ -14,6 +14,7 @@ from nas_service.methods.strategies.nsga3 import (
     reference_directions,
     survivors,
 )
+from nas_service.methods.strategies.population import Population, dominance_ranks
 from nas_service.methods.strategies.registry import STRATEGIES
 from tests.contracts.strategy_contract import Runner, landscape, make_problem
 from tests.contracts.tree_space import conditional_space, flat_space
@@ -93,3 +94,27 @@ def test_grid_keeps_its_order_and_refuses_what_is_too_large():
     answer = kind(make_problem(flat_space(7, 6))).ask(0, [])
     assert isinstance(answer, Exhausted)
     assert "279,936" in answer.reason
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_ranks_of_small_sets_equal_those_by_peeling(m):
+    rng = np.random.default_rng(m)
+    for n in (1, 2, 30, 100):
+        points = rng.integers(0, 8, size=(n, m)).astype(float)  # with ties and equal points
+        np.testing.assert_array_equal(dominance_ranks(points), front_ranks(points))
+
+
+def test_a_population_keeps_what_sorting_everything_would_keep():
+    rng = np.random.default_rng(7)
+    population = Population()
+    for step in range(40):
+        population.add(np.full((1, 1), step, dtype=np.int16), rng.random((1, 2)), 12)
+    assert len(population) == 12
+    assert population.objectives[population.best_first()[0]].tolist() in population.objectives.tolist()
+    ends = population.objectives[population.ranks == 0]
+    assert {tuple(ends[np.argmin(ends[:, j])]) for j in range(2)} <= set(map(tuple, population.objectives))
+    order = population.best_first()
+    assert (np.diff(population.ranks[order]) >= 0).all()
+    for rank in np.unique(population.ranks):
+        inside = population.crowding[order][population.ranks[order] == rank]
+        assert (inside[1:] <= inside[:-1]).all()
