@@ -18,7 +18,7 @@ from nas_service.tables.definition import TableDefinition
 from nas_service.tables.rows import check_rows
 from nas_service.tables.table import Table
 
-MAX_ROWS = 2_000_000
+MAX_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Upload:
 
 def add_rows(session: Session, upload_id: str, first_row: int, rows: Sequence[Sequence[Any]]) -> Upload:
     """Take in the next rows. Raises NotFound, Conflict when they are not the next, InvalidInput with row and column,
-    TooLarge beyond two million rows."""
+    TooLarge beyond a million rows."""
     upload = lookup_tables.get_upload(session, upload_id, lock=True)
     if first_row != upload.num_rows:
         raise Conflict(f"these are rows from {first_row} on, but {upload.num_rows} have come in")
@@ -49,6 +49,7 @@ def add_rows(session: Session, upload_id: str, first_row: int, rows: Sequence[Se
 def seal(session: Session, upload_id: str, artifacts: Path, created_by: str | None) -> TableRecord:
     """Make a table of the rows that came in. Raises NotFound, Conflict, and InvalidInput for rows that say the same
     thing twice or too much of it."""
+    lookup_tables.take_time(session)
     upload = lookup_tables.get_upload(session, upload_id, lock=True)
     definition = TableDefinition.from_json(upload.definition)
     space = None if definition.space_id is None else compiled_space(session, definition.space_id)
@@ -59,10 +60,12 @@ def seal(session: Session, upload_id: str, artifacts: Path, created_by: str | No
 
 
 def install(session: Session, table: Table, name: str, artifacts: Path, created_by: str | None = None) -> TableRecord:
-    """Write a table's file, then its row: a table that is known has its file. Raises Conflict for a taken name."""
-    table.save(artifacts)
+    """Make a table known and write its file before that is committed, so that what is known has its file.
+
+    Raises Conflict for a taken name, and then writes nothing.
+    """
     store_space(session, table.space, created_by)
-    return lookup_tables.register(
+    record = lookup_tables.register(
         session,
         table_id=table.id,
         name=name,
@@ -70,3 +73,5 @@ def install(session: Session, table: Table, name: str, artifacts: Path, created_
         manifest=table.manifest(),
         created_by=created_by,
     )
+    table.save(artifacts)
+    return record

@@ -80,6 +80,11 @@ def get_upload(session: Session, upload_id: str, *, lock: bool = False) -> Table
     return to_record(row, TableUploadRecord)
 
 
+def take_time(session: Session) -> None:
+    """Let this transaction compute for long between two statements: a large table takes a while to put together."""
+    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '15min'"))
+
+
 def add_piece(session: Session, upload: TableUploadRecord, rows: Sequence[Sequence[Any]]) -> int:
     """Store the next rows of a locked upload; the number of rows it has then."""
     content = zlib.compress(json.dumps(rows, allow_nan=False, ensure_ascii=False).encode(), 1)
