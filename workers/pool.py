@@ -40,6 +40,8 @@ _CLOSE_S = 10.0
 # The head of a cluster that is only busy answers well within this.
 _HEAD_SILENCE_S = 15.0
 _EXCHANGE_EVERY_S = 0.5
+# One for the job, one that waits for the end, one that answers.
+_SLOT_THREADS = 3
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class _Member:
     def ready(self) -> int:
         """The process id, once the worker can take a job."""
         return os.getpid()
+
+    def live(self) -> None:
+        """Does not return: a call that fails when the worker dies, so that this is noticed while it has no job."""
+        threading.Event().wait()
 
     def take_reports(self) -> str:
         """Reports since the last call, as JSON text."""
@@ -224,6 +230,7 @@ class _Worker:
     actor: Any = None
     pid: int | None = None
     ready: Any = None
+    life: Any = None
     started: float = field(default_factory=time.monotonic)
     job: tuple[str, int] | None = None
     outcome: Any = None
@@ -282,11 +289,7 @@ class RayPool:
 
     def poll(self, timeout_s: float) -> list[Message]:
         self._head.check()
-        waited = [worker.outcome for worker in self._workers if worker.job is not None]
-        waited += [worker.ready for worker in self._workers if worker.ready is not None]
-        if not waited:
-            threading.Event().wait(timeout_s)
-            return []
+        waited = [ref for w in self._workers for ref in (w.outcome, w.ready, w.life) if ref is not None]
         # Progress comes within the time of one poll; a job's end wakes the wait at once.
         ready, _ = ray.wait(waited, num_returns=1, timeout=timeout_s)
         done = set(ready) | set(ray.wait(waited, num_returns=len(waited), timeout=0)[0])
@@ -296,6 +299,8 @@ class RayPool:
             try:
                 self._note_ready(worker, done)
                 self._collect(worker, done, messages)
+                if worker.life in done:
+                    ray.get(worker.life, timeout=_GET_S)  # raises why it has died
             except GetTimeoutError:
                 log.warning("a worker did not answer within %.0f s", _GET_S)
             except RayError as error:
@@ -342,8 +347,6 @@ class RayPool:
             return
         if all(time.monotonic() - worker.started > _START_S for worker in self._workers):
             raise RuntimeError(f"Ray has started no worker within {_START_S:.0f} s")
-        if not any(node["Alive"] for node in ray.nodes()):
-            raise RuntimeError("every node of the Ray cluster is dead")
 
     def _collect(self, worker: _Worker, done: set[Any], messages: list[Message]) -> None:
         if worker.job is None:
@@ -370,7 +373,7 @@ class RayPool:
 
     def _start(self) -> _Worker:
         worker = _Worker()
-        self._employ(worker, Slot, self._settings, **self._resources, max_concurrency=2)
+        self._employ(worker, Slot, self._settings, **self._resources, max_concurrency=_SLOT_THREADS)
         return worker
 
     @staticmethod
@@ -378,7 +381,8 @@ class RayPool:
         """Give a slot a new actor."""
         options = {"max_restarts": 0, "max_task_retries": 0, **options}
         worker.actor = ray.remote(kind).options(**options).remote(*arguments)
-        worker.pid, worker.ready, worker.started = None, worker.actor.ready.remote(), time.monotonic()
+        worker.pid, worker.started = None, time.monotonic()
+        worker.ready, worker.life = worker.actor.ready.remote(), worker.actor.live.remote()
         worker.job = worker.outcome = worker.reports = worker.lends_to = None
         worker.warm = set()
 
@@ -387,10 +391,10 @@ class RayPool:
         for member in (worker, *lenders):
             ray.kill(member.actor)
         for lender in lenders:
-            lender.actor = lender.pid = None
+            lender.actor = lender.pid = lender.life = None
             lender.lends_to = job_id
         size = len(lenders) + 1
-        self._employ(worker, Group, self._settings, size, num_cpus=0, max_concurrency=size + 3)
+        self._employ(worker, Group, self._settings, size, num_cpus=0, max_concurrency=size + 4)
 
     def _replace(self, worker: _Worker) -> None:
         """A new actor for this slot, and for those that lent it their resources."""
@@ -398,7 +402,7 @@ class RayPool:
         with contextlib.suppress(RayError):
             ray.kill(worker.actor)
         for slot in (worker, *lenders):
-            self._employ(slot, Slot, self._settings, **self._resources, max_concurrency=2)
+            self._employ(slot, Slot, self._settings, **self._resources, max_concurrency=_SLOT_THREADS)
 
 
 class _Head:
@@ -406,11 +410,14 @@ class _Head:
 
     def __init__(self) -> None:
         self._answered = time.monotonic()
+        self._has_nodes = True
         self._left = threading.Event()
         threading.Thread(target=self._ask, daemon=True).start()
 
     def check(self) -> None:
-        """RuntimeError when it has not answered for long."""
+        """RuntimeError when it has not answered for long, or knows of no living node."""
+        if not self._has_nodes:
+            raise RuntimeError("every node of the Ray cluster is dead")
         silence_s = time.monotonic() - self._answered
         if silence_s > _HEAD_SILENCE_S:
             raise RuntimeError(f"the head of the Ray cluster has not answered for {silence_s:.0f} s")
@@ -422,7 +429,7 @@ class _Head:
     def _ask(self) -> None:
         while not self._left.wait(2.0):
             with contextlib.suppress(Exception):  # whatever it raises: it did not answer
-                ray.nodes()
+                self._has_nodes = any(node["Alive"] for node in ray.nodes())
                 self._answered = time.monotonic()
 
 
