@@ -1,7 +1,9 @@
-"""Model-based search: Gaussian processes on the genes and expected hypervolume improvement around the front.
+"""Model-based search: Gaussian processes on the choices and expected hypervolume improvement around the front.
 
 Far from the front the model says where to look; near it, where architectures differ by less than the model resolves,
-it orders the neighbourhood of the front, so the search becomes a local one with foresight.
+it orders the neighbourhood of the front, so the search becomes a local one with foresight. A model that is sure and
+wrong about an option it never saw in good company would keep it out for ever: now and then the option tried least is
+tried at the front.
 """
 
 from __future__ import annotations
@@ -9,50 +11,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from nas_service.domain.pareto import non_dominated
-from nas_service.methods.strategies.base import (
-    Evaluation,
-    Exhausted,
-    Genes,
-    Problem,
-    Proposal,
-    StrategyParams,
-    Wait,
-    generator,
-    key_of,
-)
+from nas_service.methods.strategies.archive import Archive, milestone
+from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal, StrategyParams, generator, key_of
+from nas_service.methods.strategies.encoding import Encoded, Encoder
 from nas_service.methods.strategies.gaussian_process import Floats, GaussianProcess
-from nas_service.methods.strategies.improvement import expected_improvement
-from nas_service.methods.strategies.proposing import ProposingStrategy
+from nas_service.methods.strategies.improvement import Belief, expected_improvement
+from nas_service.methods.strategies.objective_scale import ObjectiveScale
+from nas_service.methods.strategies.starting import StartingStrategy
 
 _FIT_POINTS = 150
-_NEIGHBOURS = 500
-_WORST_SCORE = 3.0
-_REACH = 1.5
+_NEIGHBOURS = 300
+_PROMISING = 500
+_BROWSED = 5_000
+_REACH, _FAR_REACH, _MARGIN = 1.5, 2.5, 0.1
+_FEWEST = 4
+_PIECE = 2_000
+_COVERED = 16
+_STREAM = 7
 
 
 class SurrogateParams(StrategyParams):
     """Parameters of ``surrogate``."""
 
-    initial: int = Field(16, ge=4, le=10_000, description="Random architectures before the model is asked.")
+    initial: int = Field(12, ge=4, le=10_000, description="Random architectures before the model is asked.")
     max_points: int = Field(
         300,
         ge=20,
         le=2_000,
         description="Most trials in the model: the front, then the latest; bounds ask.",
     )
-    random_candidates: int = Field(1_000, ge=0, le=20_000, description="Random architectures among the candidates.")
-    two_steps: int = Field(300, ge=0, le=20_000, description="Candidates two changes away from the front.")
-    global_until: int = Field(80, ge=0, description="Up to this trial all candidates compete everywhere.")
+    random_candidates: int = Field(
+        1_000, ge=0, le=20_000, description="Random architectures among the candidates where a space is too large."
+    )
+    two_steps: int = Field(100, ge=0, le=20_000, description="Candidates two changes away from the front.")
+    global_until: int = Field(60, ge=0, description="Up to this trial all candidates compete everywhere.")
     global_every: int = Field(4, ge=1, description="Later, one ask in so many looks beyond the front's neighbours.")
+    coverage_every: int = Field(
+        8, ge=0, description="One ask in so many tries the least tried option at the front; 0: never."
+    )
 
 
-class Surrogate(ProposingStrategy):
+class Surrogate(StartingStrategy):
     """The candidate with the largest expected gain; objectives known without evaluation enter exactly."""
 
     name = "surrogate"
@@ -61,116 +63,150 @@ class Surrogate(ProposingStrategy):
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
         super().__init__(problem, params)
-        self._good: list[Evaluation] = []
-        self._front: list[int] = []  # indices into _good
+        self.num_starts = self.params.initial
+        self._archive = Archive(problem.num_objectives)
+        self._encoder = Encoder(problem.space)
         self._models: list[GaussianProcess] = []
+        self._promising: Genes | None = None
         self._fitted_at = 0
         self._around: dict[bytes, Genes] = {}
+        self._most_options = max(len(gene.options) for gene in problem.space.genes)
+
+    @property
+    def ready(self) -> bool:
+        return len(self._archive) >= _FEWEST
 
     def learn(self, evaluation: Evaluation) -> None:
-        if evaluation.status != "succeeded":
-            return
-        self._good.append(evaluation)
-        new = np.array(evaluation.objectives)
-        if self._front:
-            F = np.array([self._good[i].objectives for i in self._front])
-            if (new >= F).all(axis=1).any():
-                return
-            kept = np.flatnonzero(~(new <= F).all(axis=1))
-            self._front = [self._front[i] for i in kept]
-        self._front.append(len(self._good) - 1)
+        if evaluation.status == "succeeded":
+            self._archive.add(evaluation)
 
-    def ask(self, number: int, pending: Sequence[Genes]) -> Proposal | Wait | Exhausted:
-        if number < self.params.initial or len(self._good) < 4:
-            return self.propose_random(number, pending, {"kind": "initial"})
+    def propose(self, number: int, pending: Sequence[Genes]) -> Proposal | None:
         rng = generator(self.problem.seed, number)
         taken = self.candidates.taken(pending)
-        everywhere = number < self.params.global_until or number % self.params.global_every == 0
-        rows = self._candidates(rng, taken, everywhere)
+        every, past = self.params.coverage_every, number - self.params.initial
+        if every and past >= every and past % every == 0:
+            rows, kind = self.candidates.fresh(self._least_tried(rng, taken), taken), "coverage"
+        elif number < self.params.global_until or number % self.params.global_every == 0:
+            rows, kind = self.candidates.fresh(self._everywhere(rng), taken), "global"
+        else:
+            rows, kind = self.candidates.fresh(self._near(rng), taken), "local"
         if len(rows) == 0:
-            return self.propose_random(number, pending, {"kind": "random"})
-        gains = self._gains(rows, pending, rng)
-        return Proposal(rows[int(np.argmax(gains))], {"kind": "global" if everywhere else "local"})
+            rows, kind = self.candidates.fresh(self._everywhere(rng), taken), "global"
+        if len(rows) == 0:
+            return None
+        return Proposal(rows[int(np.argmax(self._gains(rows, pending, rng)))], {"kind": kind})
 
     def score(self, genes: Genes, number: int, pending: Sequence[Genes]) -> Floats | None:
         """Expected gain (n,) of each of genes (n, G); None before the model has anything to learn from."""
-        if len(self._good) < 4:
-            return None
-        return self._gains(genes, pending, generator(self.problem.seed, number, 3))
+        return self._gains(genes, pending, generator(self.problem.seed, number, 3)) if self.ready else None
 
-    def _candidates(self, rng: np.random.Generator, taken: set[bytes], everywhere: bool) -> Genes:
-        """New feasible rows (m, G): neighbours of the front, and with ``everywhere`` random ones."""
-        parts = []
-        for i in rng.permutation(len(self._front)):
-            centre = self._good[self._front[i]].genes
-            key = key_of(centre)
-            if key not in self._around:
-                self._around[key] = self.problem.space.neighbours(centre)
-            parts.append(self._around[key])
-            if sum(len(part) for part in parts) >= 2 * _NEIGHBOURS:
+    # --- candidates ------------------------------------------------------------------------------------
+
+    def _front_genes(self) -> Genes:
+        return self._archive.genes(np.array(self._archive.front))
+
+    def _neighbours(self, centre: Genes) -> Genes:
+        key = key_of(centre)
+        if key not in self._around:
+            self._around[key] = self.problem.space.neighbours(centre)
+        return self._around[key]
+
+    def _near(self, rng: np.random.Generator) -> Genes:
+        """Rows (m, G) one change away from the front, some two."""
+        front, parts, count = self._front_genes(), [], 0
+        for i in rng.permutation(len(front)):
+            parts.append(self._neighbours(front[i]))
+            count += len(parts[-1])
+            if count >= 4 * _NEIGHBOURS:
                 break
         near = np.concatenate(parts)
         if len(near) > _NEIGHBOURS:
             near = near[np.sort(rng.permutation(len(near))[:_NEIGHBOURS])]
-        parts = [near]
-        if self.params.two_steps:
-            front = np.stack([self._good[i].genes for i in self._front])
-            centres = front[rng.integers(len(front), size=self.params.two_steps)]
-            parts.append(self.problem.space.mutate(centres, rng, 2))
-        if everywhere and self.params.random_candidates:
-            parts.append(self.problem.space.sample(self.params.random_candidates, rng))
-        return self.candidates.fresh(np.concatenate(parts), taken)
+        if not self.params.two_steps:
+            return near
+        centres = front[rng.integers(len(front), size=self.params.two_steps)]
+        return np.concatenate((near, self.problem.space.mutate(centres, rng, 2)))
 
-    def _points(self, count: int, limit: int) -> list[int]:
-        """Up to ``limit`` indices among the first ``count`` successes: the front as far as it fits, then the latest."""
-        front = [i for i in self._front if i < count][-limit // 2 :]
-        latest = range(count - 1, -1, -1)
-        chosen = dict.fromkeys(front)
-        for i in latest:
-            if len(chosen) >= limit:
-                break
-            chosen.setdefault(i)
-        return sorted(chosen)
+    def _everywhere(self, rng: np.random.Generator) -> Genes:
+        """Rows (m, G) near the front, and the most promising of the space or random ones."""
+        self._refit()
+        parts = [self._near(rng)]
+        if self._promising is not None:
+            parts.append(self._promising)
+        elif self.params.random_candidates:
+            parts.append(self.problem.space.sample(self.params.random_candidates, rng))
+        return np.concatenate(parts)
+
+    def _least_tried(self, rng: np.random.Generator, taken: set[bytes]) -> Genes:
+        """A new neighbour of the front (at most 1, G), by a change that has been tried there least."""
+        front, rows, changes, new = self._front_genes(), [], [], []
+        for i in rng.permutation(len(front))[:_COVERED]:
+            around = self._neighbours(front[i])
+            gene = ((around != front[i]) & (around >= 0)).argmax(axis=1)
+            rows.append(around)
+            changes.append(gene * self._most_options + around[np.arange(len(around)), gene])
+            new += [key_of(row) not in self.seen and key_of(row) not in taken for row in around]
+        found, change, open_ = np.concatenate(rows), np.concatenate(changes), np.array(new, dtype=bool)
+        if not open_.any():
+            return found[:0]
+        tried = np.bincount(change[~open_], minlength=change.max() + 1)[change]
+        least = np.flatnonzero(open_ & (tried == tried[open_].min()))
+        return found[rng.choice(least, 1)]
+
+    # --- the model -------------------------------------------------------------------------------------
 
     def _gains(self, rows: Genes, pending: Sequence[Genes], rng: np.random.Generator) -> Floats:
-        self._fit()
-        points = self._points(len(self._good), self.params.max_points)
-        genes = np.stack([self._good[i].genes for i in points])
-        F = np.array([self._good[i].objectives for i in points])
-        waiting = np.stack(list(pending)) if len(pending) else genes[:0]
+        self._refit()
+        waiting = np.stack(list(pending)) if len(pending) else rows[:0]
+        return self._gains_given(len(self._archive), rows, waiting, rng)
+
+    def _gains_given(self, count: int, rows: Genes, waiting: Genes, rng: np.random.Generator) -> Floats:
+        """Expected gains (n,) of genes (n, G) from the first ``count`` results; ``waiting`` ones at their means."""
+        points = self._archive.window(count, self.params.max_points)
+        F = self._archive.objectives[points]
         costs = self._known(np.concatenate((rows, waiting)))
-        mean, std = np.empty((len(rows), F.shape[1])), np.zeros((len(rows), F.shape[1]))
-        scores, expected = np.empty_like(F), np.empty((len(waiting), F.shape[1]))
+        told, asked, extra = (self._encoder(genes) for genes in (self._archive.genes(points), rows, waiting))
+        beliefs, expected = [], np.empty((len(waiting), F.shape[1]))
         for j, model in enumerate(self._models):
-            scores[:, j] = normal_scores(F[:, j])
             exact = costs[j]
             if exact is not None:
-                known = score_like(F[:, j], scores[:, j], exact)
-                mean[:, j], expected[:, j] = known[: len(rows)], known[len(rows) :]
+                beliefs.append(Belief(exact[: len(rows)], np.zeros(len(rows))))
+                expected[:, j] = exact[len(rows) :]
                 continue
-            centre, scale = scores[:, j].mean(), scores[:, j].std() or 1.0
-            model.condition(genes, (scores[:, j] - centre) / scale, waiting)
-            m, s = model.predict(rows)
-            mean[:, j], std[:, j] = m * scale + centre, s * scale
+            scale = ObjectiveScale.of(F[:, j])
+            scaled = scale.to(F[:, j])
+            centre, spread = scaled.mean(), scaled.std() or 1.0
+            model.condition(told, (scaled - centre) / spread, extra)
+            mean, std = _in_pieces(model, asked)
+            beliefs.append(Belief(mean * spread + centre, std * spread, scale))
             if len(waiting):
-                expected[:, j] = model.mean(waiting) * scale + centre
-        front = np.concatenate((scores[non_dominated(F)], expected))
-        reference = self._reference(F, scores)
-        return expected_improvement(mean, std, front[non_dominated(front)], reference, rng)
+                expected[:, j] = scale.back(model.mean(extra) * spread + centre)
+        front = np.concatenate((self._front(count), expected))
+        return expected_improvement(beliefs, front[non_dominated(front)], self._reference(count), rng)
 
-    def _reference(self, F: Floats, scores: Floats) -> Floats:
-        """Scores (M,) up to which a gain counts.
+    def _reference(self, count: int) -> Floats:
+        """Objectives (M,) up to which a gain counts.
 
         It must reach beyond the front found so far, or a front that began at one end would never be extended to the
         other. The first random trials tell what is ordinary: half as far again behind their median as the best is
-        before it, which leaves out the long tail of useless architectures.
+        before it, which leaves out the long tail of useless architectures; further where the front reaches further.
         """
-        first = np.array([e.objectives for e in self._good[: self.params.initial]])
-        best, ordinary = F.min(axis=0), np.median(first, axis=0)
-        worst = np.maximum(F.max(axis=0), first.max(axis=0))
-        limit = np.minimum(worst, ordinary + _REACH * (ordinary - best))
-        at = [score_like(F[:, j], scores[:, j], limit[j : j + 1])[0] for j in range(F.shape[1])]
-        return np.array(at) + 0.1
+        F = self._archive.objectives[:count]
+        best, worst = F.min(axis=0), F.max(axis=0)
+        typical = np.median(F[: self.params.initial], axis=0)
+        limit = np.minimum(worst, typical + _REACH * (typical - best))
+        front = self._front(count)
+        front = front[(front <= typical + _FAR_REACH * (typical - best)).all(axis=1)]
+        if len(front):
+            limit = np.maximum(limit, front.max(axis=0) + _MARGIN * (front.max(axis=0) - best))
+        return np.where(limit > best, limit, best + np.maximum(worst - best, 1e-9 * (1 + np.abs(best))))
+
+    def _front(self, count: int) -> Floats:
+        """Objectives (k, M) of the front of the first ``count`` results."""
+        if count == len(self._archive):
+            return self._archive.objectives[self._archive.front]
+        F = self._archive.objectives[:count]
+        return F[non_dominated(F)]
 
     def _known(self, rows: Genes) -> list[Floats | None]:
         """Values (n,) of the objectives that need no evaluation, None for the others."""
@@ -182,44 +218,37 @@ class Surrogate(ProposingStrategy):
             for name, known in zip(self.problem.objective_names, self.problem.known, strict=True)
         ]
 
-    def _fit(self) -> None:
-        """Fit at numbers of successes that grow by a sixth, from those first successes alone: replay gives the same."""
-        milestone = following = 4
-        while following <= len(self._good):
-            milestone, following = following, max(following + 4, following * 7 // 6)
-        if milestone == self._fitted_at:
+    def _refit(self) -> None:
+        """Fit at numbers of successes that grow by a sixth, from those first successes alone: replay gives the same.
+
+        In a space that can be enumerated, the model then looks over (a part of) all of it for what is promising.
+        """
+        count = milestone(len(self._archive), _FEWEST)
+        if count == self._fitted_at:
             return
-        self._fitted_at = milestone
-        good = self._good[:milestone]
-        everything = np.array([e.objectives for e in good])
-        points = np.flatnonzero(non_dominated(everything))[-_FIT_POINTS // 2 :]
-        latest = np.setdiff1d(np.arange(milestone), points)[-(_FIT_POINTS - len(points)) :]
-        points = np.sort(np.concatenate((points, latest)))
-        genes = np.stack([good[i].genes for i in points])
+        self._fitted_at = count
+        points = self._archive.window(count, _FIT_POINTS)
+        x = self._encoder(self._archive.genes(points))
         self._models = []
         for j in range(self.problem.num_objectives):
-            model = GaussianProcess(genes.shape[1])
-            scores = normal_scores(everything[points, j])
-            spread = scores.std()
+            model = GaussianProcess(self._encoder.columns)
+            values = self._archive.objectives[points, j]
+            scaled = ObjectiveScale.of(values).to(values)
+            spread = scaled.std()
             if spread > 0 and not self.problem.known[j]:
-                model.fit(genes, (scores - scores.mean()) / spread)
+                model.fit(x, (scaled - scaled.mean()) / spread)
             self._models.append(model)
+        pool = self.candidates.pool()
+        if pool is None or len(pool) == 0:
+            return
+        rng = generator(self.problem.seed, count, _STREAM)
+        if len(pool) > _BROWSED:
+            pool = pool[np.sort(rng.choice(len(pool), _BROWSED, replace=False))]
+        gains = self._gains_given(count, pool, pool[:0], rng)
+        self._promising = pool[np.argsort(-gains, kind="stable")[:_PROMISING]]
 
 
-def normal_scores(values: NDArray[np.float64]) -> Floats:
-    """Ranks as normal quantiles (n,): scale-free, finest where trials are many, and no tail can outweigh the rest."""
-    ranks = rankdata(values, method="average")
-    return np.minimum(ndtri((ranks - 0.5) / len(values)), _WORST_SCORE)
-
-
-def score_like(values: Floats, scores: Floats, new: Floats) -> Floats:
-    """Scores of ``new`` values by interpolation between those of ``values``; extended in a straight line below."""
-    order = np.argsort(values, kind="stable")
-    x, y = values[order], scores[order]
-    x, first = np.unique(x, return_index=True)
-    y = y[first]
-    result = np.interp(new, x, y)
-    if len(x) > 1 and y[-1] > y[0]:
-        slope = (np.median(y) - y[0]) / max(np.median(x) - x[0], 1e-300)
-        result = np.where(new < x[0], y[0] - slope * (x[0] - new), result)
-    return result
+def _in_pieces(model: GaussianProcess, x: Encoded) -> tuple[Floats, Floats]:
+    """Predictions (n,), (n,) without a large array in between."""
+    parts = [model.predict(x[start : start + _PIECE]) for start in range(0, len(x), _PIECE)]
+    return np.concatenate([mean for mean, _ in parts]), np.concatenate([std for _, std in parts])
