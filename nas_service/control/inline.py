@@ -102,8 +102,11 @@ def record_chunk(session: Session, search_id: str, chunk: dict[str, Any]) -> Non
         data = {"first": first, "count": count, "states": dict(Counter(chunk["states"]))}
         events.record(session, "trials.finished", data, search_id=search_id)
     if chunk["curve"]:
-        data = {name: chunk[name] for name in ("hypervolume", "front_size")}
-        events.record(session, "front.advanced", {"num_evaluations": chunk["num_told"], **data}, search_id=search_id)
+        data = {"num_evaluations": chunk["num_told"], "hypervolume": chunk["hypervolume"]}
+        truth = chunk["true_hypervolume"]
+        data |= {"normalised_hypervolume": data["hypervolume"] / truth if truth else None}
+        data |= {"front_size": chunk["front_size"]}
+        events.record(session, "front.advanced", data, search_id=search_id)
     if chunk["exhausted"] is not None and not search.exhausted:
         events.record(session, "search.exhausted", {"reason": chunk["exhausted"]}, search_id=search_id)
 
@@ -143,8 +146,10 @@ def _history(session: Session, search: SearchRecord, spec: SearchSpec) -> dict[s
 
 
 def _why_empty(session: Session, search: SearchRecord) -> tuple[str, str]:
-    if search.num_asked == 0:
+    if search.num_asked == 0 and search.exhausted:
         return "infeasible", "no architecture of the space keeps the constraints"
+    if search.num_asked == 0:
+        return "no_result", "the time was over before the first trial"
     states = trials.counts(session, search.id).get("search", {})
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     return "no_result", f"no full evaluation succeeded: {told}"
