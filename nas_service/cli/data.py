@@ -57,6 +57,10 @@ def add(
     kind = detect_format(real)
     if kind == "table" and text is not None:
         kind = "text"
+    of_text = {"--tokenizer": tokenizer, "--length": length, "--vocabulary": vocabulary}
+    for option, value in of_text.items():
+        if kind != "text" and value is not None:
+            raise DatasetError(option, f"says nothing about a data set of kind {kind}", "--text COLUMN, or a .txt file")
     options: dict[str, Any] = {}
     if kind in ("image_folder", "table"):
         options |= {"size": (size, size) if size else None, "channels": channels}

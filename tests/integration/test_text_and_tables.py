@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_wine
 
+from nas_service.cli.failures import guarded
+from nas_service.cli.main import app
 from nas_service.control.create import create_search
 from nas_service.control.exports import request_export
 from nas_service.control.fronts import read_front
@@ -188,3 +190,28 @@ def test_what_does_not_fit_is_refused(engine, artifacts, tmp_path, family, datas
         )
     assert any(message in problem.message for problem in caught.value.problems)
     assert run_in_transaction(engine, lambda session: len(searches.page(session, limit=100))) == before
+
+
+def test_data_sets_of_text_are_added_by_command(database_url, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("NAS_DATABASE_URL", database_url)
+    monkeypatch.setenv("NAS_HOME", str(tmp_path / "home"))
+    write_questions(tmp_path / "asked.jsonl", 200)
+    write_story(tmp_path / "told.txt", 100)
+
+    def nas_data_add(*arguments: str) -> int:
+        return guarded(lambda: app(["data", "add", *arguments, "--root", str(tmp_path)], standalone_mode=False))
+
+    added = nas_data_add("asked", str(tmp_path / "asked.jsonl"), "--text", "text", "--label", "kind", "-o", "json")
+    assert added == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["num_samples"] == 200
+    stored = DatasetStore(tmp_path / "home" / "artifacts" / "datasets").load(manifest["fingerprint"])
+    assert stored.classes == ("number", "person", "place")
+    assert nas_data_add("told", str(tmp_path / "told.txt"), "--length", "16", "--tokenizer", "byte") == 0
+    for wrong, message in (
+        (("asked.jsonl", "--label", "kind", "--length", "8"), "--length"),
+        (("asked.jsonl",), "--label"),
+        (("told.txt", "--tokenizer", "sentence"), "word, character, byte"),
+    ):
+        assert nas_data_add("wrong", str(tmp_path / wrong[0]), *wrong[1:]) == 2
+        assert message in capsys.readouterr().err
