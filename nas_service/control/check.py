@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from nas_service.control.earlier import check_earlier
 from nas_service.control.fitting import bound_to_data, check_metrics
 from nas_service.control.spaces import compiled_space
+from nas_service.control.strategy_fit import check_fit
 from nas_service.domain.metrics import METRICS
 from nas_service.domain.records import DatasetRecord, DeviceRecord, SupernetRecord
 from nas_service.domain.search import MethodChoice, SearchSpec
@@ -18,7 +19,7 @@ from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPER
 from nas_service.methods.strategies.registry import STRATEGIES
 from nas_service.storage import datasets, devices, supernets
 from nas_service.storage.session import Session
-from search_spaces.space import SearchSpace
+from search_spaces.space import COST_NAMES, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
     if space is not None and dataset is not None and not problems:
         named = replace(spec, space_id=space.id, dataset_id=dataset.id, strategy=strategy)
         check_earlier(session, named, None, problems)
+        check_fit(named, space, COST_NAMES, problems)
     if problems or space is None or dataset is None:
         raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems))
     complete = replace(

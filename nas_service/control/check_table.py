@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from nas_service.control.check import check_limits, check_strategy
 from nas_service.control.earlier import check_earlier
 from nas_service.control.spaces import compiled_space
+from nas_service.control.strategy_fit import check_fit
 from nas_service.domain.metrics import Goal
 from nas_service.domain.records import TableRecord
 from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
@@ -48,7 +49,9 @@ def check_table_spec(session: Session, spec: SearchSpec) -> CheckedTableSpec:
         problems.append(Problem("/finalists", "not_allowed", "a table has no networks to score again"))
     _check_metrics(spec, evaluator, table, problems)
     if not problems:
-        check_earlier(session, replace(spec, space_id=table.space_id, strategy=strategy), table.id, problems)
+        named = replace(spec, space_id=table.space_id, strategy=strategy)
+        check_earlier(session, named, table.id, problems)
+        check_fit(named, compiled_space(session, table.space_id), table.manifest["costs"], problems)
     if problems:
         raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems))
     complete = replace(

@@ -126,6 +126,7 @@ class StrategyContract:
     objective_counts = (1, 2, 3, 4)
     completes_spaces = True
     ask_history = 10_000
+    large_space = (7, 6)  # genes and options of the space of the long history
 
     def params(self, space):
         return {}
@@ -233,7 +234,7 @@ class StrategyContract:
                 strategy.tell(Evaluation(0, flat_space().smallest(), values, "succeeded"))
 
     def test_a_long_history_is_used_and_asks_go_on(self):
-        space = flat_space(7, 6)
+        space = flat_space(*self.large_space)
         rows = space.sample(4 * self.ask_history, np.random.default_rng(0))
         rows = rows[np.sort(np.unique(rows, axis=0, return_index=True)[1])][: self.ask_history]
         assert len(rows) == self.ask_history
@@ -242,6 +243,7 @@ class StrategyContract:
             runner.strategy.tell(Evaluation(number, genes, runner.evaluate(genes), "succeeded"))
         runner.number = len(rows)
         runner.step(20)
+        assert len(json.dumps(runner.strategy.state())) < 2_000, "what is stored at each step must not grow"
         known = {(key_of(genes), 1.0) for genes in rows}
         assert runner.end or len(runner.proposals) == 20
         assert not known & set(runner.keys)

@@ -60,11 +60,13 @@ class Step(BaseModel):
 class FlowParams(StrategyParams):
     """Parameters of ``flow``."""
 
-    steps: tuple[Step, ...] = Field(description="The steps in order.", min_length=1, max_length=8)
+    steps: tuple[Step, ...] = Field(description="The steps in order, at least one.", max_length=8)
     repeat: bool = Field(False, description="After the last step begin again with the first.")
 
     @model_validator(mode="after")
     def _steps_end(self) -> FlowParams:
+        if not self.steps:
+            raise ValueError("a flow has at least one step")
         led = self.steps if self.repeat else self.steps[:-1]
         for i, step in enumerate(led):
             if step.trials is None and step.stalled is None:

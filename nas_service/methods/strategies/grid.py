@@ -31,22 +31,23 @@ class GridParams(StrategyParams):
 
 
 class Grid(ProposingStrategy):
-    """Exhaustive enumeration; larger spaces than 50,000 architectures are refused by saying so at the first ask."""
+    """Exhaustive enumeration of the feasible architectures."""
 
     name = "grid"
     help = f"Evaluates every architecture, each once: the exact answer for spaces of up to {ENUMERATION_LIMIT:,}."
     Params = GridParams
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
+        """Raises ``ValueError`` for a space that is too large to enumerate."""
         super().__init__(problem, params)
+        if problem.space.cardinality > ENUMERATION_LIMIT:
+            count = problem.space.cardinality
+            raise ValueError(f"the space has {count:,} architectures; grid takes up to {ENUMERATION_LIMIT:,}")
         self._rows: Genes | None = None
         self._next = 0
 
     def ask(self, number: int, pending: Sequence[Genes]) -> Proposal | Wait | Exhausted:
         rows = self._order()
-        if rows is None:
-            count = self.problem.space.cardinality
-            return Exhausted(f"the space has {count:,} architectures; grid takes up to {ENUMERATION_LIMIT:,}")
         taken = self.candidates.taken(pending)
         # What is told stays told: the place from which to look on only moves forward and follows from the history.
         while self._next < len(rows) and key_of(rows[self._next]) in self.seen:
@@ -56,12 +57,12 @@ class Grid(ProposingStrategy):
                 return Proposal(row)
         return self.candidates.nothing_left(pending)
 
-    def _order(self) -> Genes | None:
+    def _order(self) -> Genes:
         if self._rows is None:
             rows = self.candidates.pool()
-            if rows is not None and self.params.order == "shuffled":
+            assert rows is not None
+            if self.params.order == "shuffled":
                 rows = rows[generator(self.problem.seed, 0).permutation(len(rows))]
             self._rows = rows
-            if rows is not None:
-                self.candidates.rejected = self.problem.space.cardinality - len(rows)
+            self.candidates.rejected = self.problem.space.cardinality - len(rows)
         return self._rows

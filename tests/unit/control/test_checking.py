@@ -39,6 +39,12 @@ def test_parameters_are_completed(engine, spec):
         ({"dataset_id": "nothing"}, "/dataset_id"),
         ({"strategy": MethodChoice("magic")}, "/strategy/name"),
         ({"strategy": MethodChoice("random", {"luck": 1})}, "/strategy/params/luck"),
+        (
+            {"strategy": MethodChoice("flow", {"steps": [{"strategy": {"name": "magic"}}]})},
+            "/strategy/params/steps/0/strategy/name",
+        ),
+        ({"strategy": MethodChoice("fixed", {"architectures": [{"depth": -7}]})}, "/strategy/params"),
+        ({"strategy": MethodChoice("grid")}, "/strategy/params"),
         ({"objectives": ()}, "/objectives"),
         ({"objectives": (Objective("beauty", "maximize"),)}, "/objectives/0/metric"),
         ({"objectives": (MACS, MACS)}, "/objectives/1/metric"),

@@ -189,7 +189,7 @@ class TestFlow:
         check = STRATEGIES["flow"].Params.model_validate
         random = {"name": "random"}
         for document, reason in (
-            ({"steps": []}, "at least 1"),
+            ({"steps": []}, "at least one step"),
             ({"steps": [{"strategy": random}, {"strategy": random}]}, "step 1 never ends"),
             ({"steps": [{"strategy": {"name": "nsga4"}}]}, "allowed: aging_evolution"),
             ({"steps": [{"strategy": {"name": "nsga2", "params": {"population": 1}}}]}, "population: Input should be"),

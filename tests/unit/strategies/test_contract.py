@@ -44,6 +44,7 @@ class TestNsga3(StrategyContract):
 
 class TestGrid(StrategyContract):
     name = "grid"
+    large_space = (6, 6)
 
 
 class TestMcts(StrategyContract):
