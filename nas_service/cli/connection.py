@@ -56,10 +56,10 @@ def database() -> Engine:
         return make_engine(settings.database_url)
     from nas_service.storage.embedded import EmbeddedPostgres
 
-    server = EmbeddedPostgres(settings.home)
-    url = server.start()
-    atexit.register(_stop_unless_used, server, shared(server.root / "users.lock"))
-    return make_engine(url)
+    settings.home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+    server, user = EmbeddedPostgres(settings.home), shared(settings.home / "database-users.lock")
+    atexit.register(_stop_unless_used, server, user)
+    return make_engine(server.start())
 
 
 def _stop_unless_used(server: EmbeddedPostgres, user: TextIO) -> None:

@@ -142,11 +142,12 @@ def _verify(source: Path, manifest: dict[str, Any]) -> None:
 def _require_empty(engine: Engine, artifacts: Path, revision: str) -> None:
     if not migrate.is_known(revision):
         raise Conflict(f"the backup has schema {revision}, which this release does not know: use a newer release")
+    found = migrate.current(engine)
     table = table_with_rows(engine)
     if table is not None:
         raise Conflict(f"the database is not empty (table {table}): restore into a new one")
-    if migrate.current(engine) not in (None, revision):
-        raise Conflict(f"the database has schema {migrate.current(engine)}, the backup {revision}: use a new database")
+    if found not in (None, revision):
+        raise Conflict(f"the database has schema {found}, the backup {revision}: use a new database")
     if artifacts.exists() and any(artifacts.iterdir()):
         raise Conflict(f"{artifacts} is not empty: choose another NAS_HOME")
 

@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Engine, text
 
+from nas_service.storage.session import unit_of_work
 from nas_service.storage.tables import Base
 
 LOCK = 7_236_001  # advisory lock of the migrator; any constant that nothing else here uses
@@ -41,9 +42,9 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 
 def current(engine: Engine) -> str | None:
-    """The revision of the database, None before the first migration."""
-    with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    """The revision of the database, None before the first migration. Raises Unavailable when it is away."""
+    with unit_of_work(engine) as session:
+        return MigrationContext.configure(session.connection()).get_current_revision()
 
 
 def head() -> str | None:

@@ -202,9 +202,9 @@ def test_nasty_values_in_every_field(client, path):
     body = bodies()[path]
     assert client.post(path, json=body).status_code < 500
     every = list(places(body))
-    # the language of spaces has hundreds of places: every seventh, the beginning in full
-    for place in [*every[:40], *every[40::7]]:
-        for value in (*TEXTS[:2], TEXTS[3], *NUMBERS, *STRANGE):
+    # the language of spaces has hundreds of places: every ninth, the beginning in full
+    for place in [*every[:25], *every[25::9]]:
+        for value in (TEXTS[1], TEXTS[3], *NUMBERS[2:], *STRANGE[:3]):
             text = json.dumps(replaced(body, place, value))
             answer = client.post(path, content=text, headers=JSON)
             assert answer.status_code < 500, (place, value, answer.text)

@@ -129,6 +129,8 @@ def test_exit_codes(nas, engine, url, monkeypatch, postgres_server):
     monkeypatch.setattr("nas_service.client_http.delay_s", lambda *_: 0.0)
     code, _, err = nas("search", "list")
     assert (code, "is the service running?" in err) == (7, True)
+    monkeypatch.setenv("NAS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert nas("doctor")[0] == 7
     from tests.support import postgres
 
     with postgres.database(postgres_server) as empty:
