@@ -29,6 +29,7 @@ from nas_service.tables.hashes import ArchitectureHasher
 from nas_service.tables.inline import InlineSearch, RepeatCounter, decode_genes, encode_genes
 from nas_service.tables.lookup import TableLookup
 from nas_service.tables.nasbench201 import load_nasbench201
+from nas_service.tables.rows import check_rows
 from nas_service.tables.table import load_table, table_path
 from nas_service.tables.true_front import TrueFront
 from search_spaces.library_index import load_library
@@ -192,6 +193,30 @@ def test_repeats_are_counted_per_architecture_and_fidelity(asked):
         found = counter.next(np.array([a, b], dtype=np.int16), table.shares[f])
         assert found == seen.get((a, b, f), 0)
         seen[a, b, f] = found + 1
+
+
+def test_rows_of_a_conditional_space_leave_out_what_does_not_exist():
+    space = load_library("digits-mobile")
+    names = tuple(gene.name for gene in space.genes)
+    definition = TableDefinition("conditional", names, METRICS, space_id=space.id)
+    genes = np.unique(space.sample(60, np.random.default_rng(0)), axis=0)
+    assert (genes < 0).any()
+
+    def row(options, write):
+        values = [None if o < 0 else gene.options[o] for gene, o in zip(space.genes, options, strict=True)]
+        return [*(None if value is None else write(value) for value in values), 1.0, 2.0]
+
+    rows = [row(options, lambda value: value) for options in genes]
+    np.testing.assert_array_equal(check_rows(definition, rows, 0, space), genes)
+    as_text = [row(options, str) for options in genes]
+    np.testing.assert_array_equal(check_rows(definition, as_text, 0, space), genes)
+    table = build_table(definition, lambda: [(0, rows)], space)
+    assert table.costs["macs"].tolist() == space.costs(table.genes)["macs"].tolist()
+    hollow = next(i for i, options in enumerate(genes) if (options < 0).any())
+    column = int(np.flatnonzero(genes[hollow] < 0)[0])
+    rows[hollow][column] = space.genes[column].options[0]
+    with pytest.raises(InvalidInput, match=f"row {hollow + 1}, column '{names[column]}'"):
+        check_rows(definition, rows, 0, space)
 
 
 def test_genes_survive_the_wire():
