@@ -54,13 +54,16 @@ _SHAPES = {
 def problems_of(error: PydanticError, raw: Any) -> list[Problem]:
     """Problems with the places as JSON pointers into the document, each place and rule once."""
     problems: dict[tuple[str, str], Problem] = {}
+    passed_over = []
     for item in error.errors(include_url=False, include_context=True)[:200]:
         parts, value = _place(item["loc"], item["type"], raw)
         if item["type"] in ("list_type", "dict_type") and parts[-1:] == ["one_of"] and isinstance(value, dict | list):
-            continue  # both forms of a choice between nodes were tried; what is wrong inside is told by the other
+            # Both forms of a choice between nodes were tried; what is wrong inside is told by the other, if anything.
+            passed_over.append(_problem(item, parts, value))
+            continue
         problem = _problem(item, parts, value)
         problems.setdefault((problem.pointer, problem.rule), problem)
-    return list(problems.values())
+    return list(problems.values()) or passed_over[:1]
 
 
 def _place(location: tuple[int | str, ...], rule: str, raw: Any) -> tuple[list[int | str], Any]:
