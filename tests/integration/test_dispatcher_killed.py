@@ -33,12 +33,12 @@ def home(tmp_path):
 
 
 @contextmanager
-def dispatcher(database_url, home, ray_address):
+def dispatcher(database_url, home):
     environment = {
         **os.environ,
         "NAS_HOME": str(home),
         "NAS_DATABASE_URL": database_url,
-        "NAS_RAY_ADDRESS": ray_address,
+        "NAS_RAY_ADDRESS": "none",
         "NAS_LEASE_S": "3",
         "NAS_RENEW_S": "1",
     }
@@ -48,7 +48,6 @@ def dispatcher(database_url, home, ray_address):
     try:
         yield process
     finally:
-        # Ray's agents outlive a killed driver for a minute or two; its supervisor ends the whole group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -69,10 +68,7 @@ def end_delays(engine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "ray_address", [pytest.param("none", id="processes"), pytest.param("", id="private-ray", marks=pytest.mark.ray)]
-)
-def test_a_killed_dispatcher_loses_and_repeats_nothing(engine, database_url, home, empty_tables, ray_address):
+def test_a_killed_dispatcher_loses_and_repeats_nothing(engine, database_url, home, empty_tables):
     spec = replace(install(engine), budget=Budget(trials=20), finalists=Finalists(count=2), parallelism=4)
     spec = replace(spec, evaluator=replace(spec.evaluator, recipe=RECIPE))
     search_id = start(engine, spec)
@@ -81,15 +77,15 @@ def test_a_killed_dispatcher_loses_and_repeats_nothing(engine, database_url, hom
         supernet_id = search_of(engine, search_id).supernet_id
         return run_in_transaction(engine, lambda session: supernets.curve(session, supernet_id))
 
-    with dispatcher(database_url, home, ray_address) as process:
+    with dispatcher(database_url, home) as process:
         wait_for(lambda: any(point.step >= 20 for point in curve()), home)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with dispatcher(database_url, home, ray_address) as process:
+    with dispatcher(database_url, home) as process:
         wait_for(lambda: search_of(engine, search_id).num_told >= 5 or end_delays(engine), home)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with dispatcher(database_url, home, ray_address) as process:
+    with dispatcher(database_url, home) as process:
         wait_for(lambda: search_of(engine, search_id).state == "succeeded" or end_delays(engine), home)
         # The same again, undisturbed: the sequence of architectures is the same, so every result is found.
         second = start(engine, replace(spec, name="undisturbed"))

@@ -1,4 +1,7 @@
-"""The parts as docker-compose.yml starts them: `nas migrate`, `nas serve`, dispatcher, a Ray head and a second node."""
+"""The parts as docker-compose.yml starts them: `nas migrate`, `nas serve`, dispatcher, a Ray head and a second node.
+
+Each node has one CPU, so that the supernet, trained by two workers, is trained on both.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +107,9 @@ def test_a_search_over_separately_started_parts(database_url: str, tmp_path: Pat
                         "space": {"library": "digits-mobile"},
                         "dataset": "digits",
                         "objectives": [{"metric": "accuracy_top1"}, {"metric": "macs"}],
-                        "evaluator": {"recipe": {"name": "sandwich", "params": {"num_steps": 60}}},
+                        "evaluator": {
+                            "recipe": {"name": "sandwich", "params": {"num_steps": 60, "workers": 2, "accumulation": 2}}
+                        },
                         "budget": {"trials": 16},
                         "finalists": {"count": 3},
                     }

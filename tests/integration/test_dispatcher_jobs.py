@@ -1,0 +1,87 @@
+"""The dispatcher with a pool of processes: what it refuses, and what its log says of a job and of the worker's part."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import time
+from dataclasses import replace
+
+import pytest
+
+from nas_service import logs
+from nas_service.datasets.store import DatasetStore
+from nas_service.domain.search import MethodChoice
+from nas_service.storage import installation
+from nas_service.storage.doctor import examine
+from nas_service.storage.session import run_in_transaction
+from tests.support.searches import digits, install, search_of, start
+from workers.dispatch import Dispatcher, Timing
+from workers.local_pool import LocalPool
+
+DEADLINE_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def pool(engine, tmp_path_factory):
+    artifacts = tmp_path_factory.mktemp("artifacts")
+    DatasetStore(artifacts / "datasets").write(digits())
+    installed = run_in_transaction(engine, installation.ensure)
+    installation.mark_artifacts(installed, artifacts)
+    pool = LocalPool(artifacts, installed.artifact_marker, num_slots=1)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def lines():
+    """What is logged meanwhile, line by line."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers, root.level = handlers, level
+    logging.captureWarnings(False)
+
+
+def run_search(engine, pool, **params):
+    spec = install(engine)
+    recipe = MethodChoice("sandwich", {"num_steps": 4, "num_random": 0, **params})
+    search_id = start(engine, replace(spec, evaluator=replace(spec.evaluator, recipe=recipe)))
+    dispatcher = Dispatcher(engine, pool, Timing())
+    deadline = time.monotonic() + DEADLINE_S
+    while search_of(engine, search_id).state != "failed":
+        assert time.monotonic() < deadline
+        dispatcher.step()
+    assert examine(engine) == []
+    return search_of(engine, search_id)
+
+
+def test_more_workers_than_there_are_is_an_answer_at_once(engine, pool, lines):
+    search = run_search(engine, pool, workers=2, accumulation=2)
+    assert search.error["reason"] == "supernet_failed"
+    text = search.error["cause"]["message"]
+    assert "asks for 2 workers, a job here can have 1" in text
+    assert "use Ray" in text
+    (refusal,) = [line for line in lines() if line["message"].startswith("refused")]
+    assert refusal == refusal | {"level": "warning", "kind": "train_supernet", "epoch": 1}
+    assert refusal["supernet_id"] == search.supernet_id
+    assert refusal["job_id"].startswith("job_")
+
+
+def test_the_log_of_a_job_is_whole(engine, pool, lines):
+    search = run_search(engine, pool, learning_rate=100.0, warmup_steps=0, gradient_clip_norm=None, num_steps=40)
+    assert search.error["cause"]["reason"] == "invalid_metric"
+    about = [line for line in lines() if line.get("kind") == "train_supernet"]
+    assert [line["message"].split("(")[0].strip() for line in about] == [
+        "the job starts",
+        "job of kind train_supernet failed",
+        "the job failed",
+    ]
+    assert len({line["job_id"] for line in about}) == 1
+    started, worker, ended = about
+    assert "InvalidMetricError" in worker["error"]  # the worker's own line, with its traceback and its process
+    assert worker["pid"] != started["pid"] == ended["pid"]
+    assert worker["supernet_id"] == search.supernet_id
