@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from nas_service.cli.up import running
 from nas_service.settings import Settings
+from tests.support import postgres
 from tests.support.browser import CHROMIUM, FLAGS, MISSING, Visit
 
 if MISSING:
@@ -28,15 +29,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skipif(bool(MISSING), reason=f"missing {' and '.join(MISSING)}"))
 
 
-@pytest.fixture(scope="module")
-def service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Address and first key of a whole service of its own, with child processes as workers."""
-    with pytest.MonkeyPatch.context() as patch, socket.socket() as probe:
+@pytest.fixture(scope="package")
+def service(
+    postgres_server: str, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, str]]:
+    """Address and first key of a whole service for this folder, with child processes as workers."""
+    with postgres.database(postgres_server, migrated_template) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAS_RAY_ADDRESS", "none")
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        settings = Settings(home=tmp_path_factory.mktemp("home"), database_url=database_url, port=port)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        settings = Settings(home=tmp_path_factory.mktemp("home"), database_url=url, port=port)
         with running(settings) as (_, key):
             assert key is not None
             yield f"http://127.0.0.1:{port}", key

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from playwright.sync_api import expect
 
+from nas_service.client import Client
 from tests.support.browser import Visit
 
 
@@ -47,6 +49,10 @@ def test_a_whole_search_in_the_browser(service: tuple[str, str], visit: Visit) -
         page.get_by_role("link", name=tab, exact=True).click()
         expect(page.get_by_text(text).first).to_be_visible()
         visit.shoot(tab)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    again = Client(url, key).post("/v1/search-plans", json.loads(Path(download.value.path()).read_text()))
+    assert (again["num_trials"], again["supernet_is_ready"]) == (24, True)
     page.get_by_role("link", name="Change and start again").click()
     expect(page.get_by_label("Name", exact=True)).to_have_value("browser search (again)")
     page.get_by_label("Reuse one").check()

@@ -121,6 +121,13 @@ def test_a_form_for_a_table_and_the_timeline(service, found, visit) -> None:
     page.get_by_label("Trials", exact=True).fill("40")
     page.get_by_label("Seed", exact=True).fill("9")
     expect(page.get_by_label("plan", exact=True)).to_contain_text("15,625")
+    page.get_by_label("Strategy", exact=True).select_option("flow")
+    page.get_by_text("Parameters of flow").click()
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_text("Field required").first).to_be_visible()
+    page.get_by_role("textbox", name="name").last.fill("nsga2")
+    expect(page.get_by_text("Field required")).to_have_count(0)
+    visit.forgive("422")  # the plan of a flow without a step
     visit.shoot("new-search-over-a-table")
     page.get_by_role("button", name="Start search").click()
     expect(page.get_by_test_id("state")).to_have_text("succeeded", timeout=30_000)

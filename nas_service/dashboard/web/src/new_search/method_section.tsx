@@ -1,4 +1,5 @@
 // A method by name with what it is for, and its parameters behind a fold.
+import { Fold } from "../fold";
 import { FieldNote } from "../problem";
 import type { FieldProblem, Json, Method } from "../types";
 import type { MethodDraft } from "./draft";
@@ -19,10 +20,9 @@ export function MethodSection({ label, methods, value, onChange, pointer, proble
       </label>
       {method && <p className="muted">{method.help}</p>}
       {method && Object.keys((method.parameters.properties ?? {}) as Json).length > 0 && (
-        <details className="parameters" open={troubled || undefined}>
-          <summary>Parameters of {method.name}{changed > 0 && ` · ${changed} changed`}</summary>
+        <Fold key={method.name} className="parameters" reveal={troubled} summary={<>Parameters of {method.name}{changed > 0 && ` · ${changed} changed`}</>}>
           <SchemaForm schema={method.parameters} value={value.params} onChange={(params) => onChange({ ...value, params })} pointer={`${pointer}/params`} problems={problems} />
-        </details>
+        </Fold>
       )}
     </>
   );

@@ -24,6 +24,8 @@ export function SpaceDrawing({ genes, nodes }: { genes: Gene[]; nodes: Json[] })
 // Structure without names: two copies of a cell are one picture.
 const shape = (nodes: unknown): string => JSON.stringify(nodes, (name, value) => (name === "key" || name === "gene" || name === "params" ? undefined : value));
 
+const varyingOf = (node: Node) => Object.entries((node.params ?? {}) as Record<string, unknown[]>).filter(([, values]) => values.length > 1);
+
 function Nodes({ nodes }: { nodes: Node[] }) {
   return nodes.map((node, place) => <One key={place} node={node} />);
 }
@@ -31,7 +33,7 @@ function Nodes({ nodes }: { nodes: Node[] }) {
 function One({ node }: { node: Node }) {
   switch (node.kind) {
     case "block": {
-      const varying = Object.entries((node.params ?? {}) as Record<string, unknown[]>).filter(([, values]) => values.length > 1);
+      const varying = varyingOf(node);
       return (
         <div className="node block" title={`${String(node.key)}: ${JSON.stringify(node.params)}`}>
           <b>{String(node.block)}</b> <span className="muted">{String(node.key).split(".").slice(-2).join(".")}</span>
@@ -54,15 +56,27 @@ function One({ node }: { node: Node }) {
         </div>
       );
     }
-    case "choice":
+    case "choice": {
+      const branches = node.branches as { label: unknown; nodes: Node[] }[];
+      // Branches of one fixed block each say all by their label.
+      if (branches.every((branch) => branch.nodes.length <= 1 && branch.nodes.every((one) => one.kind === "block" && varyingOf(one).length === 0)))
+        return (
+          <div className="node choice plain">
+            <span className="tag">one of · <code>{String(node.gene)}</code></span>
+            <div className="branches">{branches.map((branch, place) => <span key={place} className="node block" title={JSON.stringify(branch.nodes[0]?.params)}>{String(branch.label)}</span>)}</div>
+          </div>
+        );
       return (
         <div className="node choice">
           <span className="tag">one of · <code>{String(node.gene)}</code></span>
           <div className="branches">
-            {(node.branches as { label: unknown; nodes: Node[] }[]).map((branch, place) => <div key={place} className="branch"><span className="tag">{String(branch.label)}</span><Nodes nodes={branch.nodes} /></div>)}
+            {branches.map((branch, place) => <div key={place} className="branch"><span className="tag">{String(branch.label)}</span><Nodes nodes={branch.nodes} /></div>)}
           </div>
         </div>
       );
+    }
+    case "adapt":
+      return <div className="node group"><span className="tag">fits the shape</span><Nodes nodes={node.nodes as Node[]} /></div>;
     case "graph":
       return <div className="node group"><span className="tag">graph</span><Nodes nodes={node.nodes as Node[]} />{node.output != null && <One node={node.output as Node} />}</div>;
     case "residual":

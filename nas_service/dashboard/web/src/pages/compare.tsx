@@ -115,7 +115,7 @@ function Fronts({ groups, searches, fronts, stage }: { groups: Groups; searches:
   return (
     <div className="card">
       <div className="row">
-        <label className="inline">Stage<select value={stage} onChange={(event) => set({ stage: event.target.value })}><option value="search">search (predicted)</option><option value="final">final (measured)</option></select></label>
+        <label className="inline">Stage<select value={stage} onChange={(event) => set({ stage: event.target.value })}><option value="search">search</option><option value="final">final (measured)</option></select></label>
         <label className="inline">x<select value={x} onChange={(event) => set({ x: event.target.value })}>{names.map((name) => <option key={name} value={name}>{title(name)}</option>)}</select></label>
         <label className="inline"><input type="checkbox" checked={logX} onChange={(event) => set({ flog: event.target.checked ? "1" : null })} />log x</label>
         <label className="inline">y<select value={y} onChange={(event) => set({ y: event.target.value })}>{names.map((name) => <option key={name} value={name}>{title(name)}</option>)}</select></label>

@@ -26,7 +26,7 @@ function Sections({ facts }: { facts: Json }) {
 function flat(name: string, value: unknown): [string, string][] {
   if (value === null || value === undefined) return [[name, "–"]];
   if (Array.isArray(value) && value.some((item) => typeof item === "object")) return value.flatMap((item, place) => flat(`${name} ${place}`, item));
-  if (typeof value === "object" && !Array.isArray(value)) return Object.entries(value).flatMap(([inner, own]) => flat(name === "params" ? inner : `${name}.${inner}`, own));
+  if (typeof value === "object" && !Array.isArray(value)) return Object.entries(value).flatMap(([inner, own]) => flat(inner === "params" ? name : name === "params" ? inner : `${name}.${inner}`, own));
   return [[name, Array.isArray(value) ? value.join(", ") : String(value)]];
 }
 

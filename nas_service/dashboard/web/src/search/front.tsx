@@ -7,7 +7,7 @@ import { metric, milliseconds, percent, title } from "../format";
 import { metricsOf, rangeOf, testAccuracy, valueOf } from "../metrics";
 import { Loading, ProblemNote } from "../problem";
 import { useRowKeys } from "../shortcuts";
-import type { Front, Search, Trial, TrialColumns } from "../types";
+import type { Device, Front, Page, Search, Trial, TrialColumns } from "../types";
 import { useUrl } from "../url";
 import { ExportButton } from "./export_button";
 import { defaultAxes, ParetoChart } from "./pareto_chart";
@@ -31,7 +31,9 @@ export function FrontView({ search, live }: { search: Search; live: boolean }) {
   const final = stage === "final";
   const at = !final && params.has("at") ? Math.min(Number(params.get("at")), search.num_told) : null;
   const asked = useLater(at, 120);
-  const { data: front, error } = useGet<Front>(`/v1/searches/${search.id}/front?stage=${stage}${asked === null ? "" : `&at_evaluation=${asked}`}`, { fixed: asked !== null });
+  const devices = useGet<Page<Device>>(search.latency_estimator ? "/v1/devices?page_size=200" : null, { fixed: true }).data?.items ?? [];
+  const device = params.get("device");
+  const { data: front, error } = useGet<Front>(`/v1/searches/${search.id}/front?stage=${stage}${device ? `&device=${encodeURIComponent(device)}` : ""}${asked === null ? "" : `&at_evaluation=${asked}`}`, { fixed: asked !== null });
   const [defaultX, defaultY] = defaultAxes(search);
   const [x, y, colour] = [params.get("x") ?? defaultX, params.get("y") ?? defaultY, params.get("colour")];
   const [logX, logY] = [params.get("log")?.includes("x") ?? false, params.get("log")?.includes("y") ?? false];
@@ -87,6 +89,7 @@ export function FrontView({ search, live }: { search: Search; live: boolean }) {
               {search.spec.finalists.count > 0 && <option value="final">final (measured)</option>}
             </select>
           </label>
+          {devices.length > 1 && <label className="inline">Latency on<select value={device ?? ""} onChange={(event) => set({ device: event.target.value || null })}><option value="">the search's device</option>{devices.map((one) => <option key={one.id}>{one.name}</option>)}</select></label>}
           {choose("x", "x", x)}{log("x", logX)}{choose("y", "y", y)}{log("y", logY)}{choose("colour", "colour", colour ?? "", "none")}
           <span className="space" />
           <button className="quiet" onClick={() => save("csv")}>CSV</button>

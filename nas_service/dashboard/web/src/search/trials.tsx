@@ -4,7 +4,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import { get } from "../api";
 import { csv, download } from "../download";
-import { metric, title } from "../format";
+import { metric, percent, title } from "../format";
 import { metricsOf, valueOf } from "../metrics";
 import { ProblemNote } from "../problem";
 import { useRowKeys, useShortcut } from "../shortcuts";
@@ -31,6 +31,7 @@ export function TrialsView({ search }: { search: Search }) {
   });
   const trials = pages.data?.pages.flatMap((page) => page.items) ?? [];
   const names = [...new Set(["accuracy_top1", "loss", "macs", "params", "latency_ms", ...metricsOf(search)])].filter((name) => trials.length === 0 || trials.some((trial) => valueOf(trial, name) != null));
+  const cheap = trials.some((trial) => trial.fidelity < 1);
   const host = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({ count: trials.length, getScrollElement: () => host.current, estimateSize: () => ROW_PX, overscan: 12 });
   const visible = rows.getVirtualItems();
@@ -74,6 +75,7 @@ export function TrialsView({ search }: { search: Search }) {
                     : title(name)}
                 </th>
               ))}
+              {cheap && <th className="number">Fidelity</th>}
               <th>State</th><th>Architecture</th><th>Origin</th>
             </tr>
           </thead>
@@ -86,6 +88,7 @@ export function TrialsView({ search }: { search: Search }) {
                   <td><input type="checkbox" aria-label={`pin trial ${trial.number}`} checked={pins.includes(trial.id)} onClick={(event) => event.stopPropagation()} onChange={() => togglePin(trial.id)} /></td>
                   <td className="number"><button className="link" onClick={(event) => { event.stopPropagation(); open(trial.id); }}>{trial.number}</button></td>
                   {names.map((name) => <td key={name} className="number">{metric(name, valueOf(trial, name))}</td>)}
+                  {cheap && <td className="number">{percent(trial.fidelity)}</td>}
                   <td><span className={`chip ${trial.state}`} title={String(trial.error?.message ?? "")}>{trial.state}</span></td>
                   <td><code>{trial.architecture_hash.slice(0, 16)}</code></td>
                   <td>{trial.reused_from ? "reused" : "evaluated"}</td>
