@@ -68,7 +68,8 @@ def add(
         for piece in pieces(rows):
             sent = nas.post(f"/v1/table-uploads/{upload['id']}/rows", {"first_row": num_rows, "rows": piece})
             num_rows = sent["num_rows"]
-            progress.print(f"{num_rows} rows", end="\r")
+            progress.print(f"{num_rows} rows sent", end="\r")
+        progress.print(f"{num_rows} rows sent, sealing")
         table = nas.post(f"/v1/table-uploads/{upload['id']}/seal")
     print_facts(facts(table), output)
 
