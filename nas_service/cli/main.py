@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas_service.cli import data, keys, searches, space, table
+from nas_service.cli import bench, data, keys, searches, space, table
 from nas_service.cli.failures import SchemaMismatch, guarded
 from nas_service.cli.output import Format, FormatOption, print_facts, print_rows
 
@@ -29,6 +29,7 @@ app.add_typer(searches.exports, name="export")
 app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")
 app.add_typer(table.app, name="table")
+app.add_typer(bench.app, name="bench")
 app.add_typer(keys.app, name="key")
 device = typer.Typer(no_args_is_help=True, help="Devices that measure latency.")
 app.add_typer(device, name="device")

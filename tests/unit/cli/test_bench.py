@@ -1,0 +1,95 @@
+"""`nas bench strategies` on the packaged table and on a file, in one process of its own as users run it."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from nas_service.cli.main import app
+from nas_service.errors import InvalidInput
+from nas_service.tables.benchmark import Outcome, paired_tests, summary
+
+BOTH = "cifar10_test_e200,cifar10_pixel3_latency"
+
+
+def bench(*options):
+    result = CliRunner().invoke(app, ["bench", "strategies", *options])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.stdout
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["a", "b", "c", "loss", "cost"])
+        rng = np.random.default_rng(0)
+        for a in range(4):
+            for b in range(4):
+                for c in ("x", "y", "z"):
+                    rows.writerow([a, b, c, round(float(10 - a * b + rng.random()), 4), a + b])
+    return path
+
+
+def test_a_file_is_searched_with_every_track_and_the_same_seeds_give_the_same(file, tmp_path):
+    options = ["--table", str(file), "--choices", "a,b,c", "--metrics", "loss:minimize:nats,cost:minimize:ms"]
+    options += ["--objectives", "loss,cost", "--strategies", "nsga2,random", "--seeds", "6"]
+    options += ["--evaluations", "10,48", "-o", "json", "--plot", str(tmp_path / "curves.png")]
+    found = json.loads(bench(*options))
+    assert [row["strategy"] for row in found["results"]] == ["nsga2", "random"]
+    for row in found["results"]:
+        values = np.array(row["values"])
+        assert values.shape == (6, 2)
+        assert (values[:, 0] <= values[:, 1]).all()
+        np.testing.assert_allclose(values[:, 1], 1.0)  # the whole table was evaluated
+    assert {test["evaluations"] for test in found["tests"]} == {10, 48}
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    again = json.loads(bench(*options))
+    assert [row["values"] for row in again["results"]] == [row["values"] for row in found["results"]]
+    known = json.loads(bench(*options, "--track", "B"))
+    assert known["settings"]["track"] == "B"
+
+
+def test_one_objective_reports_another_metric_and_the_regret():
+    options = ["--objectives", "cifar10_valid_e12", "--report", "cifar10_test_e200", "--track", "C"]
+    found = json.loads(bench(*options, "--strategies", "random", "--seeds", "3", "--evaluations", "5,50", "-o", "json"))
+    row = found["results"][0]
+    assert 10 <= row["mean"][0] <= 94.5
+    assert row["distance"][1] <= row["distance"][0]
+    assert row["distance"][1] >= 0
+    assert found["tests"] == []  # three seeds show nothing
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--objectives", "accuracy"], "no metric 'accuracy'"),
+        (["--objectives", BOTH, "--strategies", "best"], "no strategy 'best'"),
+        (["--objectives", BOTH, "--track", "C"], "needs --report"),
+        (["--objectives", "cifar10_test_e200", "--track", "B"], "two objectives"),
+        (["--objectives", BOTH, "--evaluations", "0,ten"], "no list of numbers"),
+        (["--objectives", BOTH, "--table", "rows.csv"], "--choices and --metrics"),
+    ],
+)
+def test_wrong_requests_say_what_is_wrong(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        bench(*options)
+
+
+def test_holm_corrects_all_comparisons_and_the_sign_is_that_of_the_first():
+    def rows(values):
+        return [Outcome([value], [0.0], 1.0) for value in values]
+
+    better, worse = np.linspace(0.8, 0.9, 12), np.linspace(0.5, 0.6, 12) - 0.001 * np.arange(12) ** 2
+    first, second = summary("a", rows(better), False), summary("b", rows(worse), False)
+    same = summary("c", rows(better), False)
+    tests = paired_tests([first, second, same], [50])
+    assert tests[0]["difference"] == pytest.approx(float((better - worse).mean()), abs=1e-4)
+    assert (tests[0]["wins"], tests[0]["losses"]) == (12, 0)
+    assert tests[0]["p_holm"] == pytest.approx(2 * tests[0]["p"])
+    assert tests[0]["p"] == pytest.approx(2 / 2**12)
+    assert tests[1]["p_holm"] == 1.0
