@@ -16,7 +16,18 @@ from search_spaces.frames import Frame, LimitError, located
 from search_spaces.operations import compare, logical_or
 from search_spaces.program import Gene
 from search_spaces.terms import compile_term, to_value
-from search_spaces.values import Lazy, ListValue, Record, Value, combine, constant, force, gene_index, lookup
+from search_spaces.values import (
+    Lazy,
+    ListValue,
+    Record,
+    Value,
+    combine,
+    constant,
+    force,
+    gene_index,
+    lookup,
+    table_lookup,
+)
 
 MAX_GENES = 1_000
 MAX_OPTIONS = 256
@@ -160,6 +171,12 @@ class ChoiceCompiler(ConditionCompiler):
         if ordered is None:
             ordered = len(numbers) == len(labels) and all(a < b for a, b in itertools.pairwise(numbers))
         index = self._gene(hint, labels, ordered, frame, pointer)
+        if not any(
+            isinstance(option, dict | list) or (isinstance(option, str) and option[:1] == "=") for option in raw
+        ):
+            plain = table_lookup(index, tuple(raw))
+            frame.record.entries.setdefault(hint, plain)
+            return index, plain
         options = []
         for position, option in enumerate(raw):
             if isinstance(option, dict | list):

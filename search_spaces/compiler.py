@@ -73,6 +73,8 @@ class _Compiler(NodeCompiler):
             if self.scale not in ("search", "final"):
                 raise SpaceError("/scale", "scale", f"the scale '{self.scale}' is unknown", "use search or final")
             return {}
+        if "search" not in scales:
+            raise SpaceError("/scale", "scale", "there is no scale 'search'", "name the scale of the search 'search'")
         names = set().union(*(values.keys() for values in scales.values()))
         for scale, values in scales.items():
             if names - values.keys():

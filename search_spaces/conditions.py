@@ -14,7 +14,7 @@ from search_spaces.operations import logical_and, logical_not, logical_or
 from search_spaces.program import Constraint, Gene
 from search_spaces.tables import truth_table
 from search_spaces.terms import compile_value, quantified
-from search_spaces.values import Value, combine, conjunction, safe_guard
+from search_spaces.values import Value, combine, conjunction, depends, gene_index, safe_guard
 
 MAX_CONSTRAINTS = 5_000
 
@@ -121,14 +121,21 @@ class ConditionCompiler:
     def _conjuncts(self, term: Term, look: Callable[[str], Any]) -> list[Value]:
         """A conjunction (of quantified parts too) as separate conditions: small supports keep counting cheap."""
         if term.op == "and":
-            return [value for part in term.args for value in self._conjuncts(part, look)]
-        if term.op == "quantifier" and term.args[0] == "all":
-            return [
-                combine(lambda here, holds: logical_or(logical_not(here), holds), present, value)
-                for present, inner in quantified(term.args, look)
-                for value in self._conjuncts(term.args[3], inner)
-            ]
-        return [compile_value(term, look)]
+            found = [value for part in term.args for value in self._conjuncts(part, look)]
+        elif term.op == "quantifier" and term.args[0] == "all":
+            found = []
+            for present, inner in quantified(term.args, look):
+                for value in self._conjuncts(term.args[3], inner):
+                    found.append(combine(lambda here, holds: logical_or(logical_not(here), holds), present, value))
+                if len(found) > MAX_CONSTRAINTS:
+                    break
+        else:
+            found = [compile_value(term, look)]
+        if len(found) + len(self.constraints) > MAX_CONSTRAINTS:
+            raise LimitError(
+                "", "limits", f"more than {MAX_CONSTRAINTS} single conditions", "range over fewer elements"
+            )
+        return found
 
     def _add_constraint(self, holds: Value, pointer: str, text: str) -> None:
         if not holds.is_pure:
@@ -138,7 +145,7 @@ class ConditionCompiler:
                 raise SpaceError(pointer, "constraint", "the constraint is never met")
             return
         if len(self.constraints) >= MAX_CONSTRAINTS:
-            raise LimitError(pointer, "limits", f"more than {MAX_CONSTRAINTS} single conditions")
+            raise LimitError(pointer, "limits", f"more than {MAX_CONSTRAINTS} single conditions", "state fewer")
         self.constraints.append(Constraint(holds, pointer, text))
 
 
@@ -149,4 +156,4 @@ def _implied(here: Value, own: tuple[int, ...], holds: Value) -> Value:
         active = logical_and(here(env), *[env.index(gene) >= 0 for gene in own])
         return logical_or(logical_not(active), holds(env))
 
-    return Value(run=run, genes=here.genes | holds.genes | frozenset(own), captures=holds.captures)
+    return depends(run, [here, holds, *[gene_index(gene) for gene in own]])

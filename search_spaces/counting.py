@@ -138,21 +138,22 @@ class Counter:
                 touching[other].difference_update(numbers)
             given = tuple(sorted({other for factor in bucket for other in factor.genes} - {gene}))
             axes = (*given, gene)
-            product: Any = np.ones(tuple(self._states(other) for other in axes), dtype=object)
+            bound = math.prod(int(factor.table.max()) for factor in bucket) * self._states(gene)
+            number_type: Any = np.int64 if bound < 2**62 else object
+            product: Any = np.ones(tuple(self._states(other) for other in axes), dtype=number_type)
             for factor in bucket:
-                product = product * _aligned(factor, axes)
-            total = np.asarray(product.sum(axis=-1), dtype=object)
+                product = product * _aligned(factor, axes, number_type)
+            total = np.asarray(product.sum(axis=-1))
             safe = total.copy()
             safe[total == 0] = 1
             chance = np.asarray(product / safe[..., None], dtype=np.float64)
-            small = bool((total < 2**62).all())
             self.eliminations.append(
                 Elimination(
                     gene,
                     given,
                     np.cumsum(chance, axis=-1),
                     np.asarray(product > 0, dtype=bool),
-                    np.asarray(product, dtype=np.int64 if small else object),
+                    product,
                     tuple(origin[number] for number in numbers if number in origin),
                 )
             )
@@ -237,10 +238,10 @@ class Counter:
         return np.ascontiguousarray(rows.T)
 
 
-def _aligned(factor: Factor, axes: tuple[int, ...]) -> np.ndarray:
+def _aligned(factor: Factor, axes: tuple[int, ...], number_type: Any) -> np.ndarray:
     """The factor's table with one axis per gene of `axes` (size one where it does not depend on it)."""
     present = [gene for gene in axes if gene in factor.genes]
     table = np.transpose(factor.table, [factor.genes.index(gene) for gene in present])
     shape = iter(table.shape)
     full = table.reshape([next(shape) if gene in factor.genes else 1 for gene in axes])
-    return full.astype(object) * 1 if full.dtype == bool else full
+    return full.astype(np.int64).astype(number_type) if full.dtype == bool else full.astype(number_type)

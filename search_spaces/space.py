@@ -31,6 +31,7 @@ __all__ = ["Architecture", "Gene", "SearchSpace"]
 CHUNK = 8_192
 COST_NAMES = ("macs", "params", "activations", "peak_activation_bytes")
 CHECKED_ARCHITECTURES = 24
+CHECKED_NODES = 10_000
 MAX_COST = 2**53
 
 
@@ -42,9 +43,8 @@ class SearchSpace:
         self.name = document.name
         self.id = "spc_" + hashlib.sha256(document.canonical_json.encode()).hexdigest()[:32]
         self._scales = tuple(document.to_json().get("scale") or ()) or ("search", "final")
-        self._default = "search" if "search" in self._scales else self._scales[0]
         self._program_of = functools.lru_cache(maxsize=8)(self._compile)
-        self.program = self._program_of(self._default)
+        self.program = self._program_of("search")
         self.genes: tuple[Gene, ...] = self.program.genes
         self._counter = Counter(self.program)
         self._operators = Operators(self._counter)
@@ -247,9 +247,9 @@ class SearchSpace:
 
     def _compile(self, scale: str) -> Program:
         program = compile_document(self.document, scale)
-        if scale != self._default and program.genes != self.program.genes:
+        if scale != "search" and program.genes != self.program.genes:
             raise SpaceError(
-                "/scale", "scale", f"the scale '{scale}' has other choices than '{self._default}'",
+                "/scale", "scale", f"the scale '{scale}' has other choices than 'search'",
                 "share choices that are inside scaled repeats with let",
             )  # fmt: skip
         return program
@@ -324,9 +324,10 @@ class SearchSpace:
     def _check(self) -> None:
         """Resolves a few architectures, so that impossible shapes are found when the document is posted."""
         rng = np.random.default_rng(0)
-        rows = np.concatenate([self.largest()[None], self.smallest()[None], self.sample(CHECKED_ARCHITECTURES, rng)])
+        drawn = min(CHECKED_ARCHITECTURES, CHECKED_NODES // self.program.num_steps)
+        rows = np.concatenate([self.largest()[None], self.smallest()[None], self.sample(drawn, rng)])
         problems: dict[Problem, None] = {}
-        for row in np.unique(rows, axis=0)[: CHECKED_ARCHITECTURES + 2]:
+        for row in np.unique(rows, axis=0):
             try:
                 network = resolve_network(self.program, row)
                 problem = _output_problem(network) or _size_problem(network)

@@ -23,6 +23,7 @@ from search_spaces.values import (
     combine,
     conjunction,
     constant,
+    depends,
     force,
     lookup,
     safe_guard,
@@ -97,11 +98,7 @@ def compile_term(term: Term, resolve: Resolver) -> Any:
                 return yes(env) if condition else no(env)
             return where(condition, yes(env), no(env))
 
-        return Value(
-            run=choose,
-            genes=test.genes | yes.genes | no.genes,
-            captures=test.captures | yes.captures | no.captures,
-        )
+        return depends(choose, [test, yes, no])
     if op == "member":
         needle, hay = compile_value(args[0], resolve), compile_term(args[1], resolve)
         if not isinstance(hay, ListValue):

@@ -12,6 +12,8 @@ from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.network import Shape
 from search_spaces.operations import ARITHMETIC_ERRORS, check_number, logical_and, not_computable, option_table, where
 
+MAX_WEIGHT = 100_000
+
 
 class Env(Protocol):
     """What a closure may ask for: option indices (int or int array, -1 inactive) and captured input shapes."""
@@ -23,12 +25,16 @@ class Env(Protocol):
 
 @dataclass(frozen=True)
 class Value:
-    """`constant` when `run` is None; else `run(env)`. `genes` and `captures` are everything it depends on."""
+    """`constant` when `run` is None; else `run(env)`. `genes` and `captures` are everything it depends on.
+
+    `weight` is the number of steps of one evaluation: names are expanded where they are used.
+    """
 
     constant: Any = None
     run: Callable[[Env], Any] | None = None
     genes: frozenset[int] = frozenset()
     captures: frozenset[int] = frozenset()
+    weight: int = 1
 
     def __call__(self, env: Env) -> Any:
         if self.run is None:
@@ -121,6 +127,18 @@ def constant(value: Any) -> Value:
     return Value(constant=value)
 
 
+def depends(run: Callable[[Env], Any], operands: Sequence[Value]) -> Value:
+    """A value computed from operands. Raises SpaceError where an evaluation would take too many steps."""
+    weight = 1 + sum(operand.weight for operand in operands)
+    if weight > MAX_WEIGHT:
+        raise SpaceError(
+            "", "limits", f"takes more than {MAX_WEIGHT:,} steps with all names expanded", "use each name fewer times"
+        )
+    genes = frozenset().union(*(operand.genes for operand in operands))
+    captures = frozenset().union(*(operand.captures for operand in operands))
+    return Value(run=run, genes=genes, captures=captures, weight=weight)
+
+
 def combine(function: Callable[..., Any], *operands: Value) -> Value:
     """The value of `function` over operands; folded when all are constant."""
     if all(operand.is_constant for operand in operands):
@@ -130,29 +148,18 @@ def combine(function: Callable[..., Any], *operands: Value) -> Value:
             raise
         except ARITHMETIC_ERRORS as error:
             raise not_computable(error) from None
-    genes = frozenset().union(*(operand.genes for operand in operands))
-    captures = frozenset().union(*(operand.captures for operand in operands))
     if len(operands) == 2:
         left, right = operands
-        return Value(run=lambda env: function(left(env), right(env)), genes=genes, captures=captures)
-    return Value(run=lambda env: function(*[operand(env) for operand in operands]), genes=genes, captures=captures)
+        return depends(lambda env: function(left(env), right(env)), operands)
+    return depends(lambda env: function(*[operand(env) for operand in operands]), operands)
 
 
 def lookup(index: Value, options: Sequence[Value]) -> Value:
     """options[index]: a table when the options are constant, else a selection among computed values."""
-    genes = index.genes.union(*(option.genes for option in options))
-    captures = index.captures.union(*(option.captures for option in options))
     if index.is_constant:
         return options[index.constant]
     if all(option.is_constant for option in options):
-        plain = tuple(option.constant for option in options)
-        table = option_table(plain)
-
-        def read(env: Env) -> Any:
-            at = index(env)
-            return table[at] if isinstance(at, np.ndarray) else plain[at]
-
-        return Value(run=read, genes=genes, captures=captures)
+        return table_lookup(index, tuple(option.constant for option in options))
 
     def select(env: Env) -> Any:
         at = index(env)
@@ -163,7 +170,18 @@ def lookup(index: Value, options: Sequence[Value]) -> Value:
             result = where(at == position, options[position](env), result)
         return result
 
-    return Value(run=select, genes=genes, captures=captures)
+    return depends(select, [index, *options])
+
+
+def table_lookup(index: Value, plain: tuple[Any, ...]) -> Value:
+    """plain[index] of constants."""
+    table = option_table(plain)
+
+    def read(env: Env) -> Any:
+        at = index(env)
+        return table[at] if isinstance(at, np.ndarray) else plain[at]
+
+    return depends(read, [index])
 
 
 def gene_index(gene: int) -> Value:
@@ -183,7 +201,7 @@ def safe_guard(guard: Value) -> Value:
     def run(env: Env) -> Any:
         return logical_and(guard(env), *[env.index(gene) >= 0 for gene in genes])
 
-    return Value(run=run, genes=guard.genes, captures=guard.captures)
+    return depends(run, [guard])
 
 
 class _Fixed:
@@ -210,4 +228,4 @@ def restricted(value: Value, gene: int, option: int) -> Value:
     genes = value.genes - {gene}
     if not genes and value.is_pure:
         return constant(value(_Fixed(None, gene, option)))
-    return Value(run=lambda env: value(_Fixed(env, gene, option)), genes=genes, captures=value.captures)
+    return Value(None, lambda env: value(_Fixed(env, gene, option)), genes, value.captures, value.weight)
