@@ -19,8 +19,18 @@ from nas_service.errors import Conflict, InvalidInput
 from nas_service.storage import events, fronts
 from nas_service.storage.doctor import examine
 from nas_service.storage.session import run_in_transaction
+from nas_service.tables.build import build_table
+from nas_service.tables.definition import TableDefinition
 from tests.support.searches import search_of, start, trials_of
-from tests.support.tables import OBJECTIVES, TableWorker, advance_until_rest, install_table, small_table
+from tests.support.tables import (
+    METRICS,
+    OBJECTIVES,
+    TableWorker,
+    advance_until_rest,
+    install_table,
+    small_rows,
+    small_table,
+)
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
 
@@ -264,3 +274,26 @@ def test_only_finished_comparable_searches_can_be_started_from(engine, spec, tmp
         assert [problem.pointer for problem in error.value.problems] == ["/strategy/params/searches/0"]
         assert reason in error.value.problems[0].message
     advance_until_rest(engine, TableWorker(engine, tmp_path), running)
+
+
+def test_few_full_evaluations_make_the_front_of_successive_halving(engine, spec, tmp_path):
+    rows = [[*row[:-2], epochs, *row[-2:]] for row in small_rows() for epochs in (1, 4, 16)]
+    for row in rows:
+        row[-2] -= 10 / row[4]  # accuracy grows with the epochs
+    choices = ("first op", "second op", "width1", "width2")
+    definition = TableDefinition("epochs", choices, METRICS, fidelity="epochs")
+    halving = replace(
+        install_table(engine, tmp_path, build_table(definition, lambda: [(0, rows)], None), "epochs"),
+        strategy=MethodChoice("successive_halving", {"eta": 4, "strategy": {"name": "nsga2"}}),
+    )
+    search_id = start(engine, halving)
+    advance_until_rest(engine, TableWorker(engine, tmp_path, limit=9), search_id)
+    found = trials_of(engine, search_id)
+    counts = [sum(trial.fidelity == share for trial in found) for share in (1 / 16, 1 / 4, 1.0)]
+    assert sum(counts) == len(found) == 120
+    assert counts[0] >= 4 * counts[1] > 0
+    assert 12 <= counts[2] < 30
+    assert all(trial.fidelity == 1.0 for trial in found if trial.joined_front)
+    again = start(engine, replace(halving, name="again"))
+    advance_until_rest(engine, TableWorker(engine, tmp_path), again)
+    assert sequence(engine, again) == sequence(engine, search_id)

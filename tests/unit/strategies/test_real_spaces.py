@@ -34,6 +34,15 @@ def problem(space, seed=0):
         ("nasbench201-cell", "local_search"),
         ("mobilenetv3-ofa", "nsga2"),
         ("mobilenetv3-ofa", "auto"),
+        ("mobilenetv3-ofa", "mcts"),
+        ("mobilenetv3-ofa", "rl"),
+        ("digits-mobile", "mcts"),
+        ("digits-mobile", "lamoo"),
+        ("digits-mobile", "linas"),
+        ("digits-mobile", "bananas"),
+        ("digits-mobile", "boshnas"),
+        ("digits-mobile", "optuna"),
+        ("digits-mobile", "successive_halving"),
     ],
 )
 def test_proposals_are_feasible_and_survive_a_restart(library_name, name):
