@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nas_service.api.table_schemas import TableSearchIn
-from nas_service.cli.searches import objective, objectives_or_usual, request_from, status_line
+from nas_service.cli.search_request import objective, request_from
+from nas_service.cli.searches import status_line
 from nas_service.errors import InvalidInput
 
 
@@ -22,13 +23,12 @@ def test_an_objective_may_carry_a_bound_on_either_side(text, expected):
 
 
 def test_a_table_takes_the_place_of_space_and_data_set():
-    chosen = objectives_or_usual(["acc", "ms<5"], "cells")
-    body = request_from(None, "digits-mobile", "digits", chosen, "auto", 300, 8, 4, "cells")
+    body = request_from(table="cells", objectives=["acc", "ms<5"], strategy="auto", trials=300, seed=4)
     spec = TableSearchIn.model_validate(body).to_spec("", {"acc": "maximize"})
     assert [(o.metric, o.goal) for o in spec.objectives] == [("acc", "maximize"), ("ms", "minimize")]
     assert (spec.evaluator.table_id, spec.budget.trials, spec.seed, spec.finalists.count) == ("cells", 300, 4, 0)
     with pytest.raises(InvalidInput, match="metrics of the table"):
-        objectives_or_usual(None, "cells")
+        request_from(table="cells")
 
 
 def test_progress_tells_how_far_the_true_front_is():
