@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WEB := nas_service/dashboard/web
 STATIC := nas_service/dashboard/static/index.html
 
-.PHONY: install dashboard demo up check test format clean
+.PHONY: install dashboard demo up check test bench-strategies format clean
 
 install: $(VENV)/.installed
 
@@ -37,6 +37,10 @@ check: install
 
 test: install dashboard
 	$(BIN)/pytest
+
+# Strategies on NAS-Bench-201: curves, spreads, paired tests; hours on one core, goes on where it was stopped.
+bench-strategies: install
+	$(BIN)/python tests/benchmarks/bench_strategies.py --out build/strategies_nasbench201
 
 format: install
 	$(BIN)/ruff format .
