@@ -18,12 +18,19 @@ def known_strategies() -> dict[str, type[Strategy]]:
     return STRATEGIES
 
 
+def _list_names(schema: dict[str, Any]) -> None:
+    """The names that are allowed, for forms made from the schema."""
+    schema["enum"] = sorted(set(known_strategies()) - {"warm_start"})
+
+
 class Nested(BaseModel):
     """A strategy by name with its parameters, which are checked and completed like those of the outer one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(description="A strategy; warm_start is outermost and cannot be named here.")
+    name: str = Field(
+        description="A strategy; warm_start is outermost and cannot be named here.", json_schema_extra=_list_names
+    )
     params: dict[str, Any] = Field({}, validate_default=True, description="Its parameters.")
 
     @field_validator("name")

@@ -90,9 +90,9 @@ class Nsga2(StartingStrategy):
                 ok &= costs[name] <= limit
             return ok
 
-        bounds = {name: self.problem.bounds.get(name, (None, None)) for name in {*self.problem.bounds, *limits}}
+        bounds = dict(self.problem.bounds)
         for name, limit in limits.items():
-            low, high = bounds[name]
+            low, high = bounds.get(name, (None, None))
             bounds[name] = (low, limit if high is None else min(high, limit))
         return Candidates(replace(self.problem, feasible=feasible, bounds=bounds), self.seen)
 
