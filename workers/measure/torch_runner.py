@@ -16,11 +16,20 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def prepare(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of the process; returns what to report about the runtime."""
+    """Settings of the process; returns what to report about the runtime. RuntimeError when the processor is missing."""
     torch.set_num_threads(settings["threads"])
     facts: dict[str, Any] = {"runtime_version": torch.__version__}
-    if torch.cuda.is_available():
-        facts |= {"gpu": torch.cuda.get_device_name(0), "cuda": torch.version.cuda}
+    if settings["processor"] == "cuda":
+        if not torch.cuda.is_available():
+            raise RuntimeError("processor cuda: torch sees no GPU in this process")
+        facts |= {
+            "gpu": torch.cuda.get_device_name(),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            # What decides which kernels run; both are torch's defaults.
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "tf32_convolutions": torch.backends.cudnn.allow_tf32,
+        }
     return facts
 
 
