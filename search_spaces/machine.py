@@ -25,10 +25,10 @@ from search_spaces.flows import (
     numbers_of,
     plain_shape,
     same_shape,
-    taken_rows,
 )
+from search_spaces.joins import gathered, loose_ends
 from search_spaces.network import SHAPE_KINDS, Shape
-from search_spaces.operations import ARITHMETIC_ERRORS, logical_and, logical_not, logical_or
+from search_spaces.operations import ARITHMETIC_ERRORS, logical_and, logical_not
 from search_spaces.parameters import MAX_SIZE, param_problem, parameter_advice
 from search_spaces.program import (
     AdaptOp,
@@ -37,7 +37,6 @@ from search_spaces.program import (
     Capture,
     GatherOp,
     GraphOp,
-    LooseEndsOp,
     Mark,
     Op,
     Program,
@@ -161,7 +160,7 @@ class Machine:
                     source = self.flow(op.source, op.pointer)
                     self.push(self.adapted(source, self.flow(op.like, op.pointer), op.body, op.pointer))
                 case GatherOp():
-                    self.registers[op.register] = self.gather(op)
+                    self.registers[op.register] = gathered(self, op)
 
     def repeat(self, op: RepeatOp) -> None:
         outside = self.mask
@@ -266,7 +265,7 @@ class Machine:
             self.registers[register] = flow
             self.push(flow)
         self.execute(op.body)
-        made = self.last() if op.loose_ends is None else self.loose_ends(op.loose_ends, first)
+        made = self.last() if op.loose_ends is None else loose_ends(self, op.loose_ends, first)
         self.outputs[op.registers[0]] = made
         self.trail = trail
         self.push(made)
@@ -296,69 +295,6 @@ class Machine:
         bridged = self.last()
         self.trail, self.mask = trail, outside
         return merged(differ, bridged, source, pointer)
-
-    def gather(self, op: GatherOp) -> Flow:
-        """What a node reads where it reads several nodes joined into one."""
-        if op.flags is None:
-            return self.block(op.node, tuple(self.flow(source, op.node.pointer) for source in op.inputs))
-        flows, used = [], []
-        for source, flag in zip(op.inputs, op.flags, strict=True):
-            if not isinstance(source, Register) or source.number in self.registers:
-                flows.append(self.flow(source, op.node.pointer))
-                used.append(self.value(flag, op.node.pointer))
-        return self.partial_block(op.node, flows, used)
-
-    def loose_ends(self, op: LooseEndsOp, first: int) -> Flow:
-        # The branches of a choice read one flow object: where it is read at all is found once.
-        readers: dict[int, tuple[Flow, Any]] = {}
-        for visit in self.visits[first:]:
-            for position, given in enumerate(visit.inputs):
-                here = visit.mask if visit.used is None else logical_and(visit.mask, visit.used[position])
-                _, where_read = readers.get(id(given), (given, False))
-                readers[id(given)] = (given, logical_or(where_read, here))
-        flows, unused = [], []
-        for number, presence in op.candidates:
-            if number not in self.registers:
-                continue
-            flow = self.registers[number]
-            read: Any = False
-            for given, where_read in readers.values():
-                if not set(given.among) & set(flow.among):
-                    continue
-                same = given.ids == flow.ids
-                if isinstance(same, np.ndarray) or same:
-                    read = logical_or(read, logical_and(where_read, same))
-            present = True if presence is None else self.value(presence, op.node.pointer)
-            flows.append(flow)
-            unused.append(logical_and(present, logical_not(read)))
-        return self.partial_block(op.node, flows, unused)
-
-    def partial_block(self, op: BlockOp, flows: list[Flow], used: list[Any]) -> Flow:
-        """A block over the flows in use, which may differ by architecture: once per pattern of use."""
-        if not any(isinstance(flag, np.ndarray) for flag in used):
-            chosen = tuple(flow for flow, flag in zip(flows, used, strict=True) if flag)
-            return self.block(op, chosen)
-        n = next(len(flag) for flag in used if isinstance(flag, np.ndarray))
-        flags = np.stack([np.broadcast_to(np.asarray(flag, dtype=bool), (n,)) for flag in used])
-        codes = (flags * (np.int64(1) << np.arange(len(used)))[:, None]).sum(axis=0)
-        kind: type = type(flows[0].shape)
-        sizes: dict[str, list[tuple[np.ndarray, Any]]] = {}
-        parts: dict[str, list[tuple[np.ndarray, Any]]] = {name: [] for name in _COSTS}
-        for code in np.unique(codes).tolist():
-            if code == 0:
-                continue  # architectures that do not have this node
-            rows = codes == code
-            shapes = tuple(taken_rows(flow.shape, rows) for position, flow in enumerate(flows) if code >> position & 1)
-            out, cost = self.call(op, shapes, {})
-            kind = type(out)
-            for name, number in numbers_of(out).items():
-                sizes.setdefault(name, []).append((rows, number))
-            for name, found in parts.items():
-                found.append((rows, 0 if cost is None else getattr(cost, name)))
-        total = Cost(**{name: _assembled(found, n) for name, found in parts.items()}) if self.with_cost else None
-        made = self.made(op, kind(**{name: _assembled(found, n) for name, found in sizes.items()}))
-        self.visits.append(Visit(op, self.mask, {}, tuple(flows), tuple(used), made, total))
-        return made
 
     def made(self, op: BlockOp, shape: Shape) -> Flow:
         return Flow(shape, op.step + 1, (op.step + 1,))
@@ -411,16 +347,6 @@ class Machine:
             raise SpaceError(
                 op.pointer, "block", f"{error} (at {op.key}, which reads {described(shapes)})", _advice(block.kind)
             ) from None
-
-
-def _assembled(parts: list[tuple[np.ndarray, Any]], n: int) -> Any:
-    """One column from the numbers of some rows each; a single number where all agree. Other rows hold 1."""
-    if not any(isinstance(number, np.ndarray) for _, number in parts) and len({number for _, number in parts}) == 1:
-        return parts[0][1]
-    column = np.ones(n, dtype=np.int64)
-    for rows, number in parts:
-        column[rows] = number
-    return column
 
 
 def _advice(kind: str) -> str:

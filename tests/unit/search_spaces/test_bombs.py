@@ -198,7 +198,7 @@ def broken(draw: st.DrawFn) -> dict[str, Any]:
                 holder[draw(st.sampled_from(("one_of", "name", "let", "inputs", "count", "zz")))] = holder[path[-1]]
             else:
                 holder.append(copy.deepcopy(holder[path[-1]]))
-        except (KeyError, IndexError, TypeError):
+        except (AttributeError, IndexError, KeyError, TypeError):
             continue  # an earlier change took the place away
     return raw
 

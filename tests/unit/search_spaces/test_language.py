@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from search_spaces.errors import SpaceError
+from search_spaces.library_index import load_library
 from search_spaces.network import ImageShape
 from search_spaces.space import SearchSpace
 from tests.unit.search_spaces.builders import conv, document, space
@@ -300,3 +301,42 @@ def test_feasible_walks_are_nearly_uniform() -> None:
     _, counts = np.unique(rows, axis=0, return_counts=True)
     assert len(counts) == len(members)
     assert counts.max() < 4 * counts.mean()
+
+
+@pytest.mark.parametrize("name", ["nasnet-cell", "mobilenetv3-ofa", "flexibert", "nasbench201-cell"])
+def test_one_percent_regions_of_families_are_sampled_without_waste(name: str) -> None:
+    found = load_library(name)
+    rng = np.random.default_rng(4)
+    drawn = found.costs(found.sample(3_000, rng), names=("macs", "params"))
+    few_params = float(np.median(drawn["params"]))
+    few_macs = float(np.sort(drawn["macs"][drawn["params"] <= few_params])[30])  # one in a hundred of all draws
+    rows = found.sample_feasible(48, rng, {"macs": (None, few_macs), "params": (None, few_params)})
+    costs = found.costs(rows, names=("macs", "params"))
+    good = (costs["macs"] <= few_macs) & (costs["params"] <= few_params)
+    assert len(rows) == 48
+    assert good.mean() > 0.95
+    assert found.valid(rows).all()
+    assert len(np.unique(rows, axis=0)) > 24
+
+
+def test_bounds_that_nothing_meets_are_given_up() -> None:
+    found = space([conv(out={"int": [1, 64]}), conv(out={"int": [1, 64]})])
+    macs = found.costs(found.smallest()[None])["macs"][0]
+    assert len(found.sample_feasible(8, np.random.default_rng(0), {"macs": (None, float(macs) - 1)})) == 0
+
+
+def test_costs_asked_by_name_are_the_same() -> None:
+    found = space([conv(out={"int": [1, 64]}), conv()])
+    genes = found.sample(10, np.random.default_rng(0))
+    everything = found.costs(genes)
+    assert {name: found.costs(genes, names=(name,))[name].tolist() for name in everything} == {
+        name: values.tolist() for name, values in everything.items()
+    }
+    with pytest.raises(SpaceError):
+        found.costs(genes, names=("mac",))
+
+
+def test_a_scale_of_the_search_is_required() -> None:
+    with pytest.raises(SpaceError) as caught:
+        space([conv()], scale={"final": {"N": 1}})
+    assert caught.value.pointer == "/scale"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from search_spaces.document import json_schema, parse_document
 from search_spaces.errors import SpaceError
+from search_spaces.library_index import LIBRARY, library_text
 from search_spaces.reader import check_data, read_text
 from search_spaces.space import SearchSpace
 from tests.unit.search_spaces.builders import conv, document
@@ -127,10 +128,41 @@ def test_the_json_schema_accepts_the_documents(path: Any) -> None:
     jsonschema.Draft202012Validator(json_schema()).validate(parse_document(path.read_text()).to_json())
 
 
-def test_the_json_schema_refuses_what_is_misspelt() -> None:
-    raw = document([conv()]) | {"netwrk": []}
+SCHEMA = jsonschema.Draft202012Validator(json_schema())
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_the_json_schema_accepts_the_families(name: str) -> None:
+    SCHEMA.validate(parse_document(library_text(name)).to_json())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"netwrk": []},
+        {"language_version": 2},
+        {"network": {"block": "identity"}},
+        {"network": []},
+        {"network": [{"blok": "identity"}]},
+        {"network": [{"repeat": 3, "body": []}]},
+        {"network": [{"repeat": {"count": 3}}]},
+        {"network": [{"sequence": [{"block": "identity"}], "count": 3}]},
+        {"network": [{"block": "identity", "inputs": "stem"}]},
+        {"network": [{"graph": {"body": [{"block": "identity"}], "output": {"loose_end": "add"}}}]},
+        {"network": [{"block": "identity", "weights_per": "edge"}]},
+        {"task": "image_classification"},
+        {"task": {"kind": "classification"}},
+        {"input": {"shape": [3, 8, 8]}},
+        {"constraints": ["a < 3"]},
+        {"templates": {"t": [{"block": "identity"}]}},
+        {"let": [1]},
+        {"scale": {"search": [1]}},
+    ],
+    ids=str,
+)
+def test_the_json_schema_refuses_typical_mistakes(changes: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft202012Validator(json_schema()).validate(raw)
+        SCHEMA.validate(document([conv()]) | changes)
 
 
 JUNK: list[Any] = [
