@@ -13,13 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from nas_service.client_http import MAX_TRIES, ApiError, Connection, Unreachable, checked, delay_s
+from nas_service.client_rows import pieces
 from nas_service.client_types import (
     Architecture,
     CostedArchitecture,
@@ -36,6 +37,7 @@ from nas_service.client_types import (
     Search,
     Space,
     Supernet,
+    Table,
     Trial,
     TrialDetail,
 )
@@ -215,6 +217,43 @@ class Client:
 
     def devices(self) -> Iterator[Device]:
         return self.pages("/v1/devices")
+
+    def tables(self) -> Iterator[Table]:
+        return self.pages("/v1/tables")
+
+    def table(self, id_or_name: str) -> Table:
+        return self.get(f"/v1/tables/{id_or_name}")
+
+    def add_table(
+        self,
+        definition: Mapping[str, Any],
+        rows: Iterable[Sequence[Any]],
+        *,
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> Table:
+        """Send a table in pieces and seal it; ``on_progress`` sees the number of rows sent. Rows are lists in the order
+        of the definition's columns: choices, fidelity, replicate, metrics; None is a missing value."""
+        upload = self.post("/v1/tables", definition)
+        num_rows = 0
+        for piece in pieces(rows):
+            body = {"first_row": num_rows, "rows": piece}
+            num_rows = self.post(f"/v1/table-uploads/{upload['id']}/rows", body)["num_rows"]
+            on_progress(num_rows)
+        return self.post(f"/v1/table-uploads/{upload['id']}/seal")
+
+    def tables(self) -> Iterator[Table]:
+        return self.pages("/v1/tables")
+
+    def table(self, id_or_name: str) -> Table:
+        return self.get(f"/v1/tables/{id_or_name}")
+
+    def create_table(self, definition: Mapping[str, Any], rows: Sequence[Sequence[Any]]) -> Table:
+        """A table of evaluated architectures from its definition and all of its rows, which are sent in pieces."""
+        upload: TableUpload = self.post("/v1/tables", definition)
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            piece = [list(row) for row in rows[first : first + ROWS_AT_ONCE]]
+            self.post(f"/v1/table-uploads/{upload['id']}/rows", {"first_row": first, "rows": piece})
+        return self.post(f"/v1/table-uploads/{upload['id']}/seal")
 
     def supernets(self) -> Iterator[Supernet]:
         return self.pages("/v1/supernets")

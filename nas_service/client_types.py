@@ -54,6 +54,17 @@ class Search(TypedDict):
     latency_estimator: Json | None
 
 
+class Table(TypedDict):
+    """A table of evaluated architectures, named by its content."""
+
+    id: str
+    name: str
+    space_id: str
+    manifest: Json
+    created_at: str
+    created_by: str | None
+
+
 class Plan(TypedDict):
     """What a search would do."""
 
@@ -181,6 +192,26 @@ class CostedArchitecture(TypedDict):
     hash: str
     choices: Json
     costs: dict[str, int]
+
+
+class TableUpload(TypedDict):
+    """A table of which rows are expected."""
+
+    id: str
+    name: str
+    columns: list[str]
+    num_rows: int
+
+
+class Table(TypedDict):
+    """A sealed table of evaluated architectures."""
+
+    id: str
+    name: str
+    space_id: str
+    manifest: Json
+    created_at: str
+    created_by: str | None
 
 
 class Supernet(TypedDict):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +18,6 @@ from search_spaces.library_index import LIBRARY, load_file, load_library
 
 app = typer.Typer(no_args_is_help=True, help="Tables of evaluated architectures, to search without training.")
 GOALS = {"maximize": "maximize", "minimize": "minimize", "max": "maximize", "min": "minimize"}
-PIECE_BYTES = 400_000
-PIECE_VALUES = 40_000
-PIECE_ROWS = 5_000
 
 
 @app.command()
@@ -52,25 +48,19 @@ def add(
             raise InvalidInput.at("--choices", f"{len(columns)} columns for the {len(names)} choices of the space")
         wanted = Columns(tuple(columns), fidelity, replicate, tuple(metric["name"] for metric in measured))
         rows = read_rows(file, wanted)  # complains about missing columns before anything is created
-        upload = nas.post(
-            "/v1/tables",
-            {
-                "name": name,
-                "choices": names or columns,
-                "metrics": measured,
-                "fidelity": fidelity,
-                "replicate": replicate,
-                "attribution": attribution,
-                **({} if space is None else {"space": space_reference(space)}),
-            },
+        definition = {
+            "name": name,
+            "choices": names or columns,
+            "metrics": measured,
+            "fidelity": fidelity,
+            "replicate": replicate,
+            "attribution": attribution,
+            **({} if space is None else {"space": space_reference(space)}),
+        }
+        table = nas.add_table(
+            definition, rows, on_progress=lambda num_rows: progress.print(f"{num_rows} rows sent", end="\r")
         )
-        num_rows = 0
-        for piece in pieces(rows):
-            sent = nas.post(f"/v1/table-uploads/{upload['id']}/rows", {"first_row": num_rows, "rows": piece})
-            num_rows = sent["num_rows"]
-            progress.print(f"{num_rows} rows sent", end="\r")
-        progress.print(f"{num_rows} rows sent, sealing")
-        table = nas.post(f"/v1/table-uploads/{upload['id']}/seal")
+        progress.print()
     print_facts(facts(table), output)
 
 
@@ -78,7 +68,7 @@ def add(
 def list_tables(output: FormatOption = Format.table) -> None:
     """Tables, newest first."""
     with connect() as nas:
-        rows = [facts(table) | {"created_at": table["created_at"]} for table in nas.pages("/v1/tables")]
+        rows = [facts(table) | {"created_at": table["created_at"]} for table in nas.tables()]
     print_rows(rows, ["name", "architectures", "choices", "metrics", "fidelities", "created_at"], output)
 
 
@@ -86,7 +76,7 @@ def list_tables(output: FormatOption = Format.table) -> None:
 def show_table(table: Annotated[str, typer.Argument(help="name or id")], output: FormatOption = Format.table) -> None:
     """The metrics of a table with their ranges."""
     with connect() as nas:
-        found = nas.get(f"/v1/tables/{table}")
+        found = nas.table(table)
     if output is Format.json:
         print_facts(found, output)
         return
@@ -94,7 +84,7 @@ def show_table(table: Annotated[str, typer.Argument(help="name or id")], output:
     print_rows(found["manifest"]["metrics"], ["name", "goal", "unit", "minimum", "maximum", "num_missing"], output)
 
 
-def facts(table: dict[str, Any]) -> dict[str, Any]:
+def facts(table: Mapping[str, Any]) -> dict[str, Any]:
     """What people compare of tables."""
     manifest = table["manifest"]
     return {
@@ -127,20 +117,3 @@ def choice_names(nas: Client, space: str) -> list[str]:
         return [gene["name"] for gene in nas.get(f"/v1/search-spaces/{space}")["genes"]]
     compiled = load_library(space) if space in LIBRARY else load_file(Path(space))
     return [gene.name for gene in compiled.genes]
-
-
-def pieces(rows: Iterator[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
-    """Rows in groups that fit into one request each."""
-    piece: list[Sequence[Any]] = []
-    size = 0
-    for row in rows:
-        length = len(json.dumps(row, ensure_ascii=False).encode()) + 2
-        if piece and (
-            size + length > PIECE_BYTES or len(piece) >= PIECE_ROWS or (len(piece) + 1) * (len(row) + 1) > PIECE_VALUES
-        ):
-            yield piece
-            piece, size = [], 0
-        piece.append(row)
-        size += length
-    if piece:
-        yield piece

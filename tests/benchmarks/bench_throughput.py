@@ -31,7 +31,6 @@ import psutil
 from sqlalchemy import create_engine, make_url, text
 
 from nas_service.cli.prepare import prepare
-from nas_service.cli.table import pieces
 from nas_service.client import Client
 from nas_service.settings import Settings
 from nas_service.storage import keys
@@ -125,12 +124,7 @@ def send_table(nas):
         {"name": "accuracy", "goal": "maximize", "unit": "percent"},
         {"name": "latency_ms", "goal": "minimize", "unit": "ms"},
     ]
-    upload = nas.post("/v1/tables", {"name": "bench", "choices": names, "metrics": metrics})
-    num_rows = 0
-    for piece in pieces(rows()):
-        body = {"first_row": num_rows, "rows": piece}
-        num_rows = nas.post(f"/v1/table-uploads/{upload['id']}/rows", body)["num_rows"]
-    nas.post(f"/v1/table-uploads/{upload['id']}/seal")
+    nas.add_table({"name": "bench", "choices": names, "metrics": metrics}, rows())
     return time.perf_counter() - began
 
 

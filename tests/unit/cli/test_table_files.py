@@ -6,8 +6,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from nas_service.cli.table import PIECE_BYTES, PIECE_ROWS, PIECE_VALUES, metric_of, pieces
+from nas_service.cli.table import metric_of
 from nas_service.cli.table_files import Columns, read_rows
+from nas_service.client_rows import PIECE_BYTES, PIECE_ROWS, PIECE_VALUES, pieces
 from nas_service.errors import InvalidInput
 
 COLUMNS = Columns(("op", "width"), "epochs", None, ("acc", "ms"))
