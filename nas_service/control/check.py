@@ -15,7 +15,7 @@ from nas_service.domain.metrics import METRICS
 from nas_service.domain.records import DatasetRecord, DeviceRecord, SupernetRecord
 from nas_service.domain.search import MethodChoice, SearchSpec
 from nas_service.errors import InvalidInput, NotFound, Problem
-from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES, task_defaults
+from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES, for_task
 from nas_service.methods.strategies.registry import STRATEGIES
 from nas_service.storage import datasets, devices, supernets
 from nas_service.storage.session import Session
@@ -146,8 +146,7 @@ def _check_objectives(session: Session, spec: SearchSpec, problems: list[Problem
 
 def _for_task(choice: MethodChoice, space: SearchSpace | None) -> MethodChoice:
     """The recipe with what suits networks for the task, wherever the request says nothing."""
-    defaults = {} if space is None else task_defaults(space.program.task)
-    return MethodChoice(choice.name, {**defaults, **choice.params})
+    return choice if space is None else MethodChoice(choice.name, for_task(space.program.task, choice.params))
 
 
 def _method(choice: MethodChoice, allowed: dict[str, type[Any]], pointer: str, problems: list[Problem]) -> MethodChoice:

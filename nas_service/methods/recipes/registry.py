@@ -47,9 +47,15 @@ _TEXT_AND_VECTORS: dict[str, Any] = {
 }
 
 
-def task_defaults(task: str) -> dict[str, Any]:
-    """Parameters that replace a recipe's own defaults for a task of the language."""
-    return {} if task == "image_classification" else dict(_TEXT_AND_VECTORS)
+def for_task(task: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a recipe, with what suits a task of the language where they say nothing.
+
+    Who names another optimiser gets the recipe's own defaults: the rates of one say nothing about the other.
+    """
+    suits = _TEXT_AND_VECTORS if task != "image_classification" else {}
+    if params.get("optimiser", suits.get("optimiser")) != suits.get("optimiser"):
+        return dict(params)
+    return {**suits, **params}
 
 
 def parse_recipe(document: dict[str, Any]) -> tuple[str, RecipeParams]:

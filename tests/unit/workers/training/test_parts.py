@@ -8,7 +8,14 @@ import torch
 from pydantic import ValidationError
 
 from nas_service.methods.recipes.base import Augmentation
-from nas_service.methods.recipes.registry import NETWORK_RECIPES, PRESETS, RECIPES, SUPERNET_RECIPES, parse_recipe
+from nas_service.methods.recipes.registry import (
+    NETWORK_RECIPES,
+    PRESETS,
+    RECIPES,
+    SUPERNET_RECIPES,
+    for_task,
+    parse_recipe,
+)
 from nas_service.methods.recipes.sandwich import SandwichParams
 from tests.unit.workers.training.tiny import TinySupernet, digits
 from workers.recipes.registry import NETWORK_BUILDERS, SUPERNET_BUILDERS
@@ -36,6 +43,16 @@ def test_every_parameter_is_explained(name: str) -> None:
 def test_wrong_parameters_are_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError):
         parse_recipe({"name": "sandwich", **wrong})
+
+
+def test_recipes_suit_the_task_where_they_say_nothing() -> None:
+    assert for_task("image_classification", {"num_epochs": 2}) == {"num_epochs": 2}
+    for task in ("sequence_classification", "vector_classification", "causal_lm", "masked_lm"):
+        params = for_task(task, {"learning_rate": 0.5})
+        assert params["optimiser"] == "adamw"
+        assert params["learning_rate"] == 0.5
+        assert parse_recipe({"name": "sandwich", **params})[1].weight_decay == 0.01
+        assert for_task(task, {"optimiser": "sgd"}) == {"optimiser": "sgd"}
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
