@@ -241,20 +241,6 @@ class Client:
             on_progress(num_rows)
         return self.post(f"/v1/table-uploads/{upload['id']}/seal")
 
-    def tables(self) -> Iterator[Table]:
-        return self.pages("/v1/tables")
-
-    def table(self, id_or_name: str) -> Table:
-        return self.get(f"/v1/tables/{id_or_name}")
-
-    def create_table(self, definition: Mapping[str, Any], rows: Sequence[Sequence[Any]]) -> Table:
-        """A table of evaluated architectures from its definition and all of its rows, which are sent in pieces."""
-        upload: TableUpload = self.post("/v1/tables", definition)
-        for first in range(0, len(rows), ROWS_AT_ONCE):
-            piece = [list(row) for row in rows[first : first + ROWS_AT_ONCE]]
-            self.post(f"/v1/table-uploads/{upload['id']}/rows", {"first_row": first, "rows": piece})
-        return self.post(f"/v1/table-uploads/{upload['id']}/seal")
-
     def supernets(self) -> Iterator[Supernet]:
         return self.pages("/v1/supernets")
 

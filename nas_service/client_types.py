@@ -194,26 +194,6 @@ class CostedArchitecture(TypedDict):
     costs: dict[str, int]
 
 
-class TableUpload(TypedDict):
-    """A table of which rows are expected."""
-
-    id: str
-    name: str
-    columns: list[str]
-    num_rows: int
-
-
-class Table(TypedDict):
-    """A sealed table of evaluated architectures."""
-
-    id: str
-    name: str
-    space_id: str
-    manifest: Json
-    created_at: str
-    created_by: str | None
-
-
 class Supernet(TypedDict):
     """Shared weights of a space, trained on a data set with a recipe."""
 
