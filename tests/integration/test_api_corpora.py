@@ -10,6 +10,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 from urllib.parse import quote
 
@@ -192,6 +193,13 @@ def bodies() -> dict[str, Any]:
         "/v1/search-space-checks": {"document": small},
         "/v1/exports": {"trial_id": "tri_" + "0" * 32},
         "/v1/keys": {"name": "a", "scopes": ["search:read"], "expires_in_s": 60},
+        "/v1/tables": {
+            "name": "cells",
+            "choices": ["op", "width"],
+            "metrics": [{"name": "acc", "goal": "maximize", "unit": "percent"}],
+            "fidelity": "epochs",
+            "replicate": "seed",
+        },
         "/v1/session": {"key": "nas_" + "0" * 32},
     }
 
@@ -212,6 +220,20 @@ def test_nasty_values_in_every_field(client, path):
         for raw in RAW_NUMBERS:
             refused(client.post(path, content=marked.replace('"@@"', raw), headers=JSON), (place, raw[:20]))
         refused(client.post(path, content=marked.replace("@@", "\\u0000"), headers=JSON), (place, "NUL"))
+
+
+def test_nasty_rows_of_tables(client):
+    """Whatever the rows hold, adding and sealing them is refused or works."""
+    definition = bodies()["/v1/tables"]
+    body = {"first_row": 0, "rows": [["conv", 8, 90.5, 100, 1], ["pool", 16, 91.5, 100, 1]]}
+    for number, (place, value) in enumerate(product(places(body), (TEXTS[1], TEXTS[3], *NUMBERS, *STRANGE))):
+        made = client.post("/v1/tables", json={**definition, "name": f"cells-{number}"})
+        assert made.status_code == 201, made.text
+        path = f"/v1/table-uploads/{made.json()['id']}"
+        answer = client.post(f"{path}/rows", content=json.dumps(replaced(body, place, value)), headers=JSON)
+        assert answer.status_code < 500, (place, value, answer.text)
+        sealed = client.post(f"{path}/seal")
+        assert sealed.status_code < 500, (place, value, sealed.text)
 
 
 def test_nasty_values_in_every_parameter(client):

@@ -125,6 +125,11 @@ def test_every_method(nas, engine):
     assert nas.costs(space["id"], [item["choices"] for item in drawn]) == drawn
     assert [dataset["name"] for dataset in nas.datasets()] == ["digits"]
     assert [device["name"] for device in nas.devices()] == ["local-cpu"]
+    metrics = [{"name": "acc", "goal": "maximize", "unit": "percent"}]
+    rows = [[depth, width, depth * 1.5 + width] for depth in range(40) for width in range(30)]
+    table = nas.add_table({"name": "of-the-client", "choices": ["depth", "width"], "metrics": metrics}, rows)
+    assert nas.table("of-the-client") == table
+    assert table["id"] in [found["id"] for found in nas.tables()]
     assert nas.plan_search(BODY)["num_trials"] == BODY["budget"]["trials"]
 
     search = nas.create_search({**BODY, "seed": 42})
