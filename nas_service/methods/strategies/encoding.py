@@ -8,7 +8,6 @@ enumerated, every gene has a second column without them, and the shape of what i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from search_spaces.space import SearchSpace
 Floats = NDArray[np.float64]
 _MOST_COUNTED_OPTIONS = 12
 _REFERENCE_SAMPLES = 512
+_KEPT_STRUCTURES = 4
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,22 @@ class Encoder:
         return codes, np.column_stack([*counts, extra]) if counts else extra
 
 
-@lru_cache(maxsize=4)
-def _structure(space: SearchSpace) -> tuple[dict[bytes, int], Genes, Floats] | None:
+Structure = tuple[dict[bytes, int], Genes, Floats]
+_structures: dict[str, Structure | None] = {}  # by the id of the space, which is its content
+
+
+def _structure(space: SearchSpace) -> Structure | None:
     """Row of each architecture by its key, live genes, shape features; None where there is nothing to gain."""
-    if not isinstance(space, SearchSpace) or space.cardinality > ENUMERATION_LIMIT or not has_zeros(space):
+    if not isinstance(space, SearchSpace) or space.cardinality > ENUMERATION_LIMIT:
         return None
+    if space.id not in _structures:
+        while len(_structures) >= _KEPT_STRUCTURES:
+            _structures.pop(next(iter(_structures)))
+        _structures[space.id] = _find_structure(space) if has_zeros(space) else None
+    return _structures[space.id]
+
+
+def _find_structure(space: SearchSpace) -> Structure:
     everything = space.enumerate(limit=ENUMERATION_LIMIT)
     found = influence(space, everything)
     return {key_of(row): i for i, row in enumerate(everything)}, found.live, found.shape

@@ -70,7 +70,7 @@ class Surrogate(StartingStrategy):
         self._promising: Genes | None = None
         self._fitted_at = 0
         self._around: dict[bytes, Genes] = {}
-        self._most_options = max(len(gene.options) for gene in problem.space.genes)
+        self._most_options = max((len(gene.options) for gene in problem.space.genes), default=1)
 
     @property
     def ready(self) -> bool:

@@ -32,6 +32,7 @@ def problem(space, seed=0):
         ("digits-mobile", "local_search"),
         ("nasbench201-cell", "nsga2"),
         ("nasbench201-cell", "local_search"),
+        ("nasbench201-cell", "surrogate"),
         ("mobilenetv3-ofa", "nsga2"),
         ("mobilenetv3-ofa", "auto"),
         ("mobilenetv3-ofa", "mcts"),
