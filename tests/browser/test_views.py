@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import pytest
@@ -88,6 +90,22 @@ def test_the_front_of_an_earlier_moment_and_bounds(service, found, visit) -> Non
     assert (state["ge.cifar10_test_e200"], state["log"], state["colour"]) == ("90", "x", "params")
     page.reload()
     expect(page.locator("tbody tr")).to_have_count(len(values))
+
+
+def test_a_cell_is_drawn_and_all_trials_are_saved(service, found, visit) -> None:
+    visit.sign_in(*service)
+    page = visit.page
+    page.goto(f"{service[0]}/ui/searches/{found[3]['id']}?tab=trials")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV of all trials").click()
+    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+    assert [int(row["number"]) for row in rows] == list(range(150))
+    page.locator("tbody tr", has_text="succeeded").first.click()
+    expect(page.get_by_role("figure", name="graph of stage0.cell0")).to_contain_text("14 equal ones")
+    operations = page.locator("figure.cell text:not(.small)").all_text_contents()
+    chosen = [value for name, value in rows[0].items() if name.startswith("cell.")]
+    assert sorted(name for name in operations if name not in ("in", "n1", "n2", "n3")) == sorted(chosen)
+    visit.shoot("cell")
 
 
 def test_searches_are_compared_by_group(service, found, visit) -> None:

@@ -5,6 +5,7 @@ import { count, metric, RATIOS, title } from "../format";
 import { metricsOf, valueOf } from "../metrics";
 import { Loading, ProblemNote } from "../problem";
 import type { Architecture, Search, TrialDetail } from "../types";
+import { CellGraphs } from "./cell_graph";
 import { ExportButton } from "./export_button";
 import { useSelection } from "./selection";
 
@@ -43,7 +44,7 @@ export function ArchitectureView({ search }: { search: Search }) {
           {names.map((name) => <div className="tile" key={name}>{title(name)}<b>{metric(name, valueOf(first.trial, name) ?? first.architecture.costs[name])}</b></div>)}
         </div>
       )}
-      {found.map((one) => <Blocks key={one.trial.id} found={one} most={Math.max(1, ...found.flatMap((other) => other.architecture.nodes.map((node) => node.macs)))} searchId={search.id} />)}
+      {found.map((one) => <Blocks key={one.trial.id} found={one} most={Math.max(1, ...found.flatMap((other) => other.architecture.nodes.map((node) => node.macs)))} searchId={search.id} trained={search.spec.evaluator.kind === "supernet"} />)}
       {found.length === 1 && (
         <div className="card">
           <div className="row"><h2>Choices</h2><span className="space" /><button onClick={() => void navigator.clipboard.writeText(JSON.stringify(first.architecture.choices, null, 2))}>Copy JSON</button></div>
@@ -92,7 +93,7 @@ function Differences({ found, names, pins, onUnpin }: { found: Found[]; names: s
   );
 }
 
-function Blocks({ found: { trial, architecture }, most, searchId }: { found: Found; most: number; searchId: string }) {
+function Blocks({ found: { trial, architecture }, most, searchId, trained }: { found: Found; most: number; searchId: string; trained: boolean }) {
   const stages: { name: string; nodes: Architecture["nodes"] }[] = [];
   for (const node of architecture.nodes) {
     const name = stageOf(node.key);
@@ -105,9 +106,10 @@ function Blocks({ found: { trial, architecture }, most, searchId }: { found: Fou
       <div className="row">
         <h2>Trial {trial.number} <span className="muted">{trial.stage} · <code>{trial.architecture_hash}</code></span></h2>
         <span className="space" />
-        <ExportButton trialId={trial.id} searchId={searchId} />
+        {trained && <ExportButton trialId={trial.id} searchId={searchId} />}
       </div>
-      <div className="stages">
+      <CellGraphs nodes={architecture.nodes} />
+      <div className="stages scroll" tabIndex={0}>
         {stages.map((stage, index) => (
           <div className="stage" key={index}>
             <b>{stage.name || stage.nodes[0]!.key}</b>

@@ -1,14 +1,14 @@
 // Every trial: sorted and filtered by the server, loaded page by page, only visible rows in the document.
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 import { get } from "../api";
 import { csv, download } from "../download";
 import { metric, percent, title } from "../format";
 import { metricsOf, valueOf } from "../metrics";
 import { ProblemNote } from "../problem";
 import { useRowKeys, useShortcut } from "../shortcuts";
-import type { Page, Search, Trial } from "../types";
+import type { Page, Search, SpaceDetail, Trial, TrialColumns } from "../types";
 import { useUrl } from "../url";
 import { useSelection } from "./selection";
 
@@ -47,7 +47,22 @@ export function TrialsView({ search }: { search: Search }) {
   useShortcut("/", "filter the trials", () => filter.current?.focus());
   const counts = search.trial_counts?.search;
   const total = state ? (counts?.[state] ?? 0) : search.num_asked;
-  const save = () => download("trials.csv", "text/csv", csv(["trial_id", "number", "state", "architecture_hash", "reused_from", ...names, "error"], trials.map((trial) => [trial.id, trial.number, trial.state, trial.architecture_hash, trial.reused_from, ...names.map((name) => valueOf(trial, name)), trial.error])));
+  const [saving, setSaving] = useState(false);
+  const saveAll = async () => {
+    const space = await get<SpaceDetail>(`/v1/search-spaces/${search.space_id}`);
+    const head = ["trial_id", "number", "state", ...names, ...space.genes.map((gene) => gene.name)];
+    const lines: unknown[][] = [];
+    let first: number | null = 0;
+    while (first !== null) {
+      const part: TrialColumns = await get<TrialColumns>(`/v1/searches/${search.id}/trial-columns?fields=id,state,choices,${names.join(",")}&first=${first}`);
+      part.number.forEach((number, place) => lines.push([
+        part.id?.[place], number, part.state?.[place], ...names.map((name) => part.metrics[name]?.[place]),
+        ...space.genes.map((gene) => gene.options[part.choices?.[gene.name]?.[place] ?? -1]),
+      ]));
+      first = part.next_first;
+    }
+    download(`${search.id}.csv`, "text/csv", csv(head, lines));
+  };
   return (
     <div className="card">
       <div className="row">
@@ -59,7 +74,7 @@ export function TrialsView({ search }: { search: Search }) {
         </label>
         <span className="muted" role="status">{trials.length} loaded of {total}{pages.isFetching ? " …" : ""}</span>
         <span className="space" />
-        <button className="quiet" onClick={save}>CSV of the loaded rows</button>
+        <button className="quiet" disabled={saving} onClick={() => { setSaving(true); void saveAll().finally(() => setSaving(false)); }}>{saving ? "Reading …" : "CSV of all trials"}</button>
       </div>
       <ProblemNote error={pages.error} />
       {pages.isSuccess && trials.length === 0 && <p className="muted">{state ? `No trial is ${state}.` : "No trial yet: the strategy is asked once the supernet is ready."}</p>}
