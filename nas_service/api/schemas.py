@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from nas_service.api.problems import from_validation
 from nas_service.domain.metrics import METRICS
@@ -124,6 +133,13 @@ class EvaluatorIn(WireModel):
     )
     supernet_id: SupernetId | None = None
     calibration_samples: Whole = Field(1024, ge=1, le=1_000_000)
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        if value != "supernet":
+            raise ValueError("no such evaluator; allowed: supernet, table")
+        return value
 
 
 class BudgetIn(WireModel):
