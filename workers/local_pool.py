@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from nas_service import logs
 from workers.context import WorkContext
 from workers.pool_interface import Done, Lost, Message, Report, slots_needed, warm_key
 
@@ -138,6 +139,7 @@ def serve(connection: Connection, artifacts: str, marker: str, device: str, thre
     """The life of a worker process: one job after another, until the pool's end of the connection closes."""
     # Ctrl-C goes to every process of the terminal; only the dispatcher decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logs.configure()  # to the dispatcher's standard error, for what is said between jobs
     stopping = threading.Event()
     inbox: list[dict[str, Any]] = []
     arrived = threading.Condition()

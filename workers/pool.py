@@ -38,7 +38,8 @@ _GET_S = 10.0
 _START_S = 120.0
 _CLOSE_S = 10.0
 # The head of a cluster that is only busy answers well within this.
-_HEAD_SILENCE_S = 15.0
+_HEAD_SILENCE_S = 12.0
+_HEAD_GRACE_S = 5.0
 _EXCHANGE_EVERY_S = 0.5
 # One for the job, one that waits for the end, one that answers.
 _SLOT_THREADS = 3
@@ -410,6 +411,7 @@ class _Head:
 
     def __init__(self) -> None:
         self._answered = time.monotonic()
+        self._suspected: float | None = None
         self._has_nodes = True
         self._left = threading.Event()
         threading.Thread(target=self._ask, daemon=True).start()
@@ -418,8 +420,13 @@ class _Head:
         """RuntimeError when it has not answered for long, or knows of no living node."""
         if not self._has_nodes:
             raise RuntimeError("every node of the Ray cluster is dead")
-        silence_s = time.monotonic() - self._answered
-        if silence_s > _HEAD_SILENCE_S:
+        now = time.monotonic()
+        silence_s = now - self._answered
+        if silence_s < _HEAD_SILENCE_S:
+            self._suspected = None
+        elif self._suspected is None:
+            self._suspected = now  # perhaps it is this process that stood still, and nobody has asked
+        elif now - self._suspected > _HEAD_GRACE_S:
             raise RuntimeError(f"the head of the Ray cluster has not answered for {silence_s:.0f} s")
 
     def leave(self) -> None:

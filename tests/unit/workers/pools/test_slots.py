@@ -1,0 +1,54 @@
+"""How many slots a job takes, which recipes may ask for several, and when the head of a cluster counts as dead."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from pydantic import ValidationError
+
+from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES
+from workers.pool_interface import slots_needed
+from workers.tasks import GROUP_TASKS, TASKS
+
+
+def test_a_supernet_takes_the_workers_of_its_recipe_and_everything_else_one():
+    recipe = {"recipe": {"name": "sandwich", "workers": 3}}
+    assert slots_needed("train_supernet", recipe) == 3
+    assert slots_needed("train_supernet", {"recipe": {"name": "sandwich"}}) == 1
+    assert {kind for kind in TASKS if slots_needed(kind, recipe) > 1} == set(GROUP_TASKS)
+    assert slots_needed("evaluate", {}) == 1
+
+
+@pytest.mark.parametrize("name", sorted(SUPERNET_RECIPES))
+def test_workers_share_the_micro_batches_evenly(name):
+    assert RECIPES[name].model_validate({"workers": 2, "accumulation": 4}).workers == 2
+    with pytest.raises(ValidationError, match="accumulation is 3, which 2 workers cannot share"):
+        RECIPES[name].model_validate({"workers": 2, "accumulation": 3})
+
+
+@pytest.mark.parametrize("name", sorted(NETWORK_RECIPES))
+def test_a_network_by_itself_has_one_worker(name):
+    with pytest.raises(ValidationError, match="workers"):
+        RECIPES[name].model_validate({"workers": 2, "accumulation": 2})
+
+
+def test_a_silent_head_is_suspected_before_it_counts_as_dead():
+    from workers import pool
+
+    head = pool._Head.__new__(pool._Head)  # without the thread that asks
+    head._has_nodes, head._suspected, head._answered = True, None, time.monotonic()
+    head.check()
+    head._answered -= pool._HEAD_SILENCE_S + 60.0  # as after this process was stopped for a minute
+    head.check()
+    head._answered = time.monotonic()
+    head.check()
+    assert head._suspected is None
+    head._answered -= pool._HEAD_SILENCE_S + 60.0
+    head.check()
+    head._suspected -= pool._HEAD_GRACE_S + 1.0
+    with pytest.raises(RuntimeError, match="has not answered"):
+        head.check()
+    head._has_nodes = False
+    with pytest.raises(RuntimeError, match="every node"):
+        head.check()
