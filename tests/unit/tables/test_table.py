@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from itertools import cycle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_service.domain.search import (
@@ -33,6 +35,7 @@ from nas_service.tables.rows import check_rows
 from nas_service.tables.table import load_table, table_path
 from nas_service.tables.true_front import TrueFront
 from search_spaces.library_index import load_library
+from tests.support.tables import OBJECTIVES, small_table
 
 METRICS = (TableMetric("acc", "maximize", "percent"), TableMetric("ms", "minimize", "ms"))
 
@@ -51,7 +54,7 @@ def curves(num_epochs=3, num_seeds=2):
     return build_table(definition, lambda: [(0, rows[:7]), (7, rows[7:])], None)
 
 
-CURVES = curves()
+CURVES, SMALL = curves(), small_table()
 
 
 def spec_over(table, **changes):
@@ -151,6 +154,43 @@ def test_only_full_evaluations_make_the_front(monkeypatch):
     history = {"genes": chunk.genes, "fidelities": chunk.fidelities, "tokens": chunk.tokens}
     rebuilt.restore(chunk.strategy_state, 27, history)
     assert (rebuilt.front.hypervolume, rebuilt.front.size) == (chunk.hypervolume, chunk.front_size)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    strategy=st.sampled_from(["random", "nsga2", "aging_evolution", "local_search"]),
+    parallelism=st.integers(1, 9),
+    cuts=st.lists(st.tuples(st.integers(1, 17), st.booleans()), min_size=1, max_size=8),
+)
+def test_where_a_chunk_ends_and_who_goes_on_changes_nothing(strategy, parallelism, cuts):
+    """``cuts``: trials of each chunk, and whether another worker goes on from what is stored."""
+    spec = spec_over(
+        SMALL,
+        objectives=OBJECTIVES,
+        strategy=MethodChoice(strategy),
+        budget=Budget(60),
+        parallelism=parallelism,
+        seed=9,
+    )
+    whole = InlineSearch(spec, SMALL, SMALL.id).run(lambda count: False)
+    search, stored = InlineSearch(spec, SMALL, SMALL.id), []
+    for size, moves in cycle(cuts):
+        stored.append(search.run(lambda count, size=size: count >= size))
+        if search.is_over:
+            break
+        if moves:
+            genes = np.concatenate([decode_genes(chunk.genes, 4) for chunk in stored])
+            history = {
+                "genes": encode_genes(genes),
+                "fidelities": [share for chunk in stored for share in chunk.fidelities],
+                "tokens": json.loads(json.dumps([token for chunk in stored for token in chunk.tokens])),
+            }
+            search = InlineSearch(spec, SMALL, SMALL.id)
+            search.restore(stored[-1].strategy_state, stored[-1].num_told, history)
+    for name in ("evaluation_keys", "states", "metrics", "tokens", "joined_front"):
+        assert [item for chunk in stored for item in getattr(chunk, name)] == getattr(whole, name), name
+    assert (stored[-1].num_told, stored[-1].hypervolume) == (60, whole.hypervolume)
+    assert stored[-1].strategy_state == whole.strategy_state
 
 
 def test_the_share_of_the_true_front_is_that_of_the_benchmark():
