@@ -87,7 +87,12 @@ def trial_columns(
     search_id: SearchId,
     service: ServiceDep,
     fields: Annotated[
-        str, Query(max_length=1000, description=f"Separated by commas: names of metrics, {', '.join(_PLAIN_FIELDS)}.")
+        str,
+        Query(
+            max_length=1000,
+            pattern=r"^[^\x00-\x1f\x7f]*$",
+            description=f"Separated by commas: names of metrics, {', '.join(_PLAIN_FIELDS)}.",
+        ),
     ] = "state",
     stage: Annotated[Literal["search", "final"], Query()] = "search",
     first: Annotated[int, Query(ge=0, le=2**31 - 1, description="Number of the first trial.")] = 0,
@@ -131,7 +136,11 @@ def hypervolume(
     service: ServiceDep,
     reference_point: Annotated[
         str | None,
-        Query(max_length=200, description="One number per axis, minimised, separated by commas; left out, its own."),
+        Query(
+            max_length=200,
+            pattern=r"^[0-9eE+., -]*$",
+            description="One number per axis, minimised, separated by commas; left out, its own.",
+        ),
     ] = None,
     num_points: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> HypervolumeCurveOut:

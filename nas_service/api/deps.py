@@ -107,7 +107,9 @@ async def _paging(
     page_size: Annotated[
         int, Query(ge=1, le=2**31 - 1, description=f"More than {MAX_PAGE_SIZE} is read as {MAX_PAGE_SIZE}.")
     ] = DEFAULT_PAGE_SIZE,
-    page_token: Annotated[str | None, Query(max_length=4000, description="From the page before.")] = None,
+    page_token: Annotated[
+        str | None, Query(max_length=4000, pattern=r"^[A-Za-z0-9_-]*$", description="From the page before.")
+    ] = None,
 ) -> Paging:
     return Paging(min(page_size, MAX_PAGE_SIZE), page_token)
 
@@ -180,4 +182,5 @@ async def known_parameters_only(request: Request) -> None:
         raise BadRequest("a query parameter is given twice")
 
 
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+# No control characters: U+0000 can stand in no URL, and none of them in a name.
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
