@@ -2,8 +2,8 @@
 
 ScheduledDropPath of NASNet (Zoph et al. 2018, arXiv:1707.07012) for cells, stochastic depth (Huang et al. 2016,
 arXiv:1603.09382) for residual branches. A path is a residual branch inside a block, or the output of an operation that
-goes into a sum and nowhere else; identities are never dropped. The network itself is not changed: hooks scale what its
-layers return while a training pass runs, so evaluation and exports know nothing of it.
+goes into a sum or concatenation and nowhere else; identities are never dropped. The network itself is not changed: hooks
+scale what its layers return while a training pass runs, so evaluation and exports know nothing of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -54,11 +54,11 @@ def _end(network: Network, number: int, module: nn.Module) -> nn.Module | None:
     if node.block in _NEVER_DROPPED or is_identity:
         return None
     readers = [other for other in network.nodes if number + 1 in other.inputs]
-    return module if len(readers) == 1 and _is_sum(readers[0]) else None
+    return module if len(readers) == 1 and _combines(readers[0]) else None
 
 
-def _is_sum(node: Node) -> bool:
-    return node.block == "add" and len(node.inputs) > 1
+def _combines(node: Node) -> bool:
+    return node.block in ("add", "concat") and len(node.inputs) > 1
 
 
 class DropPath:

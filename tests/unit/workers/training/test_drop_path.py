@@ -57,18 +57,29 @@ def test_residual_branches_are_paths_and_shortcuts_are_not() -> None:
 
 def test_operations_of_a_cell_are_paths_and_identities_are_not() -> None:
     space = load_library("nasbench201-cell")
-    options = {gene.name: gene.options for gene in space.genes}
     net = network_of(space)
     found = depths(net)
     sums = {
         value for node in net.network.nodes if node.block == "add" and len(node.inputs) > 1 for value in node.inputs
     }
     blocks = {net.network.nodes[value - 1].block for value in sums if value}
-    assert options
     assert blocks - {"identity", "zero"}
     assert all(not isinstance(net.get_submodule(name), nn.Identity) for name in found)
     values = [depth for calls in found.values() for depth in calls if depth is not None]
     assert sorted(values) == pytest.approx([i / len(values) for i in range(1, len(values) + 1)])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_operations_of_nasnet_are_paths_however_they_are_combined(seed: int) -> None:
+    space = load_library("nasnet-cell")
+    network = space.resolve(space.sample(1, np.random.default_rng(seed))[0])
+    with torch.device("meta"):
+        found = depths(PlainNetwork(network))
+    combined = [value for node in network.nodes if node.block in ("add", "concat") for value in node.inputs if value]
+    makers = [network.nodes[value - 1].block for value in combined]
+    operations = [block for block in makers if block not in ("identity", "zero", "add", "concat")]
+    calls = sum(depth is not None for depths_of in found.values() for depth in depths_of)
+    assert calls == len(operations) > 50
 
 
 def test_samples_are_dropped_at_the_probability_and_the_mean_stays() -> None:
