@@ -2,8 +2,8 @@
 
 ScheduledDropPath of NASNet (Zoph et al. 2018, arXiv:1707.07012) for cells, stochastic depth (Huang et al. 2016,
 arXiv:1603.09382) for residual branches. A path is a residual branch inside a block, or the output of an operation that
-goes into a sum or concatenation and nowhere else; identities are never dropped. The network itself is not changed: hooks
-scale what its layers return while a training pass runs, so evaluation and exports know nothing of it.
+goes into a sum or concatenation and nowhere else; identities are never dropped. The network itself is not changed:
+hooks scale what its layers return while a training pass runs, so evaluation and exports know nothing of it.
 """
 
 from collections.abc import Iterator, Sequence
