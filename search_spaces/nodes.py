@@ -217,7 +217,7 @@ class NodeCompiler(BlockCompiler):
             taken: dict[str, int] = {}
             items = [
                 (
-                    self._unique(node.get("name") or node.get("block") or f"option{position}", taken),
+                    self._unique(_label_of(node), taken),
                     node,
                     f"{pointer}/one_of/{position}",
                 )
@@ -359,6 +359,12 @@ class NodeCompiler(BlockCompiler):
                 node,
             )
         )
+
+
+def _label_of(node: Mapping[str, Any]) -> str:
+    """What a branch without a label is called: its name, its block or template, or its kind."""
+    named = node.get("name") or node.get("block") or node.get("use")
+    return named if isinstance(named, str) else next(kind for kind in _KINDS if kind in node)
 
 
 def _inside(frame: Frame) -> list[Earlier] | None:

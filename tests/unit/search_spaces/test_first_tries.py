@@ -19,11 +19,16 @@ from tests.unit.search_spaces.builders import HEAD, conv, document, space
 from tests.unit.search_spaces.test_documents import document as stored
 
 FAMILIES = (
+    "albert-like",
+    "conv-then-attention",
+    "convnext-like",
     "densenet-small",
     "efficientnet-compound",
+    "encoder-decoder",
     "inception-like",
     "patch-mixer",
     "random-wired",
+    "regnet-like",
     "residual-mlp",
     "squeezenet",
     "text-cnn",
@@ -31,6 +36,7 @@ FAMILIES = (
 )
 
 SMALL: dict[str, dict[str, int]] = {
+    "albert-like": {"length": 16, "vocabulary": 60},
     "text-cnn": {"length": 16, "vocabulary": 60},
     "residual-mlp": {"features": 12},
     "squeezenet": {"channels": 1, "height": 32, "width": 32},
@@ -51,7 +57,9 @@ def example(network: Network) -> torch.Tensor:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) -> None:
     torch.manual_seed(0)
-    found = stored(name).bind(classes=3, input=SMALL.get(name, {"channels": 1, "height": 16, "width": 16}))
+    found = stored(name).bind(
+        classes=None if name == "albert-like" else 3, input=SMALL.get(name, {"channels": 1, "height": 16, "width": 16})
+    )
     supernet = Supernet(found).eval()
     for genes in [found.largest(), found.smallest(), *found.sample(1, np.random.default_rng(0))]:
         plain, x = supernet.extract(genes), example(found.resolve(genes))
@@ -142,3 +150,11 @@ def test_advice_names_choices_without_effect_and_templates_without_use() -> None
     found = advice_on(SearchSpace.from_document(raw))
     assert [("spare" in item.message, item.pointer) for item in found] == [(True, ""), (False, "/templates/nobody")]
     assert not [item for name in FAMILIES for item in advice_on(stored(name))]
+
+
+def test_advice_names_constraints_that_exclude_nothing() -> None:
+    body = [{"name": "op", "one_of": [conv(), {"sequence": [conv(), conv()]}]}]
+    text = "=all(l in layers: l.op != '{}')"
+    for label, size, notes in (("sequence", 1, 0), ("conv_bn_act", 1, 0), ("conv", 4, 1)):
+        found = space([{"repeat": {"count": 2, "body": body}}], constraints=[text.format(label)])
+        assert (found.cardinality, len(advice_on(found))) == (size, notes)
