@@ -1,8 +1,9 @@
 """BANANAS: an ensemble of small networks, candidates near the best, Thompson sampling (White, Neiswanger, Savani 2021).
 
 Departures: the code of an architecture is one-hot over its choices (conditional spaces included) instead of paths of a
-cell; scores are normal quantiles of ranks with squared error; with several objectives parents come from the whole front
-and each ask draws its own weighting of them.
+cell; scores are normal quantiles of ranks with squared error; random architectures are among the candidates, without
+which small ensembles stay in one basin; with several objectives parents come from the whole front and each ask draws its
+own weighting of them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class BananasParams(StrategyParams):
     epochs: int = Field(150, ge=1, le=5_000, description="Steps of training of each network at each refit.")
     max_points: int = Field(200, ge=20, le=2_000, description="Most results the ensemble learns from.")
     candidates: int = Field(100, ge=1, le=5_000, description="Mutations of the best that are scored for one ask.")
+    random_candidates: int = Field(50, ge=0, le=5_000, description="Random architectures among the candidates.")
     parents: int = Field(10, ge=1, le=1_000, description="Best architectures that are mutated.")
     model: bool = Field(True, description="Off: the first mutation is taken, the ablation that shows the model's part.")
 
@@ -62,7 +64,10 @@ class Bananas(StartingStrategy):
         taken = self.candidates.taken(pending)
         parents = self._parents(rng)
         chosen = parents[rng.integers(len(parents), size=self.params.candidates)]
-        new = self.candidates.fresh(self.problem.space.mutate(self._archive.genes(chosen), rng, 1), taken)
+        rows = self.problem.space.mutate(self._archive.genes(chosen), rng, 1)
+        if self.params.model and self.params.random_candidates:
+            rows = np.concatenate((rows, self.problem.space.sample(self.params.random_candidates, rng)))
+        new = self.candidates.fresh(rows, taken)
         if not len(new):
             return None
         if not self.params.model:
