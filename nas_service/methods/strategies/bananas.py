@@ -2,8 +2,8 @@
 
 Departures: the code of an architecture is one-hot over its choices (conditional spaces included) instead of paths of a
 cell; scores are normal quantiles of ranks with squared error; random architectures are among the candidates, without
-which small ensembles stay in one basin; with several objectives parents come from the whole front and each ask draws its
-own weighting of them.
+which small ensembles stay in one basin; with several objectives parents come from the whole front and each ask draws
+its own weighting of them.
 """
 
 from __future__ import annotations
