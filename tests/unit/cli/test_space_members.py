@@ -1,0 +1,53 @@
+"""`nas space` on documents: notes and lines, members by number, drawings, the blocks of the language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search_spaces.blocks.registry import BLOCKS
+from search_spaces.library_index import load_library
+from tests.unit.cli.test_space_commands import nas
+
+DOCUMENT = """language_version: 1
+name: noted
+task: {kind: image_classification, classes: 3}
+input: {channels: 3, resolution: 8}
+let: {spare: {one_of: [1, 2]}}
+network:
+  - {block: conv_bn_act, out: 8, kernel: 3}
+  - {block: image_head, out: "=classes"}
+"""
+
+
+def test_lint_notes_what_has_no_effect_and_gives_the_lines_of_mistakes(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(DOCUMENT)
+    done = nas("space", "lint", str(path))
+    assert done.returncode == 0
+    assert "note: " in done.stdout
+    assert "'spare'" in done.stdout
+    path.write_text(DOCUMENT.replace("kernel: 3", "kernel: 4"))
+    wrong = nas("space", "lint", str(path))
+    assert wrong.returncode == 2
+    assert "line 7, /network/0/kernel" in wrong.stderr
+
+
+def test_a_member_is_drawn_by_its_number() -> None:
+    space = load_library("digits-mobile")
+    network = space.resolve(space.unrank([5])[0])
+    drawn = nas("space", "show", "digits-mobile", "--index", "5", "--dot")
+    assert drawn.stdout.startswith("digraph network {")
+    assert drawn.stdout.count("->") == sum(len(node.inputs) for node in network.nodes)
+    beyond = nas("space", "show", "digits-mobile", "--index", str(space.cardinality))
+    assert beyond.returncode == 2
+    assert str(space.cardinality - 1) in beyond.stderr
+
+
+def test_blocks_are_listed_with_their_parameters() -> None:
+    listed = nas("space", "blocks")
+    assert all(kind[:8] in listed.stdout for kind in BLOCKS)
+    one = nas("space", "blocks", "mbconv")
+    assert "kernel_transform" in one.stdout
+    unknown = nas("space", "blocks", "mbkonv")
+    assert unknown.returncode == 2
+    assert "mbconv" in unknown.stderr
