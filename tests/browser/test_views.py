@@ -143,7 +143,7 @@ def test_a_form_for_a_table_and_the_timeline(service, found, visit) -> None:
     page.get_by_text("Parameters of flow").click()
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_text("Field required").first).to_be_visible()
-    page.get_by_role("textbox", name="name").last.fill("nsga2")
+    page.locator("label", has_text=re.compile("^name")).get_by_role("combobox").select_option("nsga2")
     expect(page.get_by_text("Field required")).to_have_count(0)
     visit.forgive("422")  # the plan of a flow without a step
     visit.shoot("new-search-over-a-table")

@@ -30,6 +30,9 @@ MISSING = [
     if absent
 ]
 
+# A machine that runs other things too must not fail a test.
+expect.set_options(timeout=20_000)
+
 
 @dataclass
 class Visit:

@@ -39,7 +39,8 @@ export function FrontView({ search, live }: { search: Search; live: boolean }) {
   const [logX, logY] = [params.get("log")?.includes("x") ?? false, params.get("log")?.includes("y") ?? false];
   const members = front?.members ?? [];
   const names = useMemo(() => metricsOf(search, members), [search, members]);
-  const { columns } = useColumns(search.id, ["state", ...new Set([...names.slice(0, 6), x, y])], live);
+  // Of a hundred thousand trials only what is drawn or bounded is read.
+  const { columns } = useColumns(search.id, [x, y, ...bounds.map((bound) => bound.name)], live);
   const kept = useMemo(() => members.filter((trial) => keeps(bounds, (name) => valueOf(trial, name))), [members, bounds]);
   const cloud = useMemo(() => {
     if (!columns || final) return undefined;
