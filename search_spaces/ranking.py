@@ -64,7 +64,7 @@ def _below(step: Elimination, columns: np.ndarray) -> np.ndarray:
 
 
 def _total(step: Elimination, columns: np.ndarray) -> np.ndarray:
-    total = step.ways.sum(axis=-1)[tuple(columns[gene] for gene in step.given)]
+    total = np.asarray(step.ways.sum(axis=-1))[tuple(columns[gene] for gene in step.given)]
     return np.broadcast_to(np.asarray(total), (columns.shape[1],))
 
 

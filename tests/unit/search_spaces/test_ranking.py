@@ -56,6 +56,16 @@ def test_ranks_of_large_spaces(name: str) -> None:
     assert found.rank(found.unrank(ends)) == ends
 
 
+def test_ranks_of_a_conditional_space_beyond_machine_integers() -> None:
+    body = [conv(out={"int": [1, 16]}, kernel={"one_of": [1, 3, 5]})]
+    found = space([{"repeat": {"count": {"int": [1, 20]}, "body": body}}])
+    assert found.cardinality == sum(48**depth for depth in range(1, 21)) > 2**100
+    ends = [0, 1, found.cardinality // 7, found.cardinality - 1]
+    assert found.rank(found.unrank(ends)) == ends
+    rows = found.sample(50, np.random.default_rng(0))
+    assert (found.unrank(found.rank(rows)) == rows).all()
+
+
 def test_sampling_is_uniform_over_ranks() -> None:
     body = [conv(out="=w", let={"w": {"one_of": [4, 8, 12]}})]
     found = space(
