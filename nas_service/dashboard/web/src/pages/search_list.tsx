@@ -55,7 +55,7 @@ export function SearchList() {
           <pre>nas search create --space digits-mobile --dataset digits --trials 200</pre>
         </div>
       )}
-      {pages.isSuccess && searches.length === 0 && filtered && <div className="card muted">No search is called or is so.</div>}
+      {pages.isSuccess && searches.length === 0 && filtered && <div className="card muted">No search matches this filter.</div>}
       {searches.length > 0 && (
         <div className="card scroll page" tabIndex={0}>
           <table>
