@@ -298,7 +298,8 @@ class RayPool:
         self._check_alive()
         for worker in self._workers:
             try:
-                self._note_ready(worker, done)
+                if worker.ready is not None and worker.ready in done:
+                    worker.pid, worker.ready = ray.get(worker.ready, timeout=_GET_S), None
                 self._collect(worker, done, messages)
                 if worker.life in done:
                     ray.get(worker.life, timeout=_GET_S)  # raises why it has died
@@ -365,12 +366,6 @@ class RayPool:
             if any(other.lends_to == worker.job[0] for other in self._workers):
                 self._replace(worker)
             worker.job = worker.outcome = worker.reports = None
-
-    @staticmethod
-    def _note_ready(worker: _Worker, done: set[Any]) -> None:
-        if worker.ready is not None and worker.ready in done:
-            worker.pid = ray.get(worker.ready, timeout=_GET_S)
-            worker.ready = None
 
     def _start(self) -> _Worker:
         worker = _Worker()

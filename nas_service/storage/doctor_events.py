@@ -19,14 +19,14 @@ EVENT_CHECKS = {
         SELECT data->>'trial_id', count(*) || ' events say that it has ended'
         FROM event WHERE type = 'trial.finished' GROUP BY search_id, data->>'trial_id' HAVING count(*) > 1""",
     "ended_trials_are_told": """
-        SELECT t.id, t.stage || ' trial ' || t.number || ' is ' || t.state || ', and no event says so'
-        FROM trial t
-        LEFT JOIN event alone ON alone.search_id = t.search_id AND alone.type = 'trial.finished'
-          AND alone.data->>'trial_id' = t.id
-        WHERE t.state IN ('succeeded', 'infeasible', 'failed', 'quarantined') AND t.reused_from IS NULL
-          AND alone.seq IS NULL
-          AND EXISTS (SELECT FROM event e WHERE e.search_id = t.search_id AND e.type = 'search.created')
-          AND NOT EXISTS (SELECT FROM event e WHERE e.search_id = t.search_id AND e.type = 'trials.finished')
+        SELECT id, 'has ended, and no event says so' FROM (
+          SELECT search_id, id FROM trial
+          WHERE state IN ('succeeded', 'infeasible', 'failed', 'quarantined') AND reused_from IS NULL
+            AND search_id IN (SELECT search_id FROM event WHERE type = 'search.created')
+            AND search_id NOT IN (
+              SELECT search_id FROM event WHERE type = 'trials.finished' AND search_id IS NOT NULL)
+          EXCEPT  -- hashes both sides, where a join is planned as a loop over all pairs
+          SELECT search_id, data->>'trial_id' FROM event WHERE type = 'trial.finished') AS untold
         UNION ALL
         SELECT many.search_id, many.told || ' trials are told in chunks, ' || stored.count || ' are stored'
         FROM (SELECT search_id, sum((data->>'count')::bigint) AS told FROM event WHERE type = 'trials.finished'
