@@ -64,12 +64,17 @@ def _sampled(beliefs: list[Belief], front: Floats, reference: Floats, rng: np.ra
     spans = reference - np.minimum(front.min(axis=0), reference)
     spans = np.where(spans > 0, spans, 1.0)
     directions = np.abs(rng.standard_normal((_DIRECTIONS, m)))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = np.maximum(directions / np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
+
+    inverse = 1.0 / directions
 
     def reach(points: Floats) -> Floats:
-        """How far (..., D) each direction from the reference is dominated, to the power M."""
-        gaps = ((reference - points) / spans)[..., None, :] / directions
-        return np.maximum(gaps.min(axis=-1), 0.0) ** m
+        """How far (n, D) each direction from the reference is dominated, to the power M."""
+        gaps = (reference - points) / spans
+        nearest = gaps[:, :1] * inverse[:, 0]
+        for j in range(1, m):
+            np.minimum(nearest, gaps[:, j : j + 1] * inverse[:, j], out=nearest)
+        return np.maximum(nearest, 0.0) ** m
 
     reached = reach(front).max(axis=0)
     total = np.zeros(len(beliefs[0].mean))

@@ -25,7 +25,7 @@ from nas_service.methods.strategies.starting import StartingStrategy
 _FIT_POINTS = 150
 _NEIGHBOURS = 300
 _PROMISING = 500
-_BROWSED = 5_000
+_BROWSED, _BROWSED_BY_SAMPLING = 5_000, 1_500  # with three objectives and more a gain costs more to compute
 _REACH, _FAR_REACH, _MARGIN = 1.5, 2.5, 0.1
 _FEWEST = 4
 _PIECE = 2_000
@@ -242,8 +242,9 @@ class Surrogate(StartingStrategy):
         if pool is None or len(pool) == 0:
             return
         rng = generator(self.problem.seed, count, _STREAM)
-        if len(pool) > _BROWSED:
-            pool = pool[np.sort(rng.choice(len(pool), _BROWSED, replace=False))]
+        most = _BROWSED if self.problem.num_objectives <= 2 else _BROWSED_BY_SAMPLING
+        if len(pool) > most:
+            pool = pool[np.sort(rng.choice(len(pool), most, replace=False))]
         gains = self._gains_given(count, pool, pool[:0], rng)
         self._promising = pool[np.argsort(-gains, kind="stable")[:_PROMISING]]
 
