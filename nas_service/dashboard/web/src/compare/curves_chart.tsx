@@ -1,5 +1,5 @@
 // Hypervolume, or the gap to the best known, over evaluations: a line per group and a band over its seeds.
-import { useMemo } from "react";
+import { useCallback, useMemo } from "react";
 import { axisStyle, Chart, tooltipStyle } from "../chart";
 import { figure } from "../format";
 import { useTheme } from "../theme";
@@ -7,9 +7,9 @@ import type { Band } from "./groups";
 
 export function CurvesChart({ names, bands, normalised, gap, best, logX }: { names: string[]; bands: Band[]; normalised: boolean; gap: boolean; best: number; logX: boolean }) {
   const { colours } = useTheme();
+  // On a log axis zero has no place: a gap is cut at a millionth of the best.
+  const shown = useCallback((value: number) => (gap ? Math.max(best - value, best * 1e-6) : value), [gap, best]);
   const option = useMemo(() => {
-    // On a log axis zero has no place: a gap is cut at a millionth of the best.
-    const shown = (value: number) => (gap ? Math.max(best - value, best * 1e-6) : value);
     const usable = (at: number) => !logX || at > 0;
     const series = bands.flatMap((band, place) => {
       const colour = colours.series[place % colours.series.length];
@@ -41,10 +41,10 @@ export function CurvesChart({ names, bands, normalised, gap, best, logX }: { nam
       tooltip: { ...tooltipStyle(colours), trigger: "axis", valueFormatter: (value: unknown) => (typeof value === "number" ? figure(value) : "") },
       series,
     };
-  }, [names, bands, normalised, gap, best, logX, colours]);
+  }, [names, bands, normalised, gap, shown, logX, colours]);
   return (
     <Chart option={option} size="tall" title={gap ? `Regret: gap to ${normalised ? "the true front" : "the best of these"}` : normalised ? "Hypervolume, share of the true front's" : "Hypervolume against a common reference point"}
       label={`${gap ? "Regret" : "Hypervolume"} over evaluations of ${names.join(", ")}`}
-      table={{ head: ["Group", "Evaluations", "25 %", "Median", "75 %"], rows: () => bands.flatMap((band, place) => band.at.map((at, index) => [names[place]!, at, figure(band.low[index]), figure(band.middle[index]), figure(band.high[index])])) }} />
+      table={{ head: ["Group", "Evaluations", "25 %", "Median", "75 %"], rows: () => bands.flatMap((band, place) => band.at.map((at, index) => [names[place]!, at, figure(shown((gap ? band.high : band.low)[index]!)), figure(shown(band.middle[index]!)), figure(shown((gap ? band.low : band.high)[index]!))])) }} />
   );
 }
