@@ -16,6 +16,7 @@ import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nas_service import logs
 from nas_service.api import problems, strict_json
 from nas_service.errors import NasError, TooLarge
 
@@ -39,6 +40,7 @@ SECURITY_HEADERS = {
 # method, route template, status, seconds
 Observe = Callable[[str, str, int, float], None]
 log = logging.getLogger("nas.api")
+PROBES = ("/livez", "/readyz", "/metrics")  # asked every few seconds by machines
 
 
 class Envelope:
@@ -68,31 +70,26 @@ class Envelope:
                 headers["X-Request-Id"] = request_id
             await send(message)
 
-        try:
-            await self.app(scope, receive, send_with_headers)
-        except Exception as error:
-            if not isinstance(error, NasError):
-                log.exception("request failed", extra={"request_id": request_id, "path": scope["path"]})
-            if status == 0:
-                known = error if isinstance(error, NasError) else problems.failure()
-                await problems.response(known, scope["path"], request_id)(scope, receive, send_with_headers)
-            elif status < 500:
-                raise  # the answer has begun: all that is left is to break it off
-        finally:
-            duration_s = time.perf_counter() - start
-            if self.observe is not None:
-                route = getattr(scope.get("route"), "path", "unmatched")
-                self.observe(scope["method"], route, status, duration_s)
-            log.info(
-                "request",
-                extra={
-                    "request_id": request_id,
-                    "method": scope["method"],
-                    "path": scope["path"],
-                    "status": status,
-                    "duration_s": round(duration_s, 6),
-                },
-            )
+        with logs.about(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_with_headers)
+            except Exception as error:
+                if not isinstance(error, NasError):
+                    log.exception("%s %s failed", scope["method"], scope["path"])
+                if status == 0:
+                    known = error if isinstance(error, NasError) else problems.failure()
+                    await problems.response(known, scope["path"], request_id)(scope, receive, send_with_headers)
+                elif status < 500:
+                    raise  # the answer has begun: all that is left is to break it off
+            finally:
+                duration_s = time.perf_counter() - start
+                if self.observe is not None:
+                    route = getattr(scope.get("route"), "path", "unmatched")
+                    self.observe(scope["method"], route, status, duration_s)
+                ids = {name: value for name, value in scope.get("path_params", {}).items() if name in logs.IDS}
+                with logs.about(**ids):
+                    level = logging.DEBUG if scope["path"] in PROBES else logging.INFO
+                    log.log(level, "%s %s: %d, %.1f ms", scope["method"], scope["path"], status, duration_s * 1e3)
 
 
 class KnownHost:

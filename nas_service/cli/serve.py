@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uvicorn
 
+from nas_service import logs
 from nas_service.app import create_app
 from nas_service.cli.failures import SchemaMismatch
 from nas_service.errors import InvalidInput
@@ -25,11 +26,13 @@ def serve() -> None:
     engine.dispose()
     if found != needed:
         raise SchemaMismatch(f"the database is at {found}, this release needs {needed}: run `nas migrate`")
+    logs.configure()
     uvicorn.run(
         create_app(settings),
         host=settings.host,
         port=settings.port,
         log_level="warning",
+        log_config=None,  # its lines go through ours
         timeout_graceful_shutdown=GRACEFUL_STOP_S,
         limit_concurrency=MAX_CONNECTIONS,
         server_header=False,

@@ -175,6 +175,35 @@ def test_relative_positions_of_autoformer_are_four_tables_a_layer() -> None:
     assert params == 5_717_416 + 12 * 4 * (2 * 14 + 2) * 64
 
 
+@pytest.mark.parametrize(
+    ("family", "embed", "heads", "ratios", "millions"),
+    [
+        (
+            "autoformer-vit-small",
+            384,
+            [6, 6, 5, 7, 5, 5, 5, 6, 6, 7, 7, 6, 7],
+            [3, 3.5, 3, 3.5, 4, 4, 4, 4, 4, 4, 4, 3.5, 4],
+            22.9,
+        ),
+        (
+            "autoformer-vit-base",
+            576,
+            [9, 9, 9, 9, 9, 10, 9, 9, 10, 9, 10, 9, 9, 10],
+            [3.5, 3.5, 4, 3.5, 4, 3.5, 3.5, 3, 4, 4, 3, 4, 3, 3.5],
+            53.7,
+        ),
+    ],
+)
+def test_searched_autoformers(family: str, embed: int, heads: list[int], ratios: list[float], millions: float) -> None:
+    """The networks found by the authors; parameters as in the abstract of arXiv 2107.00651."""
+    choose: dict[str, Any] = {"embed": embed, "depth": len(heads)}
+    for layer, (number, ratio) in enumerate(zip(heads, ratios, strict=True)):
+        choose |= {f"layer{layer}.heads": number, f"layer{layer}.ratio": ratio}
+    # The longest name first: `layer1.heads` also ends `layer11.heads`.
+    ordered = dict(sorted(choose.items(), key=lambda item: -len(item[0])))
+    assert round(member(load_library(family), ordered).cost().params / 1e6, 1) == millions
+
+
 def test_bossnet_t0_without_squeeze_excite() -> None:
     """Published: 3.4 billion multiply-adds (README of the authors' repository)."""
     encoding = ["C", "C", "CCCAC", "AAACAAAAA"]
