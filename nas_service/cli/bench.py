@@ -14,8 +14,9 @@ from nas_service.cli.table import metric_of
 from nas_service.cli.table_files import Columns, read_rows
 from nas_service.errors import InvalidInput
 from nas_service.methods.strategies.registry import STRATEGIES
-from nas_service.tables.benchmark import PEERS, Contest, Outcome, paired_tests, search_once, summary
+from nas_service.tables.benchmark import Contest, Outcome, paired_tests, search_once, summary
 from nas_service.tables.builtin import NASBENCH201, nasbench201
+from nas_service.tables.peers import PEERS, require
 from nas_service.tables.table import TABLES_FOLDER, Table, load_table
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks that anyone can repeat offline.")
@@ -56,6 +57,8 @@ def strategies(
             raise InvalidInput.at(
                 "--strategies", f"no strategy '{name}'", suggestion=", ".join([*sorted(STRATEGIES), *PEERS])
             )
+        if name in PEERS:
+            require(name)
     if track not in ("A", "B", "C") or (track == "C") != (report is not None):
         raise InvalidInput.at("--track", "is A, B or C; C, and only C, needs --report")
     counts = _counts(evaluations)

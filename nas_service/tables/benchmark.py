@@ -22,15 +22,11 @@ from nas_service.errors import InvalidInput
 from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal
 from nas_service.methods.strategies.registry import STRATEGIES
 from nas_service.tables.lookup import TableLookup
+from nas_service.tables.peers import PEERS
 from nas_service.tables.table import Table
 
 Floats = NDArray[np.float64]
 Track = Literal["A", "B", "C"]
-PEERS: dict[str, dict[str, Any]] = {
-    "optuna-tpe": {"sampler": "tpe"},
-    "optuna-nsga2": {"sampler": "nsga2"},
-    "optuna-gp": {"sampler": "gp"},
-}
 _LEAST_MISSING = 1e-6
 
 
@@ -83,12 +79,11 @@ class Outcome:
 
 
 def search_once(contest: Contest, name: str, seed: int) -> Outcome:
-    """One search of a strategy, or of a peer's sampler by its name."""
+    """One search of a strategy, or of a peer by its name."""
     lookup = contest.lookup(contest.objectives, seed)
     known = contest.track == "B"
     problem = _with_known_costs(lookup, contest) if known else lookup.problem()
-    kind = STRATEGIES["optuna" if name in PEERS else name]
-    strategy = kind(problem, kind.Params(**PEERS.get(name, {})))
+    strategy = PEERS[name].make(problem) if name in PEERS else STRATEGIES[name](problem)
     pending: deque[tuple[int, Proposal]] = deque()
     told: list[Genes] = []
     ask_s: list[float] = []

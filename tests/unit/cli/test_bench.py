@@ -2,12 +2,13 @@
 
 import csv
 import json
+import sys
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from nas_service.cli.main import app
+from nas_service.cli.main import app, main
 from nas_service.errors import InvalidInput
 from nas_service.tables.benchmark import Outcome, paired_tests, summary
 
@@ -78,6 +79,20 @@ def test_one_objective_reports_another_metric_and_the_regret():
 def test_wrong_requests_say_what_is_wrong(options, message):
     with pytest.raises(InvalidInput, match=message):
         bench(*options)
+
+
+def test_a_peer_is_a_column_and_one_whose_library_is_missing_says_so(file, monkeypatch, capsys):
+    options = ["--table", str(file), "--choices", "a,b,c", "--metrics", "loss:minimize:nats,cost:minimize:ms"]
+    options += ["--objectives", "loss,cost", "--strategies", "random", "--seeds", "2", "--evaluations", "48"]
+    found = json.loads(bench(*options, "--peers", "pymoo-nsga2", "-o", "json"))
+    assert [row["strategy"] for row in found["results"]] == ["random", "pymoo-nsga2"]
+    np.testing.assert_allclose([row["mean"] for row in found["results"]], 1.0)
+    monkeypatch.setitem(sys.modules, "pymoo", None)  # what an import sees where it is not installed
+    monkeypatch.setattr(sys, "argv", ["nas", "bench", "strategies", *options, "--peers", "pymoo-nsga2"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "needs the library pymoo, which is not installed" in capsys.readouterr().err
 
 
 def test_holm_corrects_all_comparisons_and_the_sign_is_that_of_the_first():
