@@ -40,10 +40,10 @@ from tests.support.searches import digits, install, search_of, start, trials_of
 pytestmark = pytest.mark.slow
 
 NUM_TRIALS = 12
-NUM_STEPS = 40
+NUM_STEPS = 120
 RECIPE = MethodChoice(
     "sandwich",
-    {"num_steps": NUM_STEPS, "num_random": 1, "curve_every_steps": 20, "checkpoint_every_steps": 5, "threads": 1},
+    {"num_steps": NUM_STEPS, "num_random": 1, "curve_every_steps": 60, "checkpoint_every_steps": 5, "threads": 1},
 )
 DEADLINE_S = 240.0
 
@@ -174,6 +174,10 @@ def kill_under_work(pid: int, name: str) -> None:
     found.kill()
 
 
+def has_part(pid: int, name: str) -> bool:
+    return any(child.name() == name for child in psutil_children(pid))
+
+
 @pytest.mark.ray
 def test_ray_is_killed_part_by_part(here, undisturbed):
     """The raylet while it trains, the head while it searches, and the dispatcher alone: Ray's agents outlive it."""
@@ -185,7 +189,7 @@ def test_ray_is_killed_part_by_part(here, undisturbed):
         assert process.returncode == 1
     assert strays(here.home / "processes") == []
     with dispatcher(here, ray_address="") as process:
-        here.wait_for(lambda: search_of(here.engine, search_id).num_told >= 2)
+        here.wait_for(lambda: search_of(here.engine, search_id).num_told >= 2 and has_part(process.pid, "gcs_server"))
         kill_under_work(process.pid, "gcs_server")
         here.wait_for(lambda: process.poll() is not None)
         assert process.returncode == 1

