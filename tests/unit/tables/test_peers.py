@@ -30,8 +30,10 @@ def test_a_seed_decides_everything_and_nothing_is_repeated(name, num_objectives)
     assert len(set(keys[0])) == 20
 
 
-@pytest.mark.parametrize("name", INSTALLED)
-@pytest.mark.parametrize("make_space", [conditional_space, lambda: flat_space(3, 4)])
+@pytest.mark.parametrize(
+    ("name", "make_space"),
+    [*((name, lambda: flat_space(3, 4)) for name in INSTALLED), ("pymoo-nsga2", conditional_space)],
+)
 def test_a_space_is_finished_also_with_constraints_and_infeasible_trials(name, make_space):
     space = make_space()
     everything = space.enumerate()
