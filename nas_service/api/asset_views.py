@@ -42,6 +42,15 @@ class SpaceDetailOut(SpaceOut):
     nodes: list[Json]
 
 
+class ExpensiveBlockOut(View):
+    """The block of the largest network with most multiply-accumulates, and their share."""
+
+    key: str
+    block: str
+    macs: int
+    share: float
+
+
 class SpaceProfileOut(View):
     """Size and costs of a space; minimum and maximum are over the smallest, the largest and sampled architectures."""
 
@@ -49,15 +58,27 @@ class SpaceProfileOut(View):
     name: str
     num_genes: int
     cardinality: str
+    log10_cardinality: float
     costs: dict[str, dict[str, float]]
     num_sampled: int
+    most_expensive_block: ExpensiveBlockOut
+
+
+class SpaceNoteOut(View):
+    """Something in a document that compiles but has no effect."""
+
+    pointer: str
+    rule: str
+    message: str
+    suggestion: str
 
 
 class SpaceCheckOut(SpaceProfileOut):
-    """Profile, choices and structure of a document that was not stored."""
+    """Profile, choices, structure and notes of a document that was not stored."""
 
     genes: list[GeneOut]
     nodes: list[Json]
+    notes: list[SpaceNoteOut]
 
 
 class CostedArchitecture(View):

@@ -24,11 +24,12 @@ from nas_service.api.views import Page
 from nas_service.control.spaces import compiled_space, store_space
 from nas_service.storage import spaces
 from nas_service.storage.session import Session
+from search_spaces.advice import advice_on
 from search_spaces.errors import SpaceError
+from search_spaces.profile import profile_of
 from search_spaces.space import SearchSpace
 
 router = APIRouter(prefix="/v1", tags=["search_spaces"])
-_SAMPLED = 1000
 
 
 @router.post("/search-spaces", status_code=201, response_model=SpaceOut)
@@ -49,7 +50,11 @@ def create(
 def check(body: SpaceCreateIn) -> SpaceCheckOut:
     """Size, costs and structure of a document, or what is wrong with it; nothing is stored."""
     space = compile_document(body.document, "/document")
-    return SpaceCheckOut.model_validate({**space.describe(), **vars(_profile(space))})
+    notes = [
+        {"pointer": note.pointer, "rule": note.rule, "message": note.message, "suggestion": note.suggestion}
+        for note in advice_on(space)
+    ]
+    return SpaceCheckOut.model_validate({**space.describe(), **profile_of(space), "notes": notes})
 
 
 @router.get("/search-spaces", response_model=Page[SpaceOut])
@@ -72,7 +77,7 @@ def get(space_id: SpaceId, service: ServiceDep) -> SpaceDetailOut:
 def profile(space_id: SpaceId, service: ServiceDep) -> SpaceProfileOut:
     """Size and costs of a stored space."""
     space = _stored(service, space_id)
-    return _profile(space)
+    return SpaceProfileOut.model_validate(profile_of(space))
 
 
 @router.get("/search-spaces/{space_id}/samples", response_model=ArchitecturesOut)
@@ -105,26 +110,6 @@ def _stored(service: Service, space_id: str) -> SearchSpace:
     with service.reading() as session:
         spaces.get(session, space_id)
         return compiled_space(session, space_id)
-
-
-def _profile(space: SearchSpace) -> SpaceProfileOut:
-    sampled = space.sample(_SAMPLED, np.random.default_rng(0))
-    found = space.costs(np.concatenate((space.smallest()[None], space.largest()[None], sampled)))
-    return SpaceProfileOut(
-        id=space.id,
-        name=space.name,
-        num_genes=len(space.genes),
-        cardinality=str(space.cardinality),
-        costs={
-            name: {
-                "minimum": int(values.min()),
-                "median": float(np.median(values)),
-                "maximum": int(values.max()),
-            }
-            for name, values in found.items()
-        },
-        num_sampled=_SAMPLED,
-    )
 
 
 def _costed(space: SearchSpace, genes: np.ndarray) -> ArchitecturesOut:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -17,6 +16,7 @@ from search_spaces.blocks.registry import BLOCKS
 from search_spaces.describe import network_dot
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.library_index import LIBRARY, load_file, load_library
+from search_spaces.profile import log10_of, profile_of
 from search_spaces.reference import block_row, param_text
 from search_spaces.space import SearchSpace
 
@@ -36,7 +36,7 @@ def list_families(output: FormatOption = Format.table) -> None:
     for name in LIBRARY:
         space = load_library(name)
         rows.append(
-            {"name": name, "choices": len(space.genes), "log10_size": _log10(space.cardinality), "id": space.id}
+            {"name": name, "choices": len(space.genes), "log10_size": log10_of(space.cardinality), "id": space.id}
         )
     print_rows(rows, ["name", "choices", "log10_size"], output)
 
@@ -123,25 +123,3 @@ def show(
     print_rows(rows, ["block", "kind", "parameters", "output"], Format.table)
     out.print({"number": compiled.rank(genes[None])[0]})
     out.print({name: int(values[0]) for name, values in compiled.costs(genes[None]).items()})
-
-
-def profile_of(space: SearchSpace, samples: int, seed: int) -> dict[str, Any]:
-    """Size (exact and log10) and min, median and max of every cost."""
-    drawn = space.sample(samples, np.random.default_rng(seed))
-    genes = np.concatenate([drawn, space.largest()[None], space.smallest()[None]])
-    ranges = {
-        name: {"min": int(values.min()), "median": int(np.median(values)), "max": int(values.max())}
-        for name, values in space.costs(genes).items()
-    }
-    return {
-        "id": space.id,
-        "name": space.name,
-        "choices": len(space.genes),
-        "cardinality": space.cardinality,
-        "log10_cardinality": _log10(space.cardinality),
-        "costs": ranges,
-    }
-
-
-def _log10(size: int) -> float:
-    return round(math.log10(size), 2)

@@ -229,6 +229,9 @@ def test_spaces(client):
     assert space_id in [item["id"] for item in client.get("/v1/search-spaces").json()["items"]]
     profile = client.get(f"/v1/search-spaces/{space_id}/profile").json()
     assert profile.items() <= checked.json().items()
+    assert checked.json()["notes"] == []
+    assert 10 ** profile["log10_cardinality"] == pytest.approx(int(profile["cardinality"]), rel=0.02)
+    assert 0 < profile["most_expensive_block"]["share"] <= 1
     drawn = client.get(f"/v1/search-spaces/{space_id}/samples?count=5&seed=3").json()
     assert drawn == client.get(f"/v1/search-spaces/{space_id}/samples?count=5&seed=3").json()
     choices = [item["choices"] for item in drawn["items"]]

@@ -1,0 +1,47 @@
+"""Size of a space, the range of its costs, and where the largest network spends them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from search_spaces.blocks.registry import BLOCKS
+from search_spaces.network import Network
+from search_spaces.space import SearchSpace
+
+
+def profile_of(space: SearchSpace, num_samples: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """Exact size, its log10, minimum, median and maximum of every cost, and the most expensive block, as plain data.
+
+    The range is over the smallest, the largest and `num_samples` architectures drawn uniformly.
+    """
+    drawn = space.sample(num_samples, np.random.default_rng(seed))
+    genes = np.concatenate([space.smallest()[None], space.largest()[None], drawn])
+    return {
+        "id": space.id,
+        "name": space.name,
+        "num_genes": len(space.genes),
+        "cardinality": str(space.cardinality),
+        "log10_cardinality": log10_of(space.cardinality),
+        "costs": {
+            name: {"minimum": int(values.min()), "median": float(np.median(values)), "maximum": int(values.max())}
+            for name, values in space.costs(genes).items()
+        },
+        "num_sampled": num_samples,
+        "most_expensive_block": most_expensive_block(space.resolve(space.largest())),
+    }
+
+
+def most_expensive_block(network: Network) -> dict[str, Any]:
+    """The node with most multiply-accumulates: its key, kind, `macs` and their share of the network's."""
+    macs = [int(BLOCKS[node.block].cost(node.in_shapes, node.params).macs) for node in network.nodes]
+    place = int(np.argmax(macs))
+    node = network.nodes[place]
+    return {"key": node.key, "block": node.block, "macs": macs[place], "share": macs[place] / max(1, sum(macs))}
+
+
+def log10_of(size: int) -> float:
+    """Decimal logarithm of a cardinality of any length, to two digits."""
+    return round(math.log10(size), 2)
