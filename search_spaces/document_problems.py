@@ -117,6 +117,9 @@ def _unknown_key(key: str, location: tuple[int | str, ...], value: Any) -> str:
         return f"a template's parameters stand under with: {{{key}: ...}}"
     if "<repeat>" in location[-2:] and key in ("count", "body", "index"):
         return "count, body and index stand under repeat: {count: 3, body: [...]}"
+    around = location[-2] if len(location) > 1 else None
+    if around in ("repeat", "for_each", "graph") and key in ("name", "let", "share", "constraints"):
+        return f"{key} stands beside {around}: {{{key}: ..., {around}: {{...}}}}"
     return did_you_mean(key, _known_keys(location))
 
 

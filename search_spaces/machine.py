@@ -353,5 +353,5 @@ def _advice(kind: str) -> str:
     if kind == "add":
         return "give all inputs one shape; a residual may have a shortcut: for other shapes, adapt: fits one to another"
     if kind == "concat":
-        return "give all inputs one height and width: the same strides on every way here"
+        return "give all inputs one kind, and feature maps one height and width: the same strides on every way here"
     return "change the values or choices that lead here"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from nas_service.datasets.errors import DatasetError
@@ -101,8 +103,13 @@ def from_space_error(error: SpaceError, prefix: str = "") -> InvalidInput:
     return InvalidInput(f"the search space is refused: {problems[0].message}", problems=problems)
 
 
-def from_validation(errors: Sequence[Mapping[str, Any]], prefix: Sequence[str | int] = ()) -> InvalidInput:
-    """Pydantic's findings as problems; ``prefix`` is the place of the validated value in the request body."""
+def from_validation(
+    errors: Sequence[Mapping[str, Any]], prefix: Sequence[str | int] = (), model: Any = None
+) -> InvalidInput:
+    """Pydantic's findings as problems; ``prefix`` is the place of the validated value in the request body.
+
+    ``model`` is what the value was validated as: it knows the names that an unknown field may have meant.
+    """
     problems = []
     for item in errors[:MAX_PROBLEMS]:
         location = [part for part in item["loc"] if not (isinstance(part, str) and part.startswith("<"))]
@@ -112,7 +119,9 @@ def from_validation(errors: Sequence[Mapping[str, Any]], prefix: Sequence[str | 
             # No JSON pointer leads there; the name says where.
             problems.append(Problem(f"#{location[0]}{pointer_of(location[1:])}", item["type"], item["msg"], None))
             continue
-        problems.append(Problem(pointer_of([*prefix, *location]), item["type"], item["msg"], _allowed(item)))
+        problems.append(
+            Problem(pointer_of([*prefix, *location]), item["type"], item["msg"], _allowed(item, model, location))
+        )
     first = problems[0]
     return InvalidInput(f"{first.pointer or 'the request'}: {first.message}", problems=tuple(problems))
 
@@ -138,7 +147,8 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         if any(item["type"] == "json_invalid" for item in error.errors()):
             return answer(request, BadRequest("the body is not valid JSON"))
-        return answer(request, from_validation(error.errors()))
+        body = getattr(request.scope.get("route"), "body_field", None)
+        return answer(request, from_validation(error.errors(), model=body and body.field_info.annotation))
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -175,13 +185,36 @@ def from_status(status: int, detail: str) -> NasError:
     return error
 
 
-def _allowed(item: Mapping[str, Any]) -> str | None:
+def _allowed(item: Mapping[str, Any], model: Any, location: Sequence[str | int]) -> str | None:
     context = item.get("ctx") or {}
     if "expected" in context:
         return f"allowed: {context['expected']}"
     if item["type"] == "extra_forbidden":
-        return "remove it; the OpenAPI document lists the fields"
+        names = _field_names(model, location[:-1])
+        if not names:
+            return "remove it; the OpenAPI document lists the fields"
+        near = difflib.get_close_matches(str(location[-1]), names, 1)
+        return (f"did you mean '{near[0]}'? " if near else "") + "allowed: " + ", ".join(names)
     return None
+
+
+def _field_names(model: Any, location: Sequence[str | int]) -> list[str]:
+    """The fields of the model at a place in a value of ``model``; of all alternatives where there are several."""
+    at = _models(model)
+    for part in location:
+        found = [
+            inner for one in at if part in one.model_fields for inner in _models(one.model_fields[str(part)].annotation)
+        ]
+        # An index into a list, or the tag of an alternative, leads to no field.
+        at = found or [one for one in at if one.__name__ == part] or at
+    return list(dict.fromkeys(name for one in at for name in one.model_fields))
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation names: itself, or those in its lists, unions and optional values."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def _printable(text: str) -> str:

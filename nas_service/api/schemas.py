@@ -319,4 +319,4 @@ def _complete(model: type[BaseModel], params: dict[str, Any], *place: str) -> di
     try:
         return model.model_validate(params).model_dump(mode="json")
     except ValidationError as error:
-        raise from_validation(error.errors(include_url=False), (*place, "params")) from None
+        raise from_validation(error.errors(include_url=False), (*place, "params"), model) from None

@@ -77,7 +77,8 @@ def add(
         options |= {"tokenizer": tokenizer, "length": length, "vocabulary": vocabulary}
     dataset = build_dataset(name, READERS[kind](real, **options), SplitPlan(seed=seed))
     manifest = register(database(), Settings.from_environment(), dataset)
-    print_facts({key: manifest[key] for key in ("name", "fingerprint", "num_samples", "splits", "duplicates")}, output)
+    shown = ["name", "fingerprint", "num_samples", "splits", "duplicates", "skipped"]
+    print_facts({key: manifest[key] for key in shown}, output)
 
 
 def register(engine: Engine, settings: Settings, dataset: Any) -> dict[str, Any]:

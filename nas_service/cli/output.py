@@ -37,7 +37,10 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: 
     if form is Format.json:
         print_json(rows)
         return
-    table = Table(*columns, title=title or None)
+    table = Table(title=title or None)
+    for column in columns:
+        # An id is there to be copied; what is too wide for the terminal goes on below.
+        table.add_column(column, overflow="fold", no_wrap=column == "id")
     for row in rows:
         table.add_row(*(show(row.get(column)) for column in columns))
     out.print(table)
@@ -49,6 +52,8 @@ def print_facts(facts: Mapping[str, Any], form: Format) -> None:
         print_json(facts)
         return
     table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(name, show(value))
     out.print(table)

@@ -18,6 +18,7 @@ from nas_service.client_types import Search
 app = typer.Typer(no_args_is_help=True, help="Searches.")
 exports = typer.Typer(no_args_is_help=True, help="Downloads of finalists.")
 COLUMNS = ["id", "name", "state", "phase", "num_told", "front_size", "hypervolume", "created_at"]
+LISTED = ["id", "name", "state", "num_told", "created_at"]
 # Scores that a front shows where they are among its axes; accuracy has columns of its own.
 SCORES = ("f1_macro", "perplexity")
 
@@ -51,7 +52,7 @@ def plan(body: dict[str, Any], output: FormatOption = Format.table) -> None:
 def list_searches(output: FormatOption = Format.table) -> None:
     """All searches, newest first."""
     with connect() as nas:
-        print_rows(nas.pages("/v1/searches"), COLUMNS, output)
+        print_rows(nas.pages("/v1/searches"), LISTED, output)
 
 
 @app.command("show")
@@ -166,6 +167,8 @@ def status_line(search: Mapping[str, Any]) -> str:
         parts.append(
             f"{100 * search['normalised_hypervolume']:.1f} % of the true front's, regret {search['regret']:.4g}"
         )
+    if search.get("error"):
+        parts.append(search["error"]["message"])
     return " | ".join(parts)
 
 
@@ -181,6 +184,8 @@ def print_front(found: Mapping[str, Any], output: Format) -> None:
         print_facts(found, output)
     else:
         print_rows(sorted(rows, key=lambda row: row["macs"] or 0), columns, output)
+        for member in sorted(found["members"], key=lambda member: member.get("macs") or 0):
+            out.print(f"trial {member['number']} is {member['id']}", soft_wrap=True)
         out.print(f"hypervolume {show(found.get('hypervolume'))}")
 
 

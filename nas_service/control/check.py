@@ -126,6 +126,13 @@ def _check_objectives(session: Session, spec: SearchSpec, problems: list[Problem
         bound = objective.constraint
         if bound is not None and None not in (bound.minimum, bound.maximum) and bound.minimum > bound.maximum:  # type: ignore[operator]
             problems.append(Problem(f"{here}/constraint", "invalid_value", "minimum is larger than maximum"))
+        highest = 1.0 if METRICS[objective.metric].unit == "ratio" else float("inf")
+        if bound is not None and (bound.maximum or 0.0) < 0.0:
+            message = f"no {objective.metric} is below 0"
+            problems.append(Problem(f"{here}/constraint/maximum", "invalid_value", message, "at least 0"))
+        if bound is not None and (bound.minimum or 0.0) > highest:
+            message = f"no {objective.metric} is above {highest:g}"
+            problems.append(Problem(f"{here}/constraint/minimum", "invalid_value", message, f"at most {highest:g}"))
         if not objective.optimize and bound is None:
             problems.append(Problem(here, "invalid_value", "neither optimised nor constrained"))
         if (objective.source == "device") != (objective.target is not None):

@@ -7,7 +7,7 @@ from typing import Any
 
 from search_spaces.blocks.arithmetic import Tally, image, require
 from search_spaces.blocks.base import Block, BlockError, Cost
-from search_spaces.network import ImageShape, Shape, TokensShape, elements
+from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape, elements
 
 
 class Identity(Block):
@@ -61,7 +61,7 @@ class Add(Block):
 
 
 class Concat(Block):
-    """Inputs side by side along the channels (feature maps) or features (sequences)."""
+    """Inputs side by side along the channels (feature maps) or features (sequences, vectors)."""
 
     kind = "concat"
     help = "Inputs side by side along channels or features."
@@ -74,6 +74,10 @@ class Concat(Block):
             for other in inputs[1:]:
                 require(other.length == inputs[0].length, "concat needs sequences of one length")  # type: ignore[union-attr]
             return TokensShape(inputs[0].length, sum(shape.features for shape in inputs))  # type: ignore[union-attr]
+        if isinstance(inputs[0], VectorShape):
+            if not all(isinstance(shape, VectorShape) for shape in inputs):
+                raise BlockError("concat needs inputs of one kind")
+            return VectorShape(sum(shape.features for shape in inputs))  # type: ignore[union-attr]
         maps = [image((shape,), self.kind) for shape in inputs]
         for other in maps[1:]:
             require(other.height == maps[0].height, "concat needs feature maps of one height")

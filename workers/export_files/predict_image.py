@@ -68,8 +68,12 @@ def main() -> None:
     options = parser.parse_args()
     model = load_model()
     for path in options.images:
+        try:
+            image = read_image(path)
+        except OSError as error:
+            sys.exit(f"{path}: {error}")
         with torch.inference_mode():
-            probabilities = model(to_input(read_image(path)[None])).softmax(dim=1)[0]
+            probabilities = model(to_input(image[None])).softmax(dim=1)[0]
         best = probabilities.topk(max(1, min(options.top, len(CLASSES))))
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         sys.stdout.write(f"{path}: " + ", ".join(f"{CLASSES[i]} {p:.4f}" for i, p in pairs) + "\n")

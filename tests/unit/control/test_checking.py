@@ -50,6 +50,8 @@ def test_parameters_are_completed(engine, spec):
         ({"objectives": (MACS, MACS)}, "/objectives/1/metric"),
         ({"objectives": (ACCURACY, replace(MACS, optimize=False))}, "/objectives/1"),
         ({"objectives": (ACCURACY, replace(MACS, constraint=Constraint(2, 1)))}, "/objectives/1/constraint"),
+        ({"objectives": (replace(ACCURACY, constraint=Constraint(2, None)),)}, "/objectives/0/constraint/minimum"),
+        ({"objectives": (ACCURACY, with_maximum(MACS, -1))}, "/objectives/1/constraint/maximum"),
         ({"objectives": (Objective("latency_ms", "minimize"),)}, "/objectives/0/target"),
         ({"objectives": (replace(LATENCY, target=LatencyTarget("moon")),)}, "/objectives/0/target/device"),
         ({"objectives": (replace(LATENCY, target=LatencyTarget("local-cpu", "tvm")),)}, "/objectives/0/target/runtime"),

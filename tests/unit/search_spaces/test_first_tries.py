@@ -20,6 +20,7 @@ from tests.unit.search_spaces.test_documents import document as stored
 
 FAMILIES = (
     "albert-like",
+    "branched-rows",
     "conv-then-attention",
     "convnext-like",
     "densenet-small",
@@ -38,6 +39,7 @@ FAMILIES = (
 SMALL: dict[str, dict[str, int]] = {
     "albert-like": {"length": 16, "vocabulary": 60},
     "text-cnn": {"length": 16, "vocabulary": 60},
+    "branched-rows": {"features": 12},
     "residual-mlp": {"features": 12},
     "squeezenet": {"channels": 1, "height": 32, "width": 32},
     "efficientnet-compound": {"channels": 1},
@@ -85,6 +87,7 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
         ([{"repeat": 3, "body": [conv()]}], {}, "/network/0/repeat", "repeat: {count: 3, body: [...]}"),
         ([{"repeat": {"count": 3, "body": conv()}}], {}, "/network/0/repeat/body", "begin each with '-'"),
         ([{"repeat": {"times": 3, "body": [conv()]}}], {}, "/network/0/repeat/times", "did you mean 'count'?"),
+        ([{"repeat": {"count": 3, "name": "a", "body": [conv()]}}], {}, "/network/0/repeat/name", "beside repeat"),
         ([conv()], {"let": ["a"]}, "/let", "a mapping from names to values"),
         ([{"residual": [conv(out=16)]}], {}, "/network/0", "shortcut:"),
         ([conv(inputs="stem")], {}, "/network/0/inputs", "inputs: [stem]"),

@@ -1,0 +1,42 @@
+"""A misspelt field is answered with the fields that there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from nas_service.api.problems import from_validation
+from nas_service.api.schemas import SearchIn, strategy_of
+from nas_service.errors import InvalidInput
+from tests.unit.api.test_schemas import changed
+
+
+def suggestions(fields: dict[str, Any]) -> dict[str, str | None]:
+    with pytest.raises(ValidationError) as caught:
+        SearchIn.model_validate(changed(**fields))
+    found = from_validation(caught.value.errors(include_url=False), model=SearchIn)
+    return {problem.pointer: problem.suggestion for problem in found.problems}
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer", "near"),
+    [
+        ({"objectivs": []}, "/objectivs", "objectives"),
+        ({"budget": {"trials": 3, "wal_s": 5}}, "/budget/wal_s", "wall_s"),
+        ({"objectives": [{"metric": "macs", "constrain": 3}]}, "/objectives/0/constrain", "constraint"),
+    ],
+)
+def test_the_field_that_was_meant_is_named(fields, pointer, near):
+    told = suggestions(fields)[pointer]
+    assert str(told).startswith(f"did you mean '{near}'? allowed: ")
+
+
+def test_so_are_parameters_of_a_method():
+    item = SearchIn.model_validate(changed(strategy={"name": "nsga2", "params": {"populatoin": 3}})).strategy
+    with pytest.raises(InvalidInput) as caught:
+        strategy_of(item)
+    (problem,) = caught.value.problems
+    assert problem.pointer == "/strategy/params/populatoin"
+    assert str(problem.suggestion).startswith("did you mean 'population'? allowed: population, mode,")
