@@ -26,7 +26,13 @@ def test_rows_are_normalised_and_classified(tmp_path):
     # Class "high" when the first feature lies above its mean of 10.
     weight = torch.tensor([[0.0, 0.0, 0.0], [5.0, 0.0, 0.0]])
     save_file({"0.weight": weight, "0.bias": torch.zeros(2)}, tmp_path / "model.safetensors")
-    rule = {"kind": "vector", "divide_by": 1.0, "mean": [10.0, 0.0, 0.0], "std": [2.0, 1.0, 1.0]}
+    rule = {
+        "kind": "vector",
+        "divide_by": 1.0,
+        "mean": [10.0, 0.0, 0.0],
+        "std": [2.0, 1.0, 1.0],
+        "features": ["a", "b", "c"],
+    }
     (tmp_path / "preprocess.json").write_text(json.dumps(rule))
     (tmp_path / "classes.json").write_text(json.dumps(["low", "high"]))
     np.savetxt(tmp_path / "rows.csv", [[12.0, 1, 1], [8.0, 1, 1]], delimiter=",")
@@ -36,3 +42,7 @@ def test_rows_are_normalised_and_classified(tmp_path):
     probability = 1 / (1 + np.exp(-5.0))
     assert lines[0] == f"row 1: high {probability:.4f}, low {1 - probability:.4f}"
     assert lines[1] == f"row 2: low {probability:.4f}, high {1 - probability:.4f}"
+
+    (tmp_path / "named.csv").write_text("c,kind,a,b\n1,high,12,1\n1,low,8,1\n")
+    command[3] = tmp_path / "named.csv"
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines() == lines
