@@ -174,6 +174,13 @@ def kill_under_work(pid: int, name: str) -> None:
     found.kill()
 
 
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def has_part(pid: int, name: str) -> bool:
     return any(child.name() == name for child in psutil_children(pid))
 
@@ -203,7 +210,7 @@ def test_ray_is_killed_part_by_part(here, undisturbed):
         process.wait()
         with dispatcher(here) as last:
             here.wait_for(lambda: here.has_succeeded(search_id))
-            assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+            here.wait_for(lambda: not any(alive(child) for child in children))
             last.send_signal(signal.SIGTERM)
             assert last.wait(timeout=20) == 0
     check(here, search_id, undisturbed)
