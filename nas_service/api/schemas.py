@@ -184,7 +184,7 @@ class SearchIn(WireModel):
     dataset: Label = Field(description="Name or id of a registered data set.")
     objectives: list[ObjectiveIn] = Field(min_length=1, max_length=16)
     evaluator: EvaluatorIn = Field(default_factory=EvaluatorIn)  # type: ignore[arg-type]
-    strategy: MethodIn = Field(default_factory=lambda: MethodIn(name="nsga2"))
+    strategy: MethodIn = Field(default_factory=lambda: MethodIn(name="auto"))
     budget: BudgetIn
     finalists: FinalistsIn = Field(default_factory=FinalistsIn)  # type: ignore[arg-type]
     parallelism: Whole = Field(8, ge=1, le=1024)

@@ -30,7 +30,7 @@ def request_from(
     objectives: Annotated[
         list[str] | None, typer.Option("--objective", help="accuracy_top1, macs<1e6, latency_ms@local-cpu")
     ] = None,
-    strategy: Annotated[str, typer.Option(help="one of those that `GET /v1/methods` lists")] = "nsga2",
+    strategy: Annotated[str, typer.Option(help="one of those that `GET /v1/methods` lists")] = "auto",
     trials: Annotated[int, typer.Option(help="how many architectures are evaluated")] = 200,
     finalists: Annotated[int, typer.Option(help="how many are scored again and measured")] = 8,
     parallelism: Annotated[int, typer.Option(help="how many trials are open at once")] = 8,

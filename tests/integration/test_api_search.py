@@ -66,7 +66,7 @@ def test_a_search_is_read_from_every_side(client, finished):
     assert finished["progress"]["message"] == "done"
     assert finished["num_told"] == 24
     assert finished["latency_estimator"]["state"] == "ready"
-    assert finished["spec"]["strategy"]["name"] == "nsga2"
+    assert finished["spec"]["strategy"]["name"] == "auto"
     assert "strategy_state" not in finished
     assert search_id in [item["id"] for item in client.get("/v1/searches?state=succeeded").json()["items"]]
     assert client.get("/v1/searches?name=no%25such").json()["items"] == []

@@ -28,7 +28,7 @@ def to_spec(data):
 
 def test_defaults_are_written_out():
     spec = to_spec(MINIMAL)
-    assert spec.strategy.name == "nsga2"
+    assert spec.strategy.name == "auto"
     assert "population_size" in spec.strategy.params or spec.strategy.params
     assert spec.evaluator.recipe.name == "sandwich"
     assert spec.evaluator.recipe.params == {}
@@ -65,7 +65,7 @@ ACCURACY = {"metric": "accuracy_top1"}
         ({"objectives": [ACCURACY, {"metric": "macs", "optimize": False}]}, "/objectives/1/constraint"),
         ({"objectives": [ACCURACY, {"metric": "macs", "device": "x"}]}, "/objectives/1/device"),
         ({"strategy": {"name": "magic"}}, "/strategy/name"),
-        ({"strategy": {"name": "nsga2", "params": {"wrong": 1}}}, "/strategy/params/wrong"),
+        ({"strategy": {"name": "auto", "params": {"wrong": 1}}}, "/strategy/params/wrong"),
         ({"evaluator": {"recipe": {"name": "alone"}}}, "/evaluator/recipe/name"),
         (
             {"evaluator": {"recipe": {"name": "sandwich", "params": {"augmentation": {"zoom": 2}}}}},
