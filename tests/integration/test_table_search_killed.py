@@ -87,7 +87,7 @@ def test_a_table_from_a_file_is_searched_through_a_killed_dispatcher(engine, dat
         assert code == 0, said
         assert table["architectures"] == 4**7
         create = ["search", "create", "--table", "cells", "--objective", "accuracy"]
-        create += ["--objective", f"latency<{LIMIT_MS}", "--trials", str(TRIALS), "--seed", "3"]
+        create += ["--objective", f"latency<{LIMIT_MS}", "--trials", str(TRIALS), "--seed", "3", "--strategy", "nsga2"]
         code, first, said = nas(url, key, *create)
         assert code == 0, said
         with dispatcher(database_url, tmp_path) as process:
