@@ -29,7 +29,8 @@ def to_spec(data):
 def test_defaults_are_written_out():
     spec = to_spec(MINIMAL)
     assert spec.strategy.name == "auto"
-    assert "population_size" in spec.strategy.params or spec.strategy.params
+    assert spec.strategy.params == {}
+    assert to_spec(changed(strategy={"name": "nsga2"})).strategy.params["mode"] == "steady_state"
     assert spec.evaluator.recipe.name == "sandwich"
     assert spec.evaluator.recipe.params == {}
     assert [objective.goal for objective in spec.objectives] == ["maximize", "minimize"]
