@@ -42,10 +42,6 @@ test: install dashboard
 bench-strategies: install
 	$(BIN)/python tests/benchmarks/bench_strategies.py --out build/strategies_nasbench201
 
-# The raylet, Ray's head and a dispatcher with its Ray left over, one after the other; by itself, as it is about time.
-test-ray-kills: install
-	NAS_TEST_RAY_KILLS=1 $(BIN)/pytest tests/integration/test_killed_parts.py
-
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

@@ -320,6 +320,7 @@ def _serve(settings: Settings, ledger: Ledger) -> None:
     try:
         ledger.note()
         run_in_transaction(engine, partial(register_local_devices, has_cuda=pool.device != "cpu"))
+        log.info("the dispatcher serves")
         run(Dispatcher(engine, pool, Timing(settings.lease_s, settings.renew_s), sweep=ledger.note), stopping)
     finally:
         pool.close()

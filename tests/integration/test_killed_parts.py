@@ -181,15 +181,15 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
+def serves(place: Site, pid: int) -> bool:
+    return any((line["pid"], line["message"]) == (pid, "the dispatcher serves") for line in place.lines())
+
+
 def has_part(pid: int, name: str) -> bool:
     return any(child.name() == name for child in psutil_children(pid))
 
 
 @pytest.mark.ray
-@pytest.mark.skipif(
-    not os.environ.get("NAS_TEST_RAY_KILLS"),
-    reason="kills parts of Ray for two minutes and wants the machine to itself: `make test-ray-kills`",
-)
 def test_ray_is_killed_part_by_part(here, undisturbed):
     """The raylet while it trains, the head while it searches, and the dispatcher alone: Ray's agents outlive it."""
     search_id = here.start_search()
@@ -215,6 +215,9 @@ def test_ray_is_killed_part_by_part(here, undisturbed):
         with dispatcher(here) as last:
             here.wait_for(lambda: here.has_succeeded(search_id))
             here.wait_for(lambda: not any(alive(child) for child in children))
+            here.wait_for(
+                lambda: serves(here, last.pid)
+            )  # the search may have been done before: a signal needs its handler
             last.send_signal(signal.SIGTERM)
             assert last.wait(timeout=20) == 0
     check(here, search_id, undisturbed)
