@@ -31,7 +31,7 @@ from nas_service.api.auth import Authentication, Principal
 from nas_service.api.compression import Compressed
 from nas_service.api.conditional import Conditional
 from nas_service.api.deps import Service, known_parameters_only
-from nas_service.api.limits import BoundedRequest, Envelope, KnownHost
+from nas_service.api.limits import BoundedRequest, Envelope, HeadAsGet, KnownHost
 from nas_service.api.throttle import RateLimit
 from nas_service.errors import InvalidInput
 from nas_service.settings import Settings
@@ -75,7 +75,7 @@ def create_app(settings: Settings) -> ASGIApp:
         layers, _lookup(service, keys.verify_key), _lookup(service, browser_sessions.session_holder)
     )
     layers = KnownHost(layers, allowed_hosts(settings))
-    return Envelope(Compressed(layers), service.monitor.observe)
+    return Envelope(HeadAsGet(Compressed(layers)), service.monitor.observe)
 
 
 def build_api() -> FastAPI:

@@ -22,12 +22,11 @@ from nas_service.errors import Forbidden, Unauthenticated
 READ, WRITE, DOWNLOAD, ADMIN = "search:read", "search:write", "artifact:read", "admin"
 SCOPES = (READ, WRITE, DOWNLOAD, ADMIN)
 COOKIE = "nas_session"
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# HEAD comes here as GET.
+_SAFE = frozenset({"GET", "OPTIONS"})
 
 # Answers without a key: process health, signing in, and the built pages (which hold no data).
-PUBLIC = frozenset(
-    {("GET", "/livez"), ("HEAD", "/livez"), ("GET", "/readyz"), ("HEAD", "/readyz"), ("POST", "/v1/session")}
-)
+PUBLIC = frozenset({("GET", "/livez"), ("GET", "/readyz"), ("POST", "/v1/session")})
 PUBLIC_PAGES = ("/", "/favicon.ico", "/ui")
 
 # First match wins; what matches nothing needs `admin`.
@@ -104,9 +103,7 @@ def is_public(method: str, path: str) -> bool:
     """Whether a request is answered without a key."""
     if (method, path) in PUBLIC:
         return True
-    if method not in ("GET", "HEAD"):
-        return False
-    return path in PUBLIC_PAGES or path.startswith("/ui/")
+    return method == "GET" and (path in PUBLIC_PAGES or path.startswith("/ui/"))
 
 
 def scope_for(method: str, path: str) -> str | None:

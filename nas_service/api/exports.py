@@ -54,7 +54,6 @@ def list_of_search(search_id: SearchId, service: ServiceDep) -> Page[ExportOut]:
     return Page[ExportOut](items=[ExportOut.model_validate(item) for item in found])
 
 
-@router.head("/exports/{export_id}/files/{name}", include_in_schema=False)
 @router.get(
     "/exports/{export_id}/files/{name}",
     response_class=FileResponse,

@@ -1,7 +1,7 @@
 """ASGI layers that judge a request before any route sees it: host, size, text of the URL, body; and headers of answers.
 
-From the outside in: ``Envelope`` (request id, security headers, last resort for errors), compression, ``KnownHost``,
-authentication (`auth.py`), the rate limit (`throttle.py`), conditional requests, then ``BoundedRequest``.
+From the outside in: ``Envelope`` (request id, security headers, last resort for errors), ``HeadAsGet``, compression,
+``KnownHost``, authentication (`auth.py`), the rate limit (`throttle.py`), conditional requests, ``BoundedRequest``.
 """
 
 from __future__ import annotations
@@ -92,6 +92,31 @@ class Envelope:
                     log.log(level, "%s %s: %d, %.1f ms", scope["method"], scope["path"], status, duration_s * 1e3)
 
 
+class HeadAsGet:
+    """Answers HEAD with what GET would answer, headers alone; so every route that has GET has HEAD."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+        asked = {**scope, "method": "GET"}
+        with anyio.CancelScope() as answering:
+
+            async def send_head(message: Message) -> None:
+                if message["type"] == "http.response.body":
+                    message = {"type": "http.response.body", "body": b""}
+                    answering.cancel()  # no file is read to its end and no stream stays open
+                await send(message)
+
+            try:
+                await self.app(asked, receive, send_head)
+            finally:
+                scope.update(asked, method="HEAD")  # the layers outside name the route in logs and metrics
+
+
 class KnownHost:
     """Refuses requests whose Host header is not in the allow-list (DNS rebinding): 421; without one: 400."""
 
@@ -128,7 +153,7 @@ class BoundedRequest:
         declared = headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > self.max_body_bytes:
             raise TooLarge(f"the body may have at most {self.max_body_bytes} bytes")
-        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        if scope["method"] in ("GET", "OPTIONS"):
             await self.app(scope, receive, send)
             return
         try:

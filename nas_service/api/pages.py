@@ -21,14 +21,15 @@ def install(app: FastAPI, folder: Path = FOLDER) -> None:
     """Add the pages to the application."""
     router = APIRouter(include_in_schema=False)
 
+    index = folder / "index.html"
+
     @router.get("/")
     @router.get("/ui")
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/ui/")
+    async def root() -> Response:
+        return RedirectResponse("/ui/") if index.is_file() else PlainTextResponse(NOT_BUILT)
 
     @router.get("/ui/{view:path}")
     async def page(view: str) -> Response:
-        index = folder / "index.html"
         if not index.is_file():
             return PlainTextResponse(NOT_BUILT, 404)
         return FileResponse(index, headers={"Cache-Control": "no-cache"})

@@ -157,7 +157,7 @@ def install(app: FastAPI) -> None:
             # The framework knows one route; the resource has all the methods of its path.
             path = getattr(request.scope.get("route"), "path_format", "")
             methods = [name.upper() for name in request.app.openapi()["paths"].get(path, {})]
-            headers["Allow"] = ", ".join(sorted(methods)) or headers.get("Allow", "GET")
+            headers["Allow"] = ", ".join(sorted(methods + ["HEAD"] * ("GET" in methods))) or "GET, HEAD"
         return answer(request, from_status(error.status_code, str(error.detail)), headers)
 
     async def of_anything(request: Request, error: Exception) -> Response:

@@ -4,12 +4,12 @@ import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from nas_service.api import auth
-from nas_service.api.limits import CSP, BoundedRequest, Envelope, KnownHost
+from nas_service.api.limits import CSP, BoundedRequest, Envelope, HeadAsGet, KnownHost
 
 READER = auth.Principal("key_1", "reader", frozenset({auth.READ}))
 WRITER = auth.Principal("key_2", "writer", frozenset({auth.READ, auth.WRITE}))
@@ -146,6 +146,28 @@ def test_bodies_are_bounded_and_json():
     answer = client.post("/v1/searches", headers=headers, json={"a": "\0"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/a"
+
+
+def test_head_ends_what_get_would_stream_for_ever():
+    ended, routes = [], []
+
+    async def endless():
+        try:
+            while True:
+                yield b"data: 1\n\n"
+                await anyio.sleep(0.01)
+        finally:
+            ended.append(True)
+
+    async def stream(request):
+        return StreamingResponse(endless(), media_type="text/event-stream")
+
+    app = Envelope(HeadAsGet(Starlette(routes=[Route("/v1/stream", stream)])), lambda *seen: routes.append(seen[:3]))
+    answer = TestClient(app).head("/v1/stream")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert ended == [True]
+    assert routes == [("HEAD", "/v1/stream", 200)]
 
 
 def test_a_body_that_drips_is_given_up():
