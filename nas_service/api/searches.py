@@ -95,7 +95,7 @@ def create(
     def work(session: Session) -> tuple[SearchOut, str]:
         spec = _spec(session, body, principal.id)
         try:
-            search_id = create_search(session, spec, principal.id)
+            search_id = create_search(session, spec, service.settings.artifacts, principal.id)
         except InvalidInput as error:
             raise in_request(error) from None
         audit.record(session, principal.id, "search.create", search_id, _remote(request))

@@ -47,8 +47,8 @@ class Live:
             self.joined.append(evaluation.number)
 
 
-def search_phase(session: Session, around: Surroundings, lives: dict[str, Live]) -> str | None:
-    """One step; ``finalists`` when every trial of the budget has been told."""
+def search_phase(session: Session, around: Surroundings, lives: dict[str, Live]) -> bool:
+    """One step; whether every trial of the budget has been told."""
     search, spec = around.search, around.spec
     live = lives.pop(search.id, None)
     if live is None or (live.num_asked, live.num_told) != (search.num_asked, search.num_told):
@@ -94,11 +94,11 @@ def search_phase(session: Session, around: Surroundings, lives: dict[str, Live])
     lives[search.id] = live
     asked_all = exhausted or out_of_time or live.num_asked >= spec.budget.trials
     if not asked_all or live.num_told < live.num_asked:
-        return None
+        return False
     if live.front.size == 0:
         fail_search(session, search, *_why_empty(session, around, live))
-        return None
-    return "finalists"
+        return False
+    return True
 
 
 def _rebuild(session: Session, around: Surroundings) -> Live:

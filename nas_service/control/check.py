@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from nas_service.control.earlier import check_earlier
 from nas_service.control.fitting import bound_to_data, check_metrics
+from nas_service.control.reach import check_reachable
 from nas_service.control.spaces import compiled_space
 from nas_service.control.strategy_fit import check_fit
 from nas_service.domain.metrics import METRICS
@@ -17,7 +18,7 @@ from nas_service.domain.search import MethodChoice, SearchSpec
 from nas_service.errors import InvalidInput, NotFound, Problem
 from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES, for_task
 from nas_service.methods.strategies.registry import STRATEGIES
-from nas_service.storage import datasets, devices, supernets
+from nas_service.storage import datasets, devices, latencies, supernets
 from nas_service.storage.session import Session
 from search_spaces.space import COST_NAMES, SearchSpace
 
@@ -26,7 +27,8 @@ from search_spaces.space import COST_NAMES, SearchSpace
 class CheckedSpec:
     """A specification with complete parameters and ids in place of names, and what it refers to.
 
-    ``space`` is bound to the data set, so it may differ from the one that was named.
+    ``space`` is bound to the data set, so it may differ from the one that was named. ``any_feasible`` says whether an
+    architecture is known that keeps the constraints, as far as they are known before an evaluation.
     """
 
     spec: SearchSpec
@@ -34,12 +36,14 @@ class CheckedSpec:
     dataset: DatasetRecord
     device: DeviceRecord | None
     supernet: SupernetRecord | None
+    any_feasible: bool
 
 
 def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
     """Raises InvalidInput that lists everything that is wrong."""
     problems: list[Problem] = []
     space = dataset = None
+    feasible = False
     try:
         space = compiled_space(session, spec.space_id)
     except NotFound as error:
@@ -79,6 +83,8 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
         named = replace(spec, space_id=space.id, dataset_id=dataset.id, strategy=strategy)
         check_earlier(session, named, None, problems)
         check_fit(named, space, COST_NAMES, problems)
+        if not problems:
+            feasible = check_reachable(named, space, _fitted_estimator(session, spec, space, device), problems)
     if problems or space is None or dataset is None:
         raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems))
     complete = replace(
@@ -89,7 +95,7 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
         evaluator=replace(evaluator, recipe=recipe),
         finalists=finalists,
     )
-    return CheckedSpec(complete, space, dataset, device, supernet)
+    return CheckedSpec(complete, space, dataset, device, supernet, feasible)
 
 
 def check_strategy(spec: SearchSpec, problems: list[Problem]) -> MethodChoice:
@@ -149,6 +155,15 @@ def _check_objectives(session: Session, spec: SearchSpec, problems: list[Problem
                 message = f"device {device.name} has no runtime {objective.target.runtime!r}"
                 problems.append(Problem(f"{here}/target/runtime", "unknown", message, allowed))
     return device
+
+
+def _fitted_estimator(
+    session: Session, spec: SearchSpec, space: SearchSpace, device: DeviceRecord | None
+) -> dict[str, Any] | None:
+    """What is known of latency before the search begins."""
+    if device is None or spec.latency_target is None:
+        return None
+    return latencies.estimators(session, space.id, spec.latency_target).get(device.name)
 
 
 def _for_task(choice: MethodChoice, space: SearchSpace | None) -> MethodChoice:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from nas_service.control.check import check_limits, check_strategy
 from nas_service.control.earlier import check_earlier
+from nas_service.control.reach import refuse_unreachable
 from nas_service.control.spaces import compiled_space
 from nas_service.control.strategy_fit import check_fit
 from nas_service.domain.metrics import Goal
@@ -14,6 +16,8 @@ from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
 from nas_service.errors import InvalidInput, NotFound, Problem
 from nas_service.storage import lookup_tables
 from nas_service.storage.session import Session
+from nas_service.tables.lookup import TableLookup
+from nas_service.tables.table import load_table
 from search_spaces.space import SearchSpace
 
 MAX_AXES = 4
@@ -28,8 +32,8 @@ class CheckedTableSpec:
     table: TableRecord
 
 
-def check_table_spec(session: Session, spec: SearchSpec) -> CheckedTableSpec:
-    """Raises InvalidInput that lists everything that is wrong."""
+def check_table_spec(session: Session, spec: SearchSpec, artifacts: Path) -> CheckedTableSpec:
+    """Raises InvalidInput that lists everything that is wrong. ``artifacts`` is where tables lie."""
     evaluator = spec.evaluator
     if not isinstance(evaluator, TableEvaluatorSpec):
         raise ValueError(f"evaluator {evaluator.kind!r} is no table")
@@ -52,6 +56,8 @@ def check_table_spec(session: Session, spec: SearchSpec) -> CheckedTableSpec:
         named = replace(spec, space_id=table.space_id, strategy=strategy)
         check_earlier(session, named, table.id, problems)
         check_fit(named, compiled_space(session, table.space_id), table.manifest["costs"], problems)
+    if not problems and any(objective.constraint is not None for objective in spec.objectives):
+        refuse_unreachable(spec, TableLookup(spec, load_table(artifacts, table.id)).full_values(), "", problems)
     if problems:
         raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems))
     complete = replace(

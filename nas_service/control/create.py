@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from nas_service.control.check import CheckedSpec, check_spec
@@ -15,14 +16,16 @@ from nas_service.storage import estimators, events, searches, supernets, work
 from nas_service.storage.session import Session
 
 
-def create_search(session: Session, spec: SearchSpec, principal: str | None = None) -> str:
-    """Insert the search in state ``queued`` and return its id. Raises InvalidInput with every problem.
+def create_search(session: Session, spec: SearchSpec, artifacts: Path, principal: str | None = None) -> str:
+    """Insert the search in state ``queued`` and return its id; ``artifacts`` is where tables lie.
+
+    Raises InvalidInput with every problem.
 
     Searches with equal space, data set, recipe and seed share one supernet; those with equal space, device and
     measurement target share one latency estimator.
     """
     if isinstance(spec.evaluator, TableEvaluatorSpec):
-        return _create_over_table(session, check_table_spec(session, spec), principal)
+        return _create_over_table(session, check_table_spec(session, spec, artifacts), principal)
     checked = check_spec(session, spec)
     store_space(session, checked.space, principal)
     supernet = checked.supernet or _shared_supernet(session, checked)
@@ -50,7 +53,7 @@ def _create_over_table(session: Session, checked: CheckedTableSpec, principal: s
 
 def _insert(session: Session, spec: SearchSpec, **columns: str | None) -> str:
     search_id = new_id("search")
-    searches.insert(session, search_id, {"name": spec.name, "spec": spec.to_json(), **columns})
+    searches.insert(session, search_id, spec.phases[0], {"name": spec.name, "spec": spec.to_json(), **columns})
     events.record(session, "search.created", {"name": spec.name}, search_id=search_id)
     return search_id
 

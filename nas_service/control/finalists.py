@@ -13,7 +13,7 @@ from nas_service.control import payloads
 from nas_service.control.advance import evaluation_key, known_values, new_trial
 from nas_service.control.batches import settle, submit
 from nas_service.control.ending import fail_search
-from nas_service.control.fronts import candidates
+from nas_service.control.fronts import candidates, front_members
 from nas_service.control.objectives import violations
 from nas_service.control.payloads import Surroundings
 from nas_service.domain.metrics import METRICS
@@ -24,11 +24,9 @@ from nas_service.storage import events, trials
 from nas_service.storage.session import Session
 
 
-def finalists_phase(session: Session, around: Surroundings) -> str | None:
-    """``done`` once enough finalists have everything; until then submits what is missing."""
+def finalists_phase(session: Session, around: Surroundings) -> bool:
+    """Whether enough finalists have everything; until then submits what is missing."""
     search_id, count = around.search.id, around.spec.finalists.count
-    if count == 0:
-        return "done"
     final = trials.of_search(session, search_id, "final")
     if settle(session, search_id, [trial for trial in final if _unfinished(trial)]):
         final = trials.of_search(session, search_id, "final")
@@ -40,17 +38,17 @@ def finalists_phase(session: Session, around: Surroundings) -> str | None:
     if any(trial.state not in TRIAL_TERMINAL for trial in final):
         _submit_scores(session, around, [trial for trial in final if trial.state == "pending" and not trial.job_id])
         _submit_measurements(session, around, final)
-        return None
+        return False
     succeeded = [trial for trial in final if trial.state == "succeeded"]
     if not succeeded:
         reasons = sorted({trial.state for trial in final})
         fail_search(session, around.search, "no_finalist", f"no finalist succeeded: {', '.join(reasons) or 'none'}")
-        return None
+        return False
     untested = [trial for trial in succeeded if "test" not in trial.metrics]
     waiting = [trial for trial in untested if trial.job_id is None]
     if waiting:
         submit(session, search_id, "evaluate", "test", waiting, payloads.evaluate(around, "test", waiting))
-    return None if untested else "done"
+    return not untested
 
 
 def _unfinished(trial: TrialRecord) -> bool:
@@ -59,12 +57,14 @@ def _unfinished(trial: TrialRecord) -> bool:
 
 def _add_candidates(session: Session, around: Surroundings, final: list[TrialRecord], wanted: int) -> bool:
     """Insert the next best members of the search front as finalists; whether there were any left."""
-    found = trials.of_search(session, around.search.id, "search", states=("succeeded",))
-    taken = {trial.architecture_hash for trial in final}
+    found = front_members(session, around.search, around.search.num_told)
     order = candidates(around.search, found, around.spec.finalists.count)
-    chosen = [trial for trial in order if trial.architecture_hash not in taken][:wanted]
+    best: dict[str, TrialRecord] = {}
+    for trial in order:  # an architecture may be on the front more than once
+        best.setdefault(trial.architecture_hash, trial)
+    taken = {trial.architecture_hash for trial in final}
     rows = []
-    for i, origin in enumerate(chosen):
+    for i, origin in enumerate([trial for name, trial in best.items() if name not in taken][:wanted]):
         number = len(final) + i
         row = new_trial(around, "final", number, origin.architecture_hash, origin.genes, 0)
         costs = around.space.costs(np.array([origin.genes], dtype=np.int16))

@@ -39,13 +39,13 @@ def read_front(session: Session, search_id: str, stage: str = "search", at_evalu
     if stage == "search":
         # Told trials only, so that the front agrees with the stored hypervolume.
         limit = search.num_told if at_evaluation is None else min(at_evaluation, search.num_told)
-        return front_of(search, stage, _members(session, search, limit), limit)
+        return front_of(search, stage, front_members(session, search, limit), limit)
     found = trials.of_search(session, search_id, stage, states=("succeeded",))
     return front_of(search, stage, found, len(found))
 
 
-def _members(session: Session, search: SearchRecord, before: int) -> list[TrialRecord]:
-    """The front after ``before`` trials: found by the values of those that ever joined it, then read."""
+def front_members(session: Session, search: SearchRecord, before: int) -> list[TrialRecord]:
+    """The search-stage front after ``before`` told trials: found by the values of those that ever joined, then read."""
     axes = SearchSpec.from_json(search.spec).axes
     joined = trials.that_joined_front(session, search.id, [axis.metric for axis in axes], before)
     F = np.array([values for _, *values in joined], dtype=np.float64).reshape(-1, len(axes))

@@ -26,10 +26,8 @@ from nas_service.tables.inline import decode_genes, encode_earlier, encode_genes
 _SHORT_HISTORY = 1_000
 
 
-def inline_phase(session: Session, search: SearchRecord, spec: SearchSpec) -> str | None:
-    """``done`` once every trial has been told; until then sees to it that a job is at it."""
-    if search.phase != "search":
-        return "search"
+def inline_phase(session: Session, search: SearchRecord, spec: SearchSpec) -> bool:
+    """Whether every trial has been told; until then sees to it that a job is at it."""
     remaining_s = None
     if spec.budget.wall_s is not None:
         remaining_s = spec.budget.wall_s - searches.searching_for_s(session, search.id)
@@ -37,8 +35,8 @@ def inline_phase(session: Session, search: SearchRecord, spec: SearchSpec) -> st
     if over and search.num_told == search.num_asked and search.reference_point is not None:
         if not search.front_size:
             fail_search(session, search, *_why_empty(session, search))
-            return None
-        return "done"
+            return False
+        return True
     place = f"advance:{search.id}:{search.num_asked}:{search.num_told}"
     job = jobs.find(session, place)
     short = search.num_asked <= _SHORT_HISTORY
@@ -49,7 +47,7 @@ def inline_phase(session: Session, search: SearchRecord, spec: SearchSpec) -> st
         _enqueue(session, search, spec, place, remaining_s, with_history=short)
     elif job.state in JOB_TERMINAL:
         fail_search(session, search, "advance_failed", "the strategy could not go on", job.error)
-    return None
+    return False
 
 
 def record_chunk(session: Session, search_id: str, chunk: dict[str, Any]) -> None:

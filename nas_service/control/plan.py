@@ -31,7 +31,7 @@ def plan_search(session: Session, spec: SearchSpec, artifacts: Path) -> dict[str
     Times are means of earlier searches of the space and None where there were none.
     """
     if isinstance(spec.evaluator, TableEvaluatorSpec):
-        return _plan_over_table(check_table_spec(session, spec), artifacts)
+        return _plan_over_table(check_table_spec(session, spec, artifacts), artifacts)
     checked = check_spec(session, spec)
     space = checked.space
     sampled = np.concatenate((space.smallest()[None], space.largest()[None], space.sample(_SAMPLES, _rng())))
@@ -60,7 +60,7 @@ def plan_search(session: Session, spec: SearchSpec, artifacts: Path) -> dict[str
         "constraints": {
             "feasible_share": float(feasible[2:].mean()),
             "num_sampled": _SAMPLES,
-            "any_feasible": bool(feasible.any()),
+            "any_feasible": checked.any_feasible,
             "not_known_before_evaluation": uncertain,
         },
         "num_trials": num_trials,

@@ -10,11 +10,11 @@ from nas_service.storage import estimators, jobs, supernets, work
 from nas_service.storage.session import Session
 
 
-def supernet_phase(session: Session, around: Surroundings) -> str | None:
-    """``latency`` once the supernet is ready; until then sees to it that somebody trains it."""
+def supernet_phase(session: Session, around: Surroundings) -> bool:
+    """Whether the supernet is ready; until then sees to it that somebody trains it."""
     supernet = around.supernet
     if supernet.state == "ready":
-        return "latency"
+        return True
     job = work.of_subject(session, supernet.id)
     if job is None:
         jobs.enqueue(
@@ -31,14 +31,14 @@ def supernet_phase(session: Session, around: Surroundings) -> str | None:
     elif job.state in JOB_TERMINAL:
         supernets.set_state(session, supernet.id, "failed", job.error)
         fail_search(session, around.search, "supernet_failed", "the supernet could not be trained", job.error)
-    return None
+    return False
 
 
-def latency_phase(session: Session, around: Surroundings) -> str | None:
-    """``search`` once the estimator is ready or nothing asks for latency."""
+def latency_phase(session: Session, around: Surroundings) -> bool:
+    """Whether the estimator is ready, or none is needed; until then sees to it that somebody fits it."""
     estimator = around.estimator
     if estimator is None or estimator.state == "ready":
-        return "search"
+        return True
     job = work.of_subject(session, estimator.id)
     if job is None:
         jobs.enqueue(
@@ -55,4 +55,4 @@ def latency_phase(session: Session, around: Surroundings) -> str | None:
     elif job.state in JOB_TERMINAL:
         estimators.set_state(session, estimator.id, "failed", job.error)
         fail_search(session, around.search, "latency_failed", "latency could not be measured", job.error)
-    return None
+    return False

@@ -10,7 +10,7 @@ import numpy as np
 from nas_service.control.spaces import compiled_space
 from nas_service.domain.records import CurvePoint, EstimatorRecord, JobRecord, SearchRecord, SupernetRecord, TrialRecord
 from nas_service.domain.search import SearchSpec
-from nas_service.domain.states import SEARCH_PHASES, TRIAL_TERMINAL
+from nas_service.domain.states import TRIAL_TERMINAL
 from nas_service.errors import NotFound
 from nas_service.storage import estimators, searches, supernets, trials, work
 from nas_service.storage.session import Session
@@ -18,7 +18,8 @@ from nas_service.storage.session import Session
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a search stands. ``fraction`` (0 to 1) and ``eta_s`` are of the phase; None where unknown."""
+    """Where a search stands: in phase number ``phase_number`` (from 0) of those it goes through, the last of which,
+    number ``num_phases``, is its end. ``fraction`` (0 to 1) and ``eta_s`` are of the phase; None where unknown."""
 
     phase: str
     phase_number: int
@@ -78,7 +79,7 @@ def search_detail(session: Session, search_id: str) -> SearchDetail:
 
 def progress_of(session: Session, search: SearchRecord, counts: dict[str, dict[str, int]]) -> Progress:
     """Progress of the current phase; the counts are those of ``trials.counts``."""
-    number = SEARCH_PHASES.index(search.phase)
+    phases = SearchSpec.from_json(search.spec).phases
     fraction, eta_s, detail = None, None, None
     if search.phase in ("supernet", "latency"):
         subject = search.supernet_id if search.phase == "supernet" else search.estimator_id
@@ -101,7 +102,7 @@ def progress_of(session: Session, search: SearchRecord, counts: dict[str, dict[s
         detail = {"num_finished": done, "num_finalists": wanted}
     else:
         fraction, eta_s = 1.0, 0.0
-    return Progress(search.phase, number, len(SEARCH_PHASES) - 1, fraction, eta_s, detail)
+    return Progress(search.phase, phases.index(search.phase), len(phases) - 1, fraction, eta_s, detail)
 
 
 def supernet_detail(session: Session, supernet_id: str) -> SupernetDetail:

@@ -69,21 +69,25 @@ class Reconciler:
         if search.state == "queued":
             searches.change_state(session, search, "running")
             events.record(session, "search.state", {"state": "running"}, search_id=search_id)
-            search = searches.get(session, search_id)
+            search = self._enter(session, search_id, SearchSpec.from_json(search.spec).phases[0])
         while search.state == "running":
-            phase = self._advance(session, search)
-            if phase is None:
+            spec = SearchSpec.from_json(search.spec)
+            if not self._advance(session, search, spec):
                 return
+            phase = spec.phases[spec.phases.index(search.phase) + 1]
             if phase == "done":
                 finish_search(session, search)
                 return
-            searches.enter_phase(session, search_id, phase)
-            events.record(session, "search.phase", {"phase": phase}, search_id=search_id)
-            search = searches.get(session, search_id)
+            search = self._enter(session, search_id, phase)
 
-    def _advance(self, session: Session, search: SearchRecord) -> str | None:
-        """Do what the phase of a running search needs; the phase that comes next, once it does."""
-        spec = SearchSpec.from_json(search.spec)
+    @staticmethod
+    def _enter(session: Session, search_id: str, phase: str) -> SearchRecord:
+        searches.enter_phase(session, search_id, phase)
+        events.record(session, "search.phase", {"phase": phase}, search_id=search_id)
+        return searches.get(session, search_id)
+
+    def _advance(self, session: Session, search: SearchRecord, spec: SearchSpec) -> bool:
+        """Do what the phase of a running search needs; whether the phase is at its end."""
         if isinstance(spec.evaluator, TableEvaluatorSpec):
             return inline_phase(session, search, spec)
         around = surroundings_of(session, search)
@@ -106,7 +110,7 @@ class Reconciler:
 
         def fail(session: Session) -> None:
             search = searches.lock(session, search_id, skip_locked=True)
-            if search is not None and search.state in ("running", "pausing"):
+            if search is not None and search.state in searches.ACTIVE:
                 fail_search(session, search, "error", message)
 
         run_in_transaction(self.engine, fail)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from nas_service.domain.metrics import METRICS, Goal
+from nas_service.domain.states import SEARCH_PHASES
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,16 @@ class SearchSpec:
     def latency_target(self) -> LatencyTarget | None:
         """Where latency is measured, if any objective asks for it (one device per search)."""
         return next((objective.target for objective in self.objectives if objective.target is not None), None)
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases the search goes through, in order."""
+        needed = {
+            "supernet": isinstance(self.evaluator, EvaluatorSpec),
+            "latency": self.latency_target is not None,
+            "finalists": self.finalists.count > 0,
+        }
+        return tuple(phase for phase in SEARCH_PHASES if needed.get(phase, True))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

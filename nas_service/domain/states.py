@@ -13,7 +13,7 @@ SEARCH_TRANSITIONS: dict[str, frozenset[str]] = {
     "failed": frozenset(),
     "cancelled": frozenset(),
 }
-# The phases a running search goes through, in order; a search with a finished supernet starts at `latency`.
+# The phases of a search, in order; ``SearchSpec.phases`` are those that one search goes through.
 SEARCH_PHASES = ("supernet", "latency", "search", "finalists", "done")
 
 TRIAL_STATES = ("pending", "running", "succeeded", "infeasible", "failed", "quarantined", "cancelled")

@@ -17,9 +17,9 @@ from nas_service.storage.tables import SearchRow
 ACTIVE = ("queued", "running", "pausing")
 
 
-def insert(session: Session, search_id: str, values: dict[str, Any]) -> None:
+def insert(session: Session, search_id: str, phase: str, values: dict[str, Any]) -> None:
     """Create a search in state ``queued``; ``values`` are the columns that come from its specification."""
-    session.add(SearchRow(id=search_id, state="queued", phase="supernet", **values))
+    session.add(SearchRow(id=search_id, state="queued", phase=phase, **values))
     session.flush()
 
 

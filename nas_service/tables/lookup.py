@@ -84,6 +84,12 @@ class TableLookup:
         """Whether each row (N,) can succeed at full fidelity, in the mean of its replicates."""
         return self._full[0]
 
+    def full_values(self) -> dict[str, NDArray[np.float64]]:
+        """Every value (n,) by recorded metric that a full evaluation can come to: one for each that a search may draw,
+        where it draws, and NaN in all of them where one that the search needs is missing."""
+        there = np.where(self._complete[:, -1, :, None], self._values[:, -1], np.nan)
+        return {name: there[..., k].ravel() for k, name in enumerate(self._recorded)}
+
     @cached_property
     def true_front(self) -> TrueFront | None:
         """The front of the whole table at full fidelity, in the mean of its replicates; None where nothing succeeds

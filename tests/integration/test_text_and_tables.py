@@ -88,7 +88,8 @@ def until(dispatcher: Dispatcher, condition, timeout_s: float = 200.0) -> None:
 def searched(engine, dispatcher, family: str, dataset: str, objectives: tuple[Objective, ...], steps: int) -> list:
     """The members of the final front, best first."""
     search_id = run_in_transaction(
-        engine, lambda session: create_search(session, spec_of(session, family, dataset, objectives, steps), "tester")
+        engine,
+        lambda session: create_search(session, spec_of(session, family, dataset, objectives, steps), Path("no-tables")),
     )
     until(dispatcher, lambda: search_of(engine, search_id).state in ("succeeded", "failed"))
     search = search_of(engine, search_id)
@@ -186,7 +187,9 @@ def test_what_does_not_fit_is_refused(engine, artifacts, tmp_path, family, datas
     with pytest.raises(InvalidInput) as caught:
         run_in_transaction(
             engine,
-            lambda session: create_search(session, spec_of(session, family, dataset, (objective, MACS), 5), "tester"),
+            lambda session: create_search(
+                session, spec_of(session, family, dataset, (objective, MACS), 5), Path("no-tables")
+            ),
         )
     assert any(message in problem.message for problem in caught.value.problems)
     assert run_in_transaction(engine, lambda session: len(searches.page(session, limit=100))) == before

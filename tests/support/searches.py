@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -68,12 +69,16 @@ def install(engine) -> SearchSpec:
     return run_in_transaction(engine, work)
 
 
-def start(engine, spec: SearchSpec) -> str:
-    return run_in_transaction(engine, lambda session: create_search(session, spec, "tester"))
+def start(engine, spec: SearchSpec, artifacts: Path = Path("no-tables")) -> str:
+    return run_in_transaction(engine, lambda session: create_search(session, spec, artifacts, "tester"))
 
 
 def with_maximum(objective: Objective, maximum: float) -> Objective:
     return replace(objective, constraint=Constraint(maximum=maximum))
+
+
+def with_minimum(objective: Objective, minimum: float) -> Objective:
+    return replace(objective, constraint=Constraint(minimum=minimum))
 
 
 def search_of(engine, search_id):

@@ -8,10 +8,12 @@ import pytest
 
 from nas_service.control.check import check_spec
 from nas_service.control.plan import plan_search
+from nas_service.control.reach import check_reachable
 from nas_service.domain.search import Budget, Constraint, Finalists, LatencyTarget, MethodChoice, Objective
 from nas_service.errors import InvalidInput
 from nas_service.storage.session import run_in_transaction
-from tests.support.searches import ACCURACY, LATENCY, MACS, digits_space, install, with_maximum
+from search_spaces.library_index import load_library
+from tests.support.searches import ACCURACY, LATENCY, MACS, digits_space, install, with_maximum, with_minimum
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,53 @@ def test_a_plan_counts_costs_and_jobs_and_starts_nothing(engine, spec, tmp_path)
     assert plan["costs"]["macs"]["maximum"] >= space.costs(space.largest()[None])["macs"][0]
     assert plan["constraints"]["feasible_share"] == 1.0
     assert plan["jobs"] == {"train_supernet": 1, "fit_latency": 0, "evaluate": 8, "train_network": 0, "measure": 0}
-    tight = replace(spec, objectives=(ACCURACY, with_maximum(MACS, 1)))
-    assert not run_in_transaction(engine, lambda session: plan_search(session, tight, tmp_path))["constraints"][
-        "any_feasible"
+
+
+PARAMS = Objective("params", "minimize")
+
+
+@pytest.mark.parametrize("library", ["digits-mobile", "digits-mlp"])
+def test_bounds_are_refused_exactly_where_nothing_keeps_them(engine, spec, tmp_path, library):
+    """Of the large space the smallest is found by going downhill, the small one is looked through."""
+    space = (
+        digits_space() if library == "digits-mobile" else load_library(library).bind(classes=10, input={"features": 64})
+    )
+    costs = space.costs(space.enumerate(300_000), names=("macs", "params"))
+    lowest, highest = int(costs["macs"].min()), int(costs["macs"].max())
+
+    def problems_with(*objectives):
+        problems = []
+        check_reachable(replace(spec, objectives=(ACCURACY, *objectives)), space, None, problems)
+        return [(problem.pointer, problem.suggestion) for problem in problems]
+
+    at = "/objectives/1/constraint"
+    assert problems_with(with_maximum(MACS, lowest)) == []
+    assert problems_with(with_maximum(MACS, lowest - 1)) == [(f"{at}/maximum", f"at least {lowest}")]
+    assert problems_with(with_minimum(MACS, highest)) == []
+    assert problems_with(with_minimum(MACS, highest + 1)) == [(f"{at}/minimum", f"at most {highest}")]
+    # Few multiplications and many parameters: each can be had, but not both.
+    most = int(costs["params"].max())
+    assert problems_with(with_maximum(MACS, lowest), with_minimum(PARAMS, most)) == [
+        ("/objectives", "widen one of them")
     ]
+
+
+def test_a_plan_refuses_what_creating_refuses(engine, spec, tmp_path):
+    tight = replace(spec, objectives=(ACCURACY, with_maximum(MACS, 1)))
+    assert problems_of(engine, tight) == {"/objectives/1/constraint/maximum"}
+    with pytest.raises(InvalidInput) as caught:
+        run_in_transaction(engine, lambda session: plan_search(session, tight, tmp_path))
+    assert "the smallest found has" in caught.value.problems[0].message
+    space = digits_space()  # a bound that hardly any architecture keeps is none that nothing keeps
+    rare = with_maximum(MACS, int(space.costs(space.smallest()[None], names=("macs",))["macs"][0]))
+    plan = run_in_transaction(
+        engine, lambda session: plan_search(session, replace(spec, objectives=(ACCURACY, rare)), tmp_path)
+    )
+    assert (plan["constraints"]["any_feasible"], plan["constraints"]["feasible_share"]) == (True, 0.0)
+
+
+def test_what_takes_too_long_to_decide_is_accepted(engine, spec, monkeypatch):
+    monkeypatch.setattr("nas_service.control.reach._MAX_EVALUATED", 5)
+    problems = []
+    check_reachable(replace(spec, objectives=(ACCURACY, with_maximum(MACS, 1))), digits_space(), None, problems)
+    assert problems == []

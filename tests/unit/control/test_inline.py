@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from nas_service.control import searches as actions
 from nas_service.control.exports import request_export
 from nas_service.control.fronts import read_front
 from nas_service.control.plan import plan_search
+from nas_service.control.queries import search_detail
 from nas_service.control.reconcile import Reconciler
 from nas_service.domain.search import Budget, Constraint, MethodChoice, Objective, TableEvaluatorSpec
 from nas_service.errors import Conflict, InvalidInput
@@ -51,8 +53,11 @@ def sequence(engine, search_id):
 
 def test_a_search_finds_what_the_table_holds(engine, spec, tmp_path):
     search_id = start(engine, spec)
+    waiting = read(engine, search_detail, search_id).progress
+    assert (waiting.phase, waiting.phase_number, waiting.num_phases) == ("search", 0, 1)
     advance_until_rest(engine, TableWorker(engine, tmp_path), search_id)
     search, table = search_of(engine, search_id), small_table()
+    assert search.search_started_at == search.started_at
     assert (search.state, search.phase, search.num_asked, search.num_told) == ("succeeded", "done", 120, 120)
     found = trials_of(engine, search_id)
     assert [trial.number for trial in found] == list(range(120))
@@ -185,9 +190,8 @@ def test_the_front_after_n_evaluations_is_the_same_later(engine, spec, tmp_path)
 
 def test_missing_values_and_broken_constraints_are_infeasible(engine, spec, tmp_path):
     bounded = (OBJECTIVES[0], replace(OBJECTIVES[1], constraint=Constraint(maximum=20.0)))
-    search_id = start(
-        engine, replace(spec, objectives=bounded, budget=Budget(trials=1000), strategy=MethodChoice("random", {}))
-    )
+    bounded_spec = replace(spec, objectives=bounded, budget=Budget(trials=1000), strategy=MethodChoice("random", {}))
+    search_id = start(engine, bounded_spec, tmp_path)
     advance_until_rest(engine, TableWorker(engine, tmp_path), search_id)
     search, found = search_of(engine, search_id), trials_of(engine, search_id)
     assert (search.state, search.exhausted, len(found)) == ("succeeded", True, 256)
@@ -201,13 +205,23 @@ def test_missing_values_and_broken_constraints_are_infeasible(engine, spec, tmp_
     assert search.hypervolume == pytest.approx(search.true_hypervolume)
 
 
-def test_an_impossible_constraint_fails_with_the_reason(engine, spec, tmp_path):
-    impossible = (OBJECTIVES[0], replace(OBJECTIVES[1], constraint=Constraint(maximum=0.001)))
-    search_id = start(engine, replace(spec, objectives=impossible))
-    advance_until_rest(engine, TableWorker(engine, tmp_path), search_id)
-    search = search_of(engine, search_id)
-    assert (search.state, search.error["reason"]) == ("failed", "no_result")
-    assert "120 infeasible" in search.error["message"]
+@pytest.mark.parametrize("replicate", ["mean", "draw"])
+def test_a_constraint_that_no_entry_keeps_is_refused_with_what_is_there(engine, spec, tmp_path, replicate):
+    table = small_table()
+    lowest = float(np.nanmin(table.column("latency_ms")))
+    spec = replace(spec, evaluator=replace(spec.evaluator, replicate=replicate))
+
+    def bounded(maximum):
+        return replace(spec, objectives=(OBJECTIVES[0], replace(OBJECTIVES[1], constraint=Constraint(maximum=maximum))))
+
+    impossible = bounded(0.99 * lowest)
+    for act in (partial(start, engine, impossible, tmp_path), partial(read, engine, plan_search, impossible, tmp_path)):
+        with pytest.raises(InvalidInput) as caught:
+            act()
+        [problem] = caught.value.problems
+        assert problem.pointer == "/objectives/1/constraint/maximum"
+        assert problem.suggestion == f"at least {lowest:.12g}"
+    start(engine, bounded(1.01 * lowest), tmp_path)
 
 
 def test_wall_time_ends_the_asking(engine, spec, tmp_path):

@@ -18,8 +18,8 @@ from nas_service.control.fronts import read_front
 from nas_service.control.queries import architecture_detail, search_detail, supernet_detail
 from nas_service.control.reconcile import Reconciler
 from nas_service.control.results import record_done
-from nas_service.domain.search import Budget, Constraint, Finalists, MethodChoice
-from nas_service.errors import Conflict
+from nas_service.domain.search import Budget, Finalists, MethodChoice
+from nas_service.errors import Conflict, InvalidInput
 from nas_service.storage import events, fronts, jobs, supernets, trials, work
 from nas_service.storage.doctor import examine
 from nas_service.storage.session import run_in_transaction
@@ -162,6 +162,13 @@ def test_a_superseded_result_changes_nothing(engine, spec):
     assert all(trial.state == "succeeded" for trial in trials_of(engine, search_id))
 
 
+class SlowDevice(FormulaWorker):
+    def _measure(self, payload):
+        result = super()._measure(payload)
+        values = [{**value, "latency_ms": 1.25 * value["latency_ms"]} for value in result["measurements"]]
+        return {**result, "measurements": values}
+
+
 def test_constraints_hold_before_evaluation_and_after_measurement(engine, spec):
     space = digits_space()
     limit = int(np.median(space.costs(space.sample(500, np.random.default_rng(1)))["macs"]))
@@ -170,26 +177,44 @@ def test_constraints_hold_before_evaluation_and_after_measurement(engine, spec):
     work_off(engine, probe)
     assert max(trial.macs for trial in trials_of(engine, probe)) <= limit
     assert search_of(engine, probe).num_rejected > 0
-    measured = sorted(trial.latency_ms for trial in trials_of(engine, probe, "final"))
-    # The estimator knows nothing of this bound's effect on measured values: one finalist breaks it.
-    bound = replace(LATENCY, constraint=Constraint(maximum=(measured[-1] + measured[-2]) / 2))
-    estimated = [trial.latency_ms for trial in trials_of(engine, probe)]
-    if max(estimated) > bound.constraint.maximum:
-        bound = replace(bound, constraint=Constraint(maximum=measured[0]))
+    # The estimator thinks that many keep this bound; on a device that is slower than that, some finalists break it.
+    bound = with_maximum(LATENCY, min(trial.latency_ms for trial in trials_of(engine, probe)))
     search_id = start(engine, replace(spec, objectives=(ACCURACY, with_maximum(MACS, limit), bound)))
-    work_off(engine, search_id)
+    work_off(engine, search_id, SlowDevice(engine))
     final = trials_of(engine, search_id, "final")
     for trial in final:
         broken = trial.latency_ms > bound.constraint.maximum
         assert trial.state == ("infeasible" if broken else "succeeded")
+    assert {trial.state for trial in final} == {"infeasible", "succeeded"}
 
 
-def test_an_impossible_constraint_fails_the_search_with_the_reason(engine, spec):
-    search_id = start(engine, replace(spec, objectives=(ACCURACY, with_maximum(MACS, 1))))
+def test_a_bound_on_latency_is_refused_as_soon_as_latency_is_known(engine, spec):
+    target = replace(LATENCY.target, runtime="torch", threads=2)  # no other test has it fitted
+    bounded = replace(spec, objectives=(ACCURACY, MACS, replace(with_maximum(LATENCY, 0.01), target=target)))
+    search_id = start(engine, bounded)  # nothing is known yet: only the search finds out
     work_off(engine, search_id)
     search = search_of(engine, search_id)
     assert (search.state, search.error["reason"]) == ("failed", "infeasible")
     assert trials_of(engine, search_id) == []
+    with pytest.raises(InvalidInput) as caught:
+        start(engine, bounded)
+    [problem] = caught.value.problems
+    assert problem.pointer == "/objectives/2/constraint/maximum"
+    space = digits_space()
+    active = (space.smallest() >= 0).sum()  # 0.1 ms and 0.01 ms for each choice
+    assert f"the smallest found has {0.1 + 0.01 * active:.6g}" in problem.message
+
+
+def test_a_search_whose_first_step_is_impossible_fails(engine, spec):
+    search_id = start(engine, spec)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE search SET supernet_id = NULL WHERE id = :id"), {"id": search_id})
+    reconciler = Reconciler(engine)
+    for _ in range(3):
+        reconciler.reconcile()
+    search = search_of(engine, search_id)
+    assert (search.state, search.error["reason"]) == ("failed", "error")
+    assert "supernet None does not exist" in search.error["message"]
 
 
 def test_the_stored_hypervolume_equals_that_of_the_front_at_each_evaluation(engine, spec):
