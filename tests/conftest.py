@@ -1,10 +1,38 @@
-"""Fixtures of every test: one Postgres server a session, one migrated database a module. Nothing starts unasked."""
+"""Fixtures of every test: one Postgres server a process of pytest, one migrated database a module, nothing unasked.
+
+And how tests are spread when several processes run them: files that start real processes go to one, each other file
+to whichever is free.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+
+REAL_PROCESSES = ("tests/integration/", "tests/browser/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Whole files, so that their fixtures are made once; those that start services never meet each other."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "real processes" if nodeid.startswith(REAL_PROCESSES) else nodeid.split("::", 1)[0]
+
+    return ByFile(config, log)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """The count of skipped tests is easily overlooked: those of the browser are named beside it."""
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if report.nodeid.startswith("tests/browser/")
+    ]
+    if skipped:
+        reason = skipped[0].longrepr[-1]
+        terminalreporter.write_line(f"*** {len(skipped)} BROWSER TESTS SKIPPED: {reason} ***", red=True, bold=True)
 
 
 @pytest.fixture(scope="session")

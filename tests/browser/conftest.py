@@ -5,7 +5,6 @@ Screenshots go to `test-output/screenshots`. Needs Debian's `chromium` and the b
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +14,8 @@ from playwright.sync_api import Browser, sync_playwright
 from nas_service.cli.up import running
 from nas_service.settings import Settings
 from tests.support import postgres
+from tests.support.api import HOST, free_port
 from tests.support.browser import CHROMIUM, FLAGS, MISSING, Visit
-
-if MISSING:
-    print(f"\n*** BROWSER TESTS SKIPPED: missing {' and '.join(MISSING)} ***")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,13 +33,10 @@ def service(
     """Address and first key of a whole service for this folder, with child processes as workers."""
     with postgres.database(postgres_server, migrated_template) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAS_RAY_ADDRESS", "none")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        settings = Settings(home=tmp_path_factory.mktemp("home"), database_url=url, port=port)
+        settings = Settings(home=tmp_path_factory.mktemp("home"), database_url=url, port=free_port())
         with running(settings) as (_, key):
             assert key is not None
-            yield f"http://127.0.0.1:{port}", key
+            yield f"http://{HOST}:{settings.port}", key
 
 
 # Of a module: the loop that Playwright runs in this thread must be gone before tests of other folders.

@@ -1,13 +1,10 @@
 """The served process: it stops within seconds while streams are open, and may be killed during a burst of requests."""
 
-import contextlib
-import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, suppress
 
 import httpx
 import psutil
@@ -18,37 +15,26 @@ from nas_service.storage.searches import page
 from nas_service.storage.session import unit_of_work
 from tests.integration.test_api_search import BODY
 from tests.support import api, searches
+from tests.support.parts import is_ready, started, wait_until
 
 
 @pytest.fixture
 def serve(engine, database_url, tmp_path):
     """Starts `nas serve` on one port, as often as it is called; (process, url)."""
     searches.install(engine)
-    with socket.socket() as probe:
-        probe.bind((api.HOST, 0))
-        port = probe.getsockname()[1]
-    started = []
+    port = api.free_port()
+    url = f"http://{api.HOST}:{port}"
+    environment = {"NAS_HOME": str(tmp_path), "NAS_DATABASE_URL": database_url, "NAS_PORT": str(port)}
+    with ExitStack() as servers:
 
-    def start():
-        variables = {"NAS_HOME": str(tmp_path), "NAS_DATABASE_URL": database_url, "NAS_PORT": str(port)}
-        command = [sys.executable, "-c", "from nas_service.cli.main import main; main()", "serve"]
-        process = subprocess.Popen(command, env=os.environ | variables)
-        started.append(process)
-        url = f"http://{api.HOST}:{port}"
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+        def start():
+            command = [sys.executable, "-m", "nas_service.cli.main", "serve"]
+            process = servers.enter_context(started(command, tmp_path / "api.log", environment))
+            wait_until(lambda: process.poll() is not None or is_ready(url), tmp_path / "api.log")
             assert process.poll() is None
-            try:
-                if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
-                    return process, url
-            except httpx.TransportError:
-                time.sleep(0.05)
-        raise AssertionError("the server did not start")
+            return process, url
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+        yield start
 
 
 def test_it_listens_on_loopback_alone_and_bounds_what_it_reads(serve):
@@ -56,7 +42,7 @@ def test_it_listens_on_loopback_alone_and_bounds_what_it_reads(serve):
     listening = [item for item in psutil.Process(process.pid).net_connections("inet") if item.status == "LISTEN"]
     assert [item.laddr.ip for item in listening] == ["127.0.0.1"]
     assert httpx.get(f"{url}/livez", headers={"X-Long": "x" * 20_000}, timeout=10).status_code == 431
-    with contextlib.suppress(httpx.TransportError):  # cut off while we are still sending
+    with suppress(httpx.TransportError):  # cut off while we are still sending
         assert httpx.get(f"{url}/livez", headers={"X-Long": "x" * 2_000_000}, timeout=10).status_code == 400
     assert httpx.get(f"{url}/livez", headers={"X-Long": "x" * 10_000}, timeout=10).status_code == 200
 

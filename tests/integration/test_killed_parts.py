@@ -7,22 +7,18 @@ trains its own supernet; its trials must be those of the search that nobody dist
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 from sqlalchemy import text
 
@@ -35,6 +31,7 @@ from nas_service.storage.embedded import EmbeddedPostgres
 from nas_service.storage.session import Engine, make_engine
 from tests.support import postgres
 from tests.support.api import app_on, new_key, served
+from tests.support.parts import alive, descendants, dispatcher, end_delays, log_of, wait_until
 from tests.support.searches import digits, install, search_of, start, trials_of
 
 pytestmark = pytest.mark.slow
@@ -45,7 +42,6 @@ RECIPE = MethodChoice(
     "sandwich",
     {"num_steps": NUM_STEPS, "num_random": 1, "curve_every_steps": 60, "checkpoint_every_steps": 5, "threads": 1},
 )
-DEADLINE_S = 240.0
 
 
 @dataclass
@@ -62,21 +58,16 @@ class Site:
         evaluator = replace(spec.evaluator, recipe=RECIPE)
         return start(self.engine, replace(spec, budget=budget, finalists=finalists, evaluator=evaluator))
 
-    @property
-    def log(self) -> str:
-        path = self.home / "dispatcher.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+    def dispatcher(self, ray_address: str = "none") -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return dispatcher(self.url, self.home, ray_address)
 
     def lines(self) -> list[dict]:
         """The log lines of the dispatchers; what Ray's own code prints is passed over."""
-        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        lines = log_of(self.home).read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < deadline, self.log[-3000:]
-            end_delays(self.engine)
-            time.sleep(0.05)
+        wait_until(lambda: end_delays(self.engine) or condition(), log_of(self.home))
 
     def has_succeeded(self, search_id: str) -> bool:
         return search_of(self.engine, search_id).state == "succeeded"
@@ -85,12 +76,6 @@ class Site:
         with self.engine.connect() as connection:
             progress = connection.execute(text("SELECT progress FROM job WHERE kind = 'train_supernet'")).scalar()
         return int((progress or {}).get("step", 0))
-
-
-def end_delays(engine: Engine) -> None:
-    """A lost job waits before its next attempt; the tests do not."""
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE job SET run_after = now() WHERE state = 'queued' AND run_after > now()"))
 
 
 @contextmanager
@@ -108,39 +93,6 @@ def here(postgres_server, migrated_template, tmp_path) -> Iterator[Site]:
         yield found
 
 
-@contextmanager
-def dispatcher(place: Site, ray_address: str = "none") -> Iterator[subprocess.Popen[bytes]]:
-    environment = {
-        **os.environ,
-        "NAS_HOME": str(place.home),
-        "NAS_DATABASE_URL": place.url,
-        "NAS_RAY_ADDRESS": ray_address,
-        "NAS_LEASE_S": "3",
-        "NAS_RENEW_S": "1",
-    }
-    with open(place.home / "dispatcher.log", "ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "workers.dispatch"], env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        yield process
-    finally:
-        # Without mercy for the test's own sake: a failed test leaves nothing behind.
-        for child in [*psutil_children(process.pid), *([process] if process.poll() is None else [])]:
-            try:
-                child.send_signal(signal.SIGKILL)
-            except (psutil.NoSuchProcess, ProcessLookupError):
-                continue
-        process.wait()
-
-
-def psutil_children(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
 def outcome(engine: Engine, search_id: str) -> list[tuple]:
     """Architectures in order with accuracies and MACs, of the search and of its finalists."""
     trials = [trial for stage in ("search", "final") for trial in trials_of(engine, search_id, stage)]
@@ -153,7 +105,7 @@ def undisturbed(postgres_server, migrated_template, tmp_path_factory) -> list[tu
     home = tmp_path_factory.mktemp("undisturbed")
     with postgres.database(postgres_server, migrated_template) as url, site(url, home) as place:
         search_id = place.start_search()
-        with dispatcher(place):
+        with place.dispatcher():
             place.wait_for(lambda: place.has_succeeded(search_id))
         return outcome(place.engine, search_id)
 
@@ -166,7 +118,7 @@ def check(place: Site, search_id: str, undisturbed: list[tuple]) -> None:
 
 def kill_under_work(pid: int, name: str) -> None:
     """Kill a part of a dispatcher's Ray. Its workers stand still, so that the work is surely unfinished."""
-    children = psutil_children(pid)
+    children = descendants(pid)
     for child in children:
         if child.name().startswith("ray::Slot"):
             child.suspend()
@@ -174,50 +126,40 @@ def kill_under_work(pid: int, name: str) -> None:
     found.kill()
 
 
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def serves(place: Site, pid: int) -> bool:
     return any((line["pid"], line["message"]) == (pid, "the dispatcher serves") for line in place.lines())
 
 
 def has_part(pid: int, name: str) -> bool:
-    return any(child.name() == name for child in psutil_children(pid))
+    return any(child.name() == name for child in descendants(pid))
 
 
 @pytest.mark.ray
 def test_ray_is_killed_part_by_part(here, undisturbed):
     """The raylet while it trains, the head while it searches, and the dispatcher alone: Ray's agents outlive it."""
     search_id = here.start_search()
-    with dispatcher(here, ray_address="") as process:
+    with here.dispatcher(ray_address="") as process:
         here.wait_for(lambda: here.trained_steps() >= 10)
         kill_under_work(process.pid, "raylet")
         here.wait_for(lambda: process.poll() is not None)  # it notices, and its supervisor starts another
         assert process.returncode == 1
     assert strays(here.home / "processes") == []
-    with dispatcher(here, ray_address="") as process:
+    with here.dispatcher(ray_address="") as process:
         here.wait_for(lambda: search_of(here.engine, search_id).num_told >= 2 and has_part(process.pid, "gcs_server"))
         kill_under_work(process.pid, "gcs_server")
         here.wait_for(lambda: process.poll() is not None)
         assert process.returncode == 1
     assert strays(here.home / "processes") == []
-    with ExitStack() as third:
-        process = third.enter_context(dispatcher(here, ray_address=""))
-        here.wait_for(lambda: len(psutil_children(process.pid)) > 5 and list((here.home / "processes").iterdir()))
-        children = psutil_children(process.pid)
+    with here.dispatcher(ray_address="") as process:
+        here.wait_for(lambda: len(descendants(process.pid)) > 5 and list((here.home / "processes").iterdir()))
+        children = descendants(process.pid)
         here.wait_for(lambda: {child.pid for child in children if child.is_running()} <= noted(here))
         process.kill()
         process.wait()
-        with dispatcher(here) as last:
+        with here.dispatcher() as last:
             here.wait_for(lambda: here.has_succeeded(search_id))
             here.wait_for(lambda: not any(alive(child) for child in children))
-            here.wait_for(
-                lambda: serves(here, last.pid)
-            )  # the search may have been done before: a signal needs its handler
+            here.wait_for(lambda: serves(here, last.pid))  # a signal needs its handler, also when all is done
             last.send_signal(signal.SIGTERM)
             assert last.wait(timeout=20) == 0
     check(here, search_id, undisturbed)
@@ -247,10 +189,10 @@ def everything(engine: Engine) -> dict[str, str]:
 def test_a_stopped_dispatcher_wakes_up_after_its_lease(here, undisturbed):
     """It holds results of its workers; another one has done the work meanwhile. Its writes change nothing."""
     search_id = here.start_search()
-    with dispatcher(here) as first:
+    with here.dispatcher() as first:
         here.wait_for(lambda: here.trained_steps() >= 10)
         first.send_signal(signal.SIGSTOP)
-        with dispatcher(here) as second:
+        with here.dispatcher() as second:
             here.wait_for(lambda: here.has_succeeded(search_id))
             second.send_signal(signal.SIGTERM)
             assert second.wait(timeout=20) == 0
@@ -279,7 +221,7 @@ def test_postgres_is_restarted_under_a_search(undisturbed, tmp_path):
         migrated.dispose()
         with site(url, tmp_path / "home") as place:
             search_id = place.start_search()
-            with dispatcher(place) as process:
+            with place.dispatcher() as process:
                 for condition in (
                     lambda: place.trained_steps() >= 10,
                     lambda: search_of(place.engine, search_id).num_told >= 4,

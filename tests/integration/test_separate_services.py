@@ -7,54 +7,21 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
 from nas_service.client import Client
 from nas_service.storage import keys
 from nas_service.storage.doctor import examine
 from nas_service.storage.session import make_engine, unit_of_work
+from tests.support.api import free_port
+from tests.support.parts import PATIENCE_S, is_ready, started, wait_until
 
-DEADLINE_S = 120.0
 RAY = str(Path(sys.executable).with_name("ray"))
-
-
-@contextmanager
-def started(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with all its children in one group, ended with the block."""
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(15)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def wait_for(condition: Callable[[], bool], what: str, log: Path) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: {log.read_text(errors='replace')[-2000:]}"
-        time.sleep(0.2)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def node_address() -> str:
@@ -72,7 +39,6 @@ def node_address() -> str:
 def test_a_search_over_separately_started_parts(database_url: str, tmp_path: Path) -> None:
     address, ray_port, port = node_address(), free_port(), free_port()
     environment = {
-        **os.environ,
         "NAS_HOME": str(tmp_path / "home"),
         "NAS_DATABASE_URL": database_url.replace("postgresql+psycopg://", "postgresql://"),
         "NAS_RAY_ADDRESS": f"{address}:{ray_port}",
@@ -82,7 +48,9 @@ def test_a_search_over_separately_started_parts(database_url: str, tmp_path: Pat
     }
     logs = {name: tmp_path / f"{name}.log" for name in ("head", "node", "api", "dispatcher")}
     module = [sys.executable, "-m"]
-    subprocess.run([*module, "nas_service.cli.main", "migrate"], env=environment, check=True, timeout=120)
+    subprocess.run(
+        [*module, "nas_service.cli.main", "migrate"], env={**os.environ, **environment}, check=True, timeout=120
+    )
     engine = make_engine(database_url)
     with unit_of_work(engine) as session:
         key = keys.create_key(session, "test", ["admin"]).token
@@ -90,15 +58,15 @@ def test_a_search_over_separately_started_parts(database_url: str, tmp_path: Pat
     node = [RAY, "start", f"--address={address}:{ray_port}", "--num-cpus=1", "--block"]
     url = f"http://127.0.0.1:{port}"
     with (
-        started([*head, "--include-dashboard=false", "--block"], environment, logs["head"]),
-        started([*module, "nas_service.cli.main", "serve"], environment, logs["api"]),
+        started([*head, "--include-dashboard=false", "--block"], logs["head"], environment),
+        started([*module, "nas_service.cli.main", "serve"], logs["api"], environment),
     ):
-        wait_for(lambda: "Ray runtime started" in logs["head"].read_text(errors="replace"), "head", logs["head"])
-        wait_for(lambda: answers(url), "api", logs["api"])
-        with started(node, environment, logs["node"]):
-            wait_for(lambda: "Ray runtime started" in logs["node"].read_text(errors="replace"), "node", logs["node"])
+        wait_until(lambda: has_joined(logs["head"]), logs["head"])
+        wait_until(lambda: is_ready(url), logs["api"])
+        with started(node, logs["node"], environment):
+            wait_until(lambda: has_joined(logs["node"]), logs["node"])
             with (
-                started([*module, "workers.dispatch"], environment, logs["dispatcher"]) as dispatcher,
+                started([*module, "workers.dispatch"], logs["dispatcher"], environment) as dispatcher,
                 Client(url, key) as nas,
             ):
                 created = nas.create_search(
@@ -114,7 +82,7 @@ def test_a_search_over_separately_started_parts(database_url: str, tmp_path: Pat
                         "finalists": {"count": 3},
                     }
                 )
-                search = nas.wait(created["id"], timeout_s=DEADLINE_S)
+                search = nas.wait(created["id"], timeout_s=PATIENCE_S)
                 assert search["state"] == "succeeded", logs["dispatcher"].read_text()[-2000:]
                 assert nas.front(search["id"])["members"]
                 assert dispatcher.poll() is None
@@ -122,8 +90,5 @@ def test_a_search_over_separately_started_parts(database_url: str, tmp_path: Pat
     engine.dispose()
 
 
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=2.0).status_code == 200
-    except httpx.TransportError:
-        return False
+def has_joined(log: Path) -> bool:
+    return "Ray runtime started" in log.read_text(errors="replace")

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from sqlalchemy import text
 
 from nas_service.storage.doctor import examine
 from tests.support.api import app_on, new_key, served
+from tests.support.parts import dispatcher, end_delays, log_of, wait_until
 from tests.support.searches import search_of, trials_of
 
 TRIALS = 5_000
@@ -46,34 +43,6 @@ def nas(url, key, *arguments):
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
-@contextmanager
-def dispatcher(database_url, home):
-    environment = {
-        **os.environ,
-        "NAS_HOME": str(home),
-        "NAS_DATABASE_URL": database_url,
-        "NAS_RAY_ADDRESS": "none",
-        "NAS_LEASE_S": "2",
-        "NAS_RENEW_S": "0.5",
-    }
-    with open(home / "dispatcher.log", "ab") as log:
-        command = [sys.executable, "-m", "workers.dispatch"]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def wait_for(condition, home, timeout_s=180.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, (home / "dispatcher.log").read_text()[-3000:]
-        time.sleep(0.02)
-
-
 @pytest.mark.slow
 def test_a_table_from_a_file_is_searched_through_a_killed_dispatcher(engine, database_url, empty_tables, tmp_path):
     write_csv(tmp_path / "cells.csv")
@@ -91,7 +60,7 @@ def test_a_table_from_a_file_is_searched_through_a_killed_dispatcher(engine, dat
         code, first, said = nas(url, key, *create)
         assert code == 0, said
         with dispatcher(database_url, tmp_path) as process:
-            wait_for(lambda: search_of(engine, first["id"]).num_told > 0, tmp_path)
+            wait_until(lambda: search_of(engine, first["id"]).num_told > 0, log_of(tmp_path))
             process.send_signal(signal.SIGKILL)
             process.wait()
         assert search_of(engine, first["id"]).num_told < TRIALS
@@ -99,13 +68,12 @@ def test_a_table_from_a_file_is_searched_through_a_killed_dispatcher(engine, dat
         assert code == 0, said
 
         def ended(search_id):
-            with engine.begin() as connection:  # a lost job waits before its next attempt; the test does not
-                connection.execute(text("UPDATE job SET run_after = now() WHERE state = 'queued'"))
+            end_delays(engine)
             return search_of(engine, search_id).state in ("succeeded", "failed")
 
         with dispatcher(database_url, tmp_path) as process:
             for search in (first, second):
-                wait_for(lambda search=search: ended(search["id"]), tmp_path)
+                wait_until(lambda search=search: ended(search["id"]), log_of(tmp_path))
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=15) == 0
     killed, undisturbed = trials_of(engine, first["id"]), trials_of(engine, second["id"])

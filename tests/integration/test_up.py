@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import time
 from pathlib import Path
 
-import httpx
 import pytest
 
 from nas_service.cli.up import running
 from nas_service.client import Client
 from nas_service.errors import Conflict
 from nas_service.settings import Settings
-
-DEADLINE_S = 90.0
+from tests.support.api import free_port
+from tests.support.parts import is_ready, wait_until
 
 
 @pytest.mark.slow
 def test_killed_parts_come_back(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAS_RAY_ADDRESS", "none")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = Settings(home=tmp_path, database_url=database_url, port=port)
     url = f"http://127.0.0.1:{port}"
     with running(settings) as (supervisor, key):
@@ -32,20 +27,14 @@ def test_killed_parts_come_back(database_url: str, tmp_path: Path, monkeypatch: 
         before = supervisor.pids()
         for pid in before.values():
             os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + DEADLINE_S
-        while not (_ready(url) and not set(before.values()) & set(supervisor.pids().values())):
-            assert time.monotonic() < deadline, f"not back: {before} {supervisor.pids()}"
+
+        def back() -> bool:
             supervisor.check()
-            time.sleep(0.1)
+            return is_ready(url) and not set(before.values()) & set(supervisor.pids().values())
+
+        wait_until(back)
         with Client(url, key) as nas:
             assert [row["name"] for row in nas.pages("/v1/datasets")] == ["digits"]
         with pytest.raises(Conflict, match="already runs"), running(settings):
             pass
-    assert not _ready(url)
-
-
-def _ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=2.0).status_code == 200
-    except httpx.TransportError:
-        return False
+    assert not is_ready(url)

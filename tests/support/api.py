@@ -43,13 +43,16 @@ def patient_app_on(database_url: str, home: Path):
     return create_app(Settings(home=home, database_url=database_url, rate_per_s=1e6, rate_burst=10**6))
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
 @contextmanager
 def served(app, port: int = 0) -> Iterator[str]:
     """The address of a real server with this application, on a free port or on this one."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((HOST, port))
-        port = probe.getsockname()[1]
+    port = port or free_port()
     server = uvicorn.Server(
         uvicorn.Config(app, host=HOST, port=port, log_level="error", timeout_graceful_shutdown=1, lifespan="off")
     )
