@@ -22,7 +22,7 @@ def batch_costs(machine: Machine, n: int, with_peak: bool) -> dict[str, np.ndarr
         assert cost is not None
         sums["macs"].add(cost.macs, visit.mask)
         sums["activations"].add(cost.activations, visit.mask)
-        if visit.op.key.startswith("shared."):
+        if visit.op.key in machine.program.shared_keys:
             shared[visit.op.key] = np.maximum(shared.get(visit.op.key, 0), cost.params * visit.mask)
         else:
             sums["params"].add(cost.params, visit.mask)

@@ -17,7 +17,9 @@ from search_spaces.terms import to_value
 from search_spaces.values import Edge, ListValue, Place, Value, constant, gene_index, restricted
 
 MAX_NODES = 5_000
-NODE_KEYS = frozenset({"block", "name", "let", "inputs", "constraints", "weights", "share", "weights_per", "source"})
+NODE_KEYS = frozenset(
+    {"block", "name", "let", "inputs", "constraints", "weights", "tied", "share", "weights_per", "source"}
+)
 
 
 class BlockCompiler(EdgeCompiler):
@@ -98,15 +100,53 @@ class BlockCompiler(EdgeCompiler):
             raise SpaceError(
                 f"{pointer}/inputs", "inputs", f"{kind} reads {block.num_inputs} inputs, {len(inputs)} are given"
             )
+        if raw.get("tied"):
+            ops.append(self._tied(raw, frame, pointer, inputs))
+            return
         params = self._params(block, raw, frame, pointer)
         weights = raw.get("weights")
         if weights:
             key = f"shared.{weights}"
+            if self.shared_keys.setdefault(key, kind) != kind:
+                raise SpaceError(
+                    f"{pointer}/weights",
+                    "weights",
+                    f"'{weights}' are the weights of a {self.shared_keys[key]}, not of a {kind}",
+                    "use another name; a language_head shares those of a token_embedding by tied: NAME",
+                )
         else:
             key = self._unique(".".join((*frame.prefix, name or kind)), self.keys)
         ops.append(
             self._separated((*frame.separate, *self._selected(block, params)), key, block, params, inputs, pointer)
         )
+
+    def _tied(self, raw: Any, frame: Frame, pointer: str, inputs: tuple[Reference, ...]) -> BlockOp:
+        """A head with the weights of a token embedding: that embedding once more, applied to vectors."""
+        if raw["block"] != "language_head":
+            raise SpaceError(
+                f"{pointer}/tied",
+                "weights",
+                "only a language_head can be tied, to a token_embedding",
+                "blocks of one kind share weights by weights: NAME",
+            )
+        for extra in sorted(set(raw) - NODE_KEYS | set(raw) & {"weights"}):
+            raise SpaceError(
+                f"{pointer}/{extra}",
+                "parameter",
+                "a tied head has the vocabulary and the weights of the embedding, and no bias",
+                f"leave '{extra}' out",
+            )
+        with located(f"{pointer}/tied"):
+            found = self.block_at.get(frame.label(raw["tied"]))
+        if found is None or found.block.kind != "token_embedding":
+            raise SpaceError(
+                f"{pointer}/tied",
+                "weights",
+                f"'{raw['tied']}' is not a token_embedding",
+                "name the block that reads the token ids",
+            )
+        self.shared_keys[found.key] = found.block.kind
+        return self._block_op(found.key, found.block, found.params, inputs, pointer)
 
     def _selected(self, block: Block, params: dict[str, Value]) -> tuple[tuple[Value, tuple[str, ...]], ...]:
         """The choices behind parameters whose options cannot share weights."""

@@ -37,8 +37,12 @@ class ChoiceCompiler(ConditionCompiler):
     """The part of the compiler that knows values; choices among nodes are added by `EdgeCompiler`."""
 
     def _let(self, let: Mapping[str, Any] | None, frame: Frame, pointer: str) -> None:
-        names = sorted(let or {})
-        for name in names:
+        self._define(let, frame, pointer)
+        self._force(let, frame, pointer)
+
+    def _define(self, let: Mapping[str, Any] | None, frame: Frame, pointer: str) -> None:
+        """Makes the names of a `let` known; their values are compiled when they are first read."""
+        for name in sorted(let or {}):
             if name == "in" or name in ("true", "false", "null", "and", "or", "not"):
                 self.problems.append(Problem(f"{pointer}/{name}", "name", f"'{name}' is a reserved word"))
 
@@ -47,7 +51,9 @@ class ChoiceCompiler(ConditionCompiler):
 
             frame.names[name] = Lazy(compute, name)
             frame.record.entries.setdefault(name, frame.names[name])
-        for name in names:
+
+    def _force(self, let: Mapping[str, Any] | None, frame: Frame, pointer: str) -> None:
+        for name in sorted(let or {}):
             with self._collect(), located(f"{pointer}/{name}"):
                 force(frame.names[name])
 

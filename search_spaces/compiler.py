@@ -16,7 +16,7 @@ from search_spaces.parameters import MAX_SIZE
 from search_spaces.program import Op, Program
 from search_spaces.tables import tabulate
 from search_spaces.terms import to_value
-from search_spaces.values import Record, Value, constant
+from search_spaces.values import Lazy, Record, Value, constant, force
 
 INPUT_DEFAULTS = {
     "channels": 3, "resolution": 32, "height": 32, "width": 32, "length": 128, "vocabulary": 1000, "features": 64,
@@ -40,9 +40,10 @@ class _Compiler(NodeCompiler):
             labels={"input": 0},
         )
         classes = self._classes(root)
+        self._define(self.raw.get("let"), root, "/let")  # the resolution may follow from one
         with self._collect():
             self._input(root)
-        self._let(self.raw.get("let"), root, "/let")
+        self._force(self.raw.get("let"), root, "/let")
         self.root = root
         ops: list[Op] = []
         self._nodes(self.raw["network"], root.child(), ops, "/network")
@@ -63,6 +64,7 @@ class _Compiler(NodeCompiler):
             num_steps=self.num_steps,
             max_back=self.max_back,
             edge_genes=frozenset(self.edge_genes),
+            shared_keys=frozenset(self.shared_keys),
         )
 
     # --- the head of the document ----------------------------------------------------------------------
@@ -99,11 +101,17 @@ class _Compiler(NodeCompiler):
 
     def _input(self, root: Frame) -> None:
         given = {name: value for name, value in self.raw["input"].items() if value is not None}
-        record = Record()
+        record = root.names["input"] = Record()
+        for name in sorted(given):
+
+            def compute(name: str = name) -> Any:
+                plain = _stand_in(given[name], INPUT_DEFAULTS[name])
+                return self._binding(plain, root, f"/input/{name}", name)
+
+            record.entries[name] = Lazy(compute, name)
         for name in sorted(given):
             with located(f"/input/{name}"):
-                plain = _stand_in(given[name], INPUT_DEFAULTS[name])
-                record.entries[name] = self._binding(plain, root, f"/input/{name}", name)
+                force(record.entries[name])
         if "resolution" in given:
             record.entries.setdefault("height", record.entries["resolution"])
             record.entries.setdefault("width", record.entries["resolution"])
@@ -128,8 +136,7 @@ class _Compiler(NodeCompiler):
             values = {name: record.entries[name] for name in kinds[self.input_kind]}
         for name, value in values.items():
             with located(f"/input/{name if name in given else 'resolution'}"):
-                self.input_values[name] = self._input_value(to_value(value))
-        root.names["input"] = record
+                self.input_values[name] = self._input_value(to_value(force(value)))
 
     def _input_value(self, value: Value) -> Value:
         found = tabulate(value, [len(gene.options) for gene in self.genes], 4_096) if value.is_pure else None

@@ -11,7 +11,7 @@ from search_spaces.errors import Problem, SpaceError
 from search_spaces.expressions import Term, parse_expression
 from search_spaces.frames import Frame, LimitError, located
 from search_spaces.operations import logical_and, logical_not, logical_or
-from search_spaces.program import Constraint, Gene
+from search_spaces.program import BlockOp, Constraint, Gene
 from search_spaces.tables import truth_table
 from search_spaces.terms import compile_value, quantified
 from search_spaces.values import Value, combine, conjunction, depends, gene_index, safe_guard
@@ -33,6 +33,8 @@ class ConditionCompiler:
         self.shared_genes: dict[str, int] = {}
         self.share_guards: dict[str, tuple[Value, ...]] = {}
         self.keys: dict[str, int] = {}
+        self.shared_keys: dict[str, str] = {}  # weights that several nodes use, and the kind of block they belong to
+        self.block_at: dict[int, BlockOp] = {}  # named single blocks by their register
         self.constraints: list[Constraint] = []
         self.problems: list[Problem] = []
         self.edge_of: dict[int, tuple[Value, tuple[str, ...]]] = {}  # inputs of graphs that are edge choices

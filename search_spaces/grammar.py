@@ -119,12 +119,16 @@ class _Node(_Model):
 
 
 class BlockNode(_Node):
-    """One block; further keys are the parameters of its kind. `weights` shares one set of weights by name."""
+    """One block; further keys are the parameters of its kind. `weights` shares one set of weights by name.
+
+    `tied` names the token embedding whose weights a language head uses.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, Value] = Field(init=False)
     block: str
     weights: Label | None = None
+    tied: Label | None = None
 
 
 class SequenceNode(_Node):

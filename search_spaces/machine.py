@@ -57,7 +57,8 @@ class Machine:
     """Runs a program over gene columns: ints (one architecture) or int arrays (n,)."""
 
     def __init__(self, program: Program, columns: Sequence[Any], with_cost: bool) -> None:
-        self.program, self.columns, self.with_cost = program, columns, with_cost
+        self.program, self.with_cost = program, with_cost
+        self.columns = columns if program.columns is None else [columns[place] for place in program.columns]
         self.mask: Any = True
         self.registers: dict[int, Flow] = {}
         self.trail: list[Flow | None] = []
@@ -230,7 +231,8 @@ class Machine:
         visits = {position: found[0] for position, found in branches.items()}
         some = next(iter(visits.values()))
         for visit in visits.values():
-            if visit.used is not None or visit.op.key.startswith("shared.") or len(visit.inputs) != len(some.inputs):
+            key, num_inputs = visit.op.key, len(visit.inputs)
+            if visit.used is not None or key in self.program.shared_keys or num_inputs != len(some.inputs):
                 return
             if any(mine is not other for mine, other in zip(visit.inputs, some.inputs, strict=True)):
                 return

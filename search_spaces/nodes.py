@@ -13,6 +13,7 @@ from search_spaces.operations import compare
 from search_spaces.program import (
     AdaptOp,
     Back,
+    BlockOp,
     Capture,
     GraphOp,
     LooseEndsOp,
@@ -109,6 +110,8 @@ class NodeCompiler(BlockCompiler):
             ops.append(Mark(register))
             if own_name:
                 outer.labels[own_name] = register
+                if isinstance(body[-1], BlockOp):
+                    self.block_at[register] = body[-1]
             if in_graph and outer.earlier is not None:
                 taken = {item.label: 1 for item in outer.earlier}
                 shown = self._unique(own_name or f"node{sum(not i.is_input for i in outer.earlier)}", taken)

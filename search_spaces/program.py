@@ -183,4 +183,8 @@ class Program:
     num_steps: int
     max_back: int
     edge_genes: frozenset[int] = frozenset()  # choices among nodes, not among values or alternatives
+    shared_keys: frozenset[str] = frozenset()  # of weights that several nodes use
+    columns: tuple[int, ...] | None = (
+        None  # per gene its place in a gene matrix, where the scale meets them differently
+    )
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # of blocks already computed

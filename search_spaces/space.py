@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -247,12 +248,15 @@ class SearchSpace:
 
     def _compile(self, scale: str) -> Program:
         program = compile_document(self.document, scale)
-        if scale != "search" and program.genes != self.program.genes:
+        if scale == "search" or program.genes == self.program.genes:
+            return program
+        places = {gene: place for place, gene in enumerate(self.program.genes)}
+        if set(program.genes) != set(places):
             raise SpaceError(
                 "/scale", "scale", f"the scale '{scale}' has other choices than 'search'",
                 "share choices that are inside scaled repeats with let",
             )  # fmt: skip
-        return program
+        return replace(program, columns=tuple(places[gene] for gene in program.genes))
 
     def costs(
         self, genes: np.ndarray, scale: str = "search", names: Sequence[str] = COST_NAMES
@@ -300,7 +304,7 @@ class SearchSpace:
                 "name": gene.name,
                 "options": list(gene.options),
                 "ordered": gene.ordered,
-                "conditional": bool(program.guards[position]),
+                "conditional": bool(self.program.guards[position]),
             }
             for position, gene in enumerate(self.genes)
         ]

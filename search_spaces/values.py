@@ -114,7 +114,11 @@ class Lazy:
             raise SpaceError("", "cycle", f"'{self._label}' is defined by itself")
         if self._state == "new":
             self._state = "busy"
-            self._result = self._compute()
+            try:
+                self._result = self._compute()
+            except SpaceError:
+                self._state = "new"  # who reads it again meets the same problem, not a cycle
+                raise
             self._state = "done"
         return self._result
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import KERNEL, OUT, STRIDE, Tally, flag, image, maximum, require, strided
+from search_spaces.blocks.arithmetic import KERNEL, OUT, STRIDE, Tally, flag, image, maximum, strided
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import ImageShape, Shape, elements
 
@@ -32,7 +32,10 @@ class ReluConvBN(Block):
 
 
 class SepConv(Block):
-    """`layers` times ReLU, depth-wise k x k (dilated), point-wise 1x1, batch norm; stride in the first."""
+    """`layers` times ReLU, depth-wise k x k (dilated), point-wise 1x1, batch norm.
+
+    The first unit has the stride and changes the channels (NASNet; in DARTS the channels never change here).
+    """
 
     kind = "sep_conv"
     help = "Separable convolution; two layers without dilation in DARTS and NASNet, one with dilation."
@@ -53,14 +56,13 @@ class SepConv(Block):
         x = image(inputs, self.kind)
         height, width = strided(x.height, p["stride"]), strided(x.width, p["stride"])
         tally = Tally(inputs)
-        # As published (DARTS): inner units keep the input channels, only the last one changes them.
+        channels = x.channels
         for layer in range(4):
             present = flag(p["layers"] > layer)
-            last = flag(p["layers"] == layer + 1)
-            out = last * p["out"] + (1 - last) * x.channels
-            tally.conv(x.channels, x.channels, p["kernel"], height, width, group=1, when=present)
-            tally.conv(x.channels, out, 1, height, width, when=present)
-            tally.learn(2 * out, when=present * flag(p["affine"]))
+            tally.conv(channels, channels, p["kernel"], height, width, group=1, when=present)
+            tally.conv(channels, p["out"], 1, height, width, when=present)
+            tally.learn(2 * p["out"], when=present * flag(p["affine"]))
+            channels = p["out"]
         return tally.cost()
 
 
@@ -73,7 +75,6 @@ class FactorizedReduce(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        require(p["out"] % 2 == 0, "factorized_reduce needs an even number of output channels")
         return ImageShape(p["out"], strided(x.height, 2), strided(x.width, 2))
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
@@ -84,7 +85,7 @@ class FactorizedReduce(Block):
         tally.conv(x.channels, half, 1, y.height, y.width)
         tally.hold(half * y.height * y.width)
         tally.branch(elements(x))
-        tally.conv(x.channels, half, 1, y.height, y.width)
+        tally.conv(x.channels, p["out"] - half, 1, y.height, y.width)
         tally.release(half * y.height * y.width)
         tally.branch(elements(y))
         tally.emit(elements(y))
@@ -97,11 +98,15 @@ class SkipConnect(Block):
 
     kind = "skip_connect"
     help = "Identity, or the cheapest operation that reaches the output's shape."
-    params: ClassVar = (OUT, Param("stride", "int", 1, allowed=(1, 2), help="Stride."), AFFINE)
+    params: ClassVar = (
+        OUT,
+        Param("stride", "int", 1, allowed=(1, 2), help="Stride."),
+        AFFINE,
+        Param("always", "bool", False, help="A 1x1 convolution even where the shape stays."),
+    )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        require((p["stride"] == 1) | (p["out"] % 2 == 0), "skip_connect of stride 2 needs even output channels")
         return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
@@ -109,7 +114,7 @@ class SkipConnect(Block):
         y = self.out_shape(inputs, p)
         assert isinstance(y, ImageShape)
         reduces = flag(p["stride"] == 2)
-        works = maximum(reduces, flag(x.channels != p["out"]))
+        works = maximum(reduces, flag(x.channels != p["out"]), flag(p["always"]))
         tally = Tally(inputs)
         # The two halves of a reduction cost as much as one 1x1 convolution to all channels.
         tally.conv(x.channels, p["out"], 1, y.height, y.width, when=works)

@@ -14,8 +14,10 @@ from search_spaces.blocks.arithmetic import (
     activation_param,
     flag,
     image,
+    maximum,
     require,
     strided,
+    where,
 )
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import ImageShape, Shape
@@ -31,19 +33,21 @@ class ConvBNAct(Block):
         KERNEL,
         STRIDE,
         activation_param(),
-        Param("norm", "bool", True, help="Batch norm after the convolution; without it the convolution has a bias."),
+        Param("norm", "bool", True, help="Batch norm after the convolution."),
+        Param("bias", "bool", True, help="Bias of a convolution without batch norm."),
         Param("group_size", "int", 0, minimum=0, help="Input channels of each group; 0 is an ordinary convolution."),
         TRANSFORM,
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        group = p["group_size"]
+        ungrouped = p["group_size"] == 0
+        group = where(ungrouped, x.channels, p["group_size"])
+        require(x.channels % group == 0, f"group_size {group} must divide the {x.channels} input channels")
+        groups = maximum(1, x.channels // group)
         require(
-            (group == 0) | (x.channels % (group + flag(group == 0)) == 0), "group_size must divide the input channels"
-        )
-        require(
-            (group == 0) | (p["out"] % (group + flag(group == 0)) == 0), "group_size must divide the output channels"
+            p["out"] % groups == 0,
+            f"{groups} groups (of group_size {group}) must divide the {p['out']} output channels",
         )
         return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
 
@@ -53,8 +57,9 @@ class ConvBNAct(Block):
         assert isinstance(y, ImageShape)
         tally = Tally(inputs)
         norm = flag(p["norm"])
-        dense = flag(p["group_size"] == 0)
-        seen = dense * x.channels + p["group_size"]
-        tally.conv(x.channels, y.channels, p["kernel"], y.height, y.width, group=seen, bias=1 - norm)
+        seen = where(p["group_size"] == 0, x.channels, p["group_size"])
+        tally.conv(
+            x.channels, y.channels, p["kernel"], y.height, y.width, group=seen, bias=(1 - norm) * flag(p["bias"])
+        )
         tally.learn(2 * y.channels, when=norm)
         return tally.cost()

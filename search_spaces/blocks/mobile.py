@@ -19,16 +19,23 @@ from search_spaces.blocks.arithmetic import (
     negate,
     round8,
     strided,
+    where,
+    whole,
 )
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import ImageShape, Shape, elements
+
+
+def squeezed_channels(channels: Any, mid: Any, ratio: Any, source: Any) -> Any:
+    """Channels between the two layers of a squeeze-excite; see the parameter `se_from`."""
+    return where(source == "in", maximum(1, whole(channels * ratio)), round8(mid * ratio))
 
 
 class MBConv(Block):
     """Expand 1x1, depth-wise k x k, optional squeeze-excite, project 1x1; residual where shapes allow it.
 
     The expansion is left out when `mid` equals the input channels, as the first block of the
-    MobileNets does it. Squeeze width is round8(mid x se_ratio), both its layers with bias.
+    MobileNets does it. Both layers of the squeeze-excite have a bias.
     """
 
     kind = "mbconv"
@@ -39,7 +46,15 @@ class MBConv(Block):
         KERNEL,
         STRIDE,
         activation_param("relu6"),
-        Param("se_ratio", "float", 0.0, minimum=0.0, maximum=1.0, help="Squeeze width over `mid`; 0 for none."),
+        Param("se_ratio", "float", 0.0, minimum=0.0, maximum=1.0, help="Squeeze width over `se_from`; 0 for none."),
+        Param(
+            "se_from",
+            "str",
+            "mid",
+            allowed=("mid", "in"),
+            help="Squeeze width follows `mid`, to a multiple of 8, with ReLU (MobileNetV3), or the input, rounded "
+            "down, with the block's activation (MnasNet, EfficientNet).",
+        ),
         Param("se_gate", "str", "hsigmoid", allowed=("hsigmoid", "sigmoid"), help="Gate of the squeeze-excite."),
         Param("residual", "bool", True, help="Add the input when stride is 1 and channels stay the same."),
         Param(
@@ -67,7 +82,7 @@ class MBConv(Block):
         changes = flag(negate(both(p["stride"] == 1, x.channels == p["out"])))
         pool_project = changes * flag(p["shortcut"] == "pool_project")
         squeeze = flag(p["se_ratio"] > 0)
-        squeezed = round8(mid * p["se_ratio"])
+        squeezed = squeezed_channels(x.channels, mid, p["se_ratio"], p["se_from"])
         skip = maximum(residual, pool_project) * elements(x)
         tally.conv(x.channels, mid, 1, x.height, x.width, when=expand)
         tally.learn(2 * mid, when=expand)

@@ -1,12 +1,12 @@
-"""Blocks without weights that route values: identity, zero, add, concat."""
+"""Blocks without weights: identity, zero, add, concat, activation, and the shuffle and parts of channels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, image, require
-from search_spaces.blocks.base import Block, BlockError, Cost
+from search_spaces.blocks.arithmetic import Tally, activation_param, image, require
+from search_spaces.blocks.base import Block, BlockError, Cost, Param
 from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape, elements
 
 
@@ -88,4 +88,58 @@ class Concat(Block):
         tally = Tally(inputs)
         if len(inputs) > 1:
             tally.emit(sum(elements(shape) for shape in inputs))
+        return tally.cost()
+
+
+class Activation(Block):
+    """An activation by itself."""
+
+    kind = "activation"
+    help = "An activation by itself, such as the ReLU in front of a head."
+    params: ClassVar = (activation_param(),)
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return inputs[0]
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        return Tally(inputs).cost()
+
+
+class ChannelShuffle(Block):
+    """Takes channels from the groups in turn, so that the next grouped convolution sees all (ShuffleNet, FBNet)."""
+
+    kind = "channel_shuffle"
+    help = "Interleave the channels of several groups, between two grouped convolutions."
+    params: ClassVar = (Param("groups", "int", 2, minimum=1, help="Number of groups; divides the channels."),)
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = image(inputs, self.kind)
+        require(x.channels % p["groups"] == 0, f"groups {p['groups']} must divide the {x.channels} channels")
+        return x
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        tally = Tally(inputs)
+        tally.emit(elements(inputs[0]))
+        return tally.cost()
+
+
+class ChannelPart(Block):
+    """One of several equal parts of the channels, counted from 0 (the channel split of ShuffleNetV2)."""
+
+    kind = "channel_part"
+    help = "One of several equal parts of the channels."
+    params: ClassVar = (
+        Param("part", "int", minimum=0, help="Which part, from 0."),
+        Param("parts", "int", 2, minimum=1, help="Number of parts; divides the channels."),
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = image(inputs, self.kind)
+        require(p["part"] < p["parts"], f"there is no part {p['part']} among {p['parts']}, counted from 0")
+        require(x.channels % p["parts"] == 0, f"parts {p['parts']} must divide the {x.channels} channels")
+        return ImageShape(x.channels // p["parts"], x.height, x.width)
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        tally = Tally(inputs)
+        tally.emit(elements(self.out_shape(inputs, p)))
         return tally.cost()

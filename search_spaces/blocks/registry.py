@@ -8,7 +8,7 @@ from search_spaces.blocks.convolution import ConvBNAct
 from search_spaces.blocks.heads import ImageHead
 from search_spaces.blocks.hybrid import AttentionBottleneck, MapAttention, MapFeedForward, PositionalBottleneck
 from search_spaces.blocks.mobile import MBConv
-from search_spaces.blocks.plumbing import Add, Concat, Identity, Zero
+from search_spaces.blocks.plumbing import Activation, Add, ChannelPart, ChannelShuffle, Concat, Identity, Zero
 from search_spaces.blocks.pooling import Pool
 from search_spaces.blocks.resnet import BasicBlock, Bottleneck
 from search_spaces.blocks.sequences import (
@@ -27,11 +27,14 @@ from search_spaces.plugins import added_blocks
 BLOCKS: dict[str, Block] = {
     block.kind: block
     for block in (
+        Activation(),
         Add(),
         AttentionBottleneck(),
         BasicBlock(),
         BNRelu(),
         Bottleneck(),
+        ChannelPart(),
+        ChannelShuffle(),
         Concat(),
         ConvBNAct(),
         ConvMixer(),

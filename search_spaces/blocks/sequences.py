@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, flag, image, is_concrete, require, tokens, whole
+from search_spaces.blocks.arithmetic import Tally, flag, image, is_concrete, require, tokens, where, whole
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import Shape, TokensShape, VectorShape, elements
 
@@ -49,7 +49,10 @@ class PatchEmbedding(Block):
 
 
 class TokenEmbedding(Block):
-    """Token ids to vectors, plus learned positions. No multiply-accumulates: rows are looked up."""
+    """Token ids to vectors, plus learned positions. No multiply-accumulates: rows are looked up.
+
+    Applied to vectors, as a tied `language_head` does it, the same weights give the logits of every token id.
+    """
 
     kind = "token_embedding"
     help = "Token ids to vectors, with learned positions."
@@ -61,14 +64,22 @@ class TokenEmbedding(Block):
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
-        return TokensShape(tokens(inputs, self.kind).length, p["features"])
+        x = tokens(inputs, self.kind)
+        looks_up = x.features == 1
+        require(
+            looks_up | (x.features == p["features"]),
+            f"the weights of this embedding read token ids or {p['features']} features, not {x.features}",
+        )
+        return TokensShape(x.length, where(looks_up, p["features"], p["vocabulary"]))
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
-        length = tokens(inputs, self.kind).length
+        x = tokens(inputs, self.kind)
+        looks_up = flag(x.features == 1)
         tally = Tally(inputs)
         tally.learn(p["vocabulary"] * p["features"])
-        tally.learn(length * p["features"], when=flag(p["positions"]))
-        tally.emit(length * p["features"])
+        tally.learn(x.length * p["features"], when=flag(p["positions"]))
+        tally.emit(x.length * p["features"], when=looks_up)
+        tally.matmul(x.length, p["features"], p["vocabulary"], when=1 - looks_up)
         return tally.cost()
 
 

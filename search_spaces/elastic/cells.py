@@ -60,7 +60,7 @@ class SepUnit(nn.Module):
 
 
 class SepConv(nn.Module):
-    """Separable convolution of one or more units; the first has the stride, the last the output channels."""
+    """Separable convolution of one or more units; the first has the stride and changes the channels."""
 
     def __init__(
         self,
@@ -75,9 +75,9 @@ class SepConv(nn.Module):
         super().__init__()
         units = []
         for layer in range(layers):
-            out = out_channels if layer == layers - 1 else in_channels
-            unit_stride = stride if layer == 0 else 1
-            units.append(SepUnit(in_channels, out, kernel_size, unit_stride, dilation, affine))
+            first = layer == 0
+            unit_in, unit_stride = (in_channels, stride) if first else (out_channels, 1)
+            units.append(SepUnit(unit_in, out_channels, kernel_size, unit_stride, dilation, affine))
         self.units = nn.Sequential(*units)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -91,7 +91,7 @@ class FactorizedReduce(nn.Module):
         super().__init__()
         self.relu = nn.ReLU()
         self.even = nn.Conv2d(in_channels, out_channels // 2, 1, 2, bias=False)
-        self.odd = nn.Conv2d(in_channels, out_channels // 2, 1, 2, bias=False)
+        self.odd = nn.Conv2d(in_channels, out_channels - out_channels // 2, 1, 2, bias=False)
         self.norm = nn.BatchNorm2d(out_channels, affine=affine)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -177,7 +177,7 @@ def skip_connect_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> A
     return {
         "in_channels": channels,
         "out_channels": p["out"],
-        "project": p["stride"] == 1 and channels != p["out"],
+        "project": p["stride"] == 1 and (channels != p["out"] or bool(p["always"])),
         "reduce": p["stride"] == 2,
         "affine": bool(p["affine"]),
     }
@@ -187,8 +187,8 @@ def widen_skip_connect(arguments: Arguments, envelope: Envelope) -> Arguments:
     """Each operation exists as soon as one combination of channels and stride needs it."""
     channels = {image((shape,), "skip_connect").channels for shape in envelope.in_shapes[0]}
     strides, outs = set(envelope.params["stride"]), set(envelope.params["out"])
-    always_equal = len(channels) == 1 and outs == channels
-    return arguments | {"project": 1 in strides and not always_equal, "reduce": 2 in strides}
+    never_projects = len(channels) == 1 and outs == channels and True not in envelope.params["always"]
+    return arguments | {"project": 1 in strides and not never_projects, "reduce": 2 in strides}
 
 
 def bn_relu_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:

@@ -20,6 +20,7 @@ def conv_bn_act_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Ar
         "stride": p["stride"],
         "activation": p["activation"],
         "norm": bool(p["norm"]),
+        "bias": bool(p["bias"]) and not p["norm"],
         "groups": channels // p["group_size"] if p["group_size"] else 1,
     }
 

@@ -23,7 +23,7 @@ def make_activation(name: str) -> nn.Module:
 
 
 class ConvBNAct(nn.Module):
-    """Convolution with same padding, batch norm (or a bias instead), activation."""
+    """Convolution with same padding, batch norm or bias, activation."""
 
     def __init__(
         self,
@@ -34,10 +34,11 @@ class ConvBNAct(nn.Module):
         activation: str = "none",
         norm: bool = True,
         groups: int = 1,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         padding = kernel_size // 2
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=not norm)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias)
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
         self.activation = make_activation(activation)
 
@@ -48,13 +49,13 @@ class ConvBNAct(nn.Module):
 class SqueezeExcite(nn.Module):
     """Scale every channel by a gate computed from the channel means."""
 
-    def __init__(self, channels: int, squeezed: int, gate: str) -> None:
+    def __init__(self, channels: int, squeezed: int, gate: str, activation: str = "relu") -> None:
         super().__init__()
         self.reduce = nn.Conv2d(channels, squeezed, 1)
-        self.relu = nn.ReLU()
+        self.activation = make_activation(activation)
         self.expand = nn.Conv2d(squeezed, channels, 1)
         self.gate = make_activation(gate)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         means = x.mean((2, 3), keepdim=True)
-        return x * self.gate(self.expand(self.relu(self.reduce(means))))
+        return x * self.gate(self.expand(self.activation(self.reduce(means))))

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from search_spaces.blocks.arithmetic import image, round8
+from search_spaces.blocks.arithmetic import image
+from search_spaces.blocks.mobile import squeezed_channels
 from search_spaces.elastic.layers import ConvBNAct, SqueezeExcite, make_activation
 from search_spaces.elastic.resnet import PoolProjectShortcut
 from search_spaces.elastic.spec import Arguments, ModuleSpec
@@ -29,6 +30,7 @@ class MBConv(nn.Module):
         expand: bool,
         squeezed: int,
         gate: str,
+        squeeze_activation: str,
         residual: bool,
         pool_project: bool,
     ) -> None:
@@ -36,7 +38,9 @@ class MBConv(nn.Module):
         self.residual = residual
         self.expand = ConvBNAct(in_channels, mid_channels, 1, activation=activation) if expand else nn.Identity()
         self.depthwise = ConvBNAct(mid_channels, mid_channels, kernel_size, stride, activation, groups=mid_channels)
-        self.squeeze_excite = SqueezeExcite(mid_channels, squeezed, gate) if squeezed else nn.Identity()
+        self.squeeze_excite = (
+            SqueezeExcite(mid_channels, squeezed, gate, squeeze_activation) if squeezed else nn.Identity()
+        )
         self.project = ConvBNAct(mid_channels, out_channels, 1)
         self.shortcut = PoolProjectShortcut(in_channels, out_channels, stride) if pool_project else None
 
@@ -58,8 +62,9 @@ def mbconv_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Argumen
         "stride": p["stride"],
         "activation": p["activation"],
         "expand": p["mid"] != channels,
-        "squeezed": round8(p["mid"] * p["se_ratio"]) if p["se_ratio"] > 0 else 0,
+        "squeezed": squeezed_channels(channels, p["mid"], p["se_ratio"], p["se_from"]) if p["se_ratio"] > 0 else 0,
         "gate": p["se_gate"],
+        "squeeze_activation": p["activation"] if p["se_from"] == "in" else "relu",
         "residual": bool(p["residual"]) and same,
         "pool_project": p["shortcut"] == "pool_project" and not same,
     }
@@ -71,7 +76,13 @@ def widen_mbconv(arguments: Arguments, envelope: Envelope) -> Arguments:
     always_equal = len(channels) == 1 and set(envelope.params["mid"]) == channels
     never_changes = len(channels) == 1 and set(envelope.params["out"]) == channels and envelope.params["stride"] == (1,)
     shortcut = "pool_project" in envelope.params["shortcut"] and not never_changes
-    return arguments | {"expand": not always_equal, "pool_project": shortcut}
+    ratio = max(envelope.params["se_ratio"])  # type: ignore[type-var]
+    widths = [
+        squeezed_channels(arguments["in_channels"], arguments["mid_channels"], ratio, source)
+        for source in envelope.params["se_from"]
+    ]
+    squeezed = max(widths) if arguments["squeezed"] else 0
+    return arguments | {"expand": not always_equal, "pool_project": shortcut, "squeezed": squeezed}
 
 
 MBCONV = ModuleSpec(

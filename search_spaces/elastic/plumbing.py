@@ -1,4 +1,4 @@
-"""Plain modules of the blocks without weights: identity, zero, add, concat."""
+"""Plain modules of the blocks without weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from search_spaces.blocks.arithmetic import image
+from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
 from search_spaces.network import Shape, TokensShape
 
@@ -40,6 +42,40 @@ class Concat(nn.Module):
         return torch.cat(inputs, self.dim)
 
 
+class Activation(nn.Module):
+    """An activation by itself."""
+
+    def __init__(self, activation: str) -> None:
+        super().__init__()
+        self.activation = make_activation(activation)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.activation(x)
+
+
+class ChannelShuffle(nn.Module):
+    """Channels taken from the groups in turn."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
+class ChannelPart(nn.Module):
+    """Channels from `start` to before `stop`."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start = start
+        self.stop = stop
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, self.start : self.stop]
+
+
 def no_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     return {}
 
@@ -48,7 +84,23 @@ def concat_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Argumen
     return {"dim": 2 if isinstance(inputs[0], TokensShape) else 1}
 
 
+def activation_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {"activation": p["activation"]}
+
+
+def channel_shuffle_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {"groups": p["groups"]}
+
+
+def channel_part_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    size = image(inputs, "channel_part").channels // p["parts"]
+    return {"start": p["part"] * size, "stop": (p["part"] + 1) * size}
+
+
 IDENTITY = ModuleSpec(nn.Identity, no_arguments)
 ZERO = ModuleSpec(Zero, no_arguments)
 ADD = ModuleSpec(Add, no_arguments)
 CONCAT = ModuleSpec(Concat, concat_arguments)
+ACTIVATION = ModuleSpec(Activation, activation_arguments, helpers=(make_activation,))
+CHANNEL_SHUFFLE = ModuleSpec(ChannelShuffle, channel_shuffle_arguments)
+CHANNEL_PART = ModuleSpec(ChannelPart, channel_part_arguments)

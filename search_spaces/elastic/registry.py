@@ -8,7 +8,7 @@ from search_spaces.elastic.heads import IMAGE_HEAD
 from search_spaces.elastic.hybrid import ATTENTION_BOTTLENECK, MAP_ATTENTION, MAP_FEED_FORWARD, POSITIONAL_BOTTLENECK
 from search_spaces.elastic.mobile import MBCONV
 from search_spaces.elastic.plugins import added_modules
-from search_spaces.elastic.plumbing import ADD, CONCAT, IDENTITY, ZERO
+from search_spaces.elastic.plumbing import ACTIVATION, ADD, CHANNEL_PART, CHANNEL_SHUFFLE, CONCAT, IDENTITY, ZERO
 from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK
 from search_spaces.elastic.sequences import (
     LANGUAGE_HEAD,
@@ -24,11 +24,14 @@ from search_spaces.elastic.transformer import CONV_MIXER, FEED_FORWARD, SELF_ATT
 from search_spaces.elastic.vectors import FEATURE_TOKENS, LINEAR, RESIDUAL_MLP, VECTOR_HEAD
 
 MODULES: dict[str, ModuleSpec] = {
+    "activation": ACTIVATION,
     "add": ADD,
     "attention_bottleneck": ATTENTION_BOTTLENECK,
     "basic_block": BASIC_BLOCK,
     "bn_relu": BN_RELU,
     "bottleneck": BOTTLENECK,
+    "channel_part": CHANNEL_PART,
+    "channel_shuffle": CHANNEL_SHUFFLE,
     "concat": CONCAT,
     "conv_bn_act": CONV_BN_ACT,
     "conv_mixer": CONV_MIXER,

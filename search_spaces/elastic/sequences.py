@@ -44,7 +44,7 @@ class PatchEmbedding(nn.Module):
 
 
 class TokenEmbedding(nn.Module):
-    """Token ids (N, L) to vectors (N, L, features)."""
+    """Token ids (N, L) to vectors (N, L, features); vectors to logits (N, L, vocabulary) by the same weights."""
 
     def __init__(self, vocabulary: int, features: int, length: int, positions: bool, dropout: float) -> None:
         super().__init__()
@@ -53,6 +53,8 @@ class TokenEmbedding(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.is_floating_point():
+            return F.linear(x, self.tokens.weight)
         x = self.tokens(x)
         if self.positions is not None:
             x = x + self.positions[:, : x.shape[1]]

@@ -50,7 +50,8 @@ def _end(network: Network, number: int, module: nn.Module) -> nn.Module | None:
     branch = MODULES[node.block].branch
     if branch is not None and getattr(module, "residual", True):
         return module.get_submodule(branch)
-    is_identity = node.block == "skip_connect" and node.in_shapes[0] == node.out_shape
+    same = node.block == "skip_connect" and node.in_shapes[0] == node.out_shape
+    is_identity = same and not node.params["always"]
     if node.block in _NEVER_DROPPED or is_identity:
         return None
     readers = [other for other in network.nodes if number + 1 in other.inputs]

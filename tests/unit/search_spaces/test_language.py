@@ -37,6 +37,80 @@ def test_weights_are_shared_by_name_and_counted_once() -> None:
     assert [node.key for node in shared.resolve(genes[0]).nodes][:3] == ["shared.w"] * 3
 
 
+def language_model(**head: object) -> dict[str, object]:
+    embedding = {"block": "token_embedding", "name": "words", "features": {"one_of": [8, 12]}, "vocabulary": 40}
+    norm = {"block": "token_norm", "name": "norm"}
+    return document([]) | {
+        "task": {"kind": "causal_lm"},
+        "input": {"length": 6, "vocabulary": 40},
+        "network": [embedding, norm, {"block": "language_head", **head}],
+    }
+
+
+def test_a_tied_head_uses_the_weights_of_the_embedding_and_counts_them_once() -> None:
+    tied = SearchSpace.from_document(language_model(tied="words"))
+    apart = SearchSpace.from_document(language_model(vocabulary=40))
+    genes = tied.enumerate()
+    assert (tied.costs(genes)["params"] + [8 * 40, 12 * 40] == apart.costs(genes)["params"]).all()
+    assert (tied.costs(genes)["macs"] == apart.costs(genes)["macs"]).all()
+    network = tied.resolve(genes[0])
+    assert network.nodes[0].key == network.nodes[2].key == "words"
+
+
+@pytest.mark.parametrize(
+    ("head", "pointer", "advice"),
+    [
+        ({"tied": "norm"}, "/network/2/tied", "reads the token ids"),
+        ({"tied": "wrods"}, "/network/2/tied", "did you mean 'words'"),
+        ({"tied": "words", "bias": True}, "/network/2/bias", "leave 'bias' out"),
+        ({"tied": "words", "weights": "w"}, "/network/2/weights", "leave 'weights' out"),
+        ({"block": "token_projection", "tied": "words", "features": 4}, "/network/2/tied", "weights: NAME"),
+        ({"block": "language_head", "vocabulary": 40, "weights": "w"}, "/network/2/weights", "another name"),
+    ],
+)
+def test_weights_that_cannot_be_shared(head: dict[str, object], pointer: str, advice: str) -> None:
+    raw = language_model(**head)
+    raw["network"][1]["weights"] = "w"  # type: ignore[index]
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.from_document(raw)
+    problem = caught.value.problems[0]
+    assert problem.pointer == pointer
+    assert advice in problem.suggestion
+
+
+def test_the_resolution_may_follow_a_let_and_a_let_the_input() -> None:
+    sizes = {"one_of": [{"name": "s", "pixels": 8}, {"name": "l", "pixels": 12}]}
+    found = space(
+        [conv(out="=wide")],
+        input={"channels": 3, "resolution": "=size.pixels"},
+        let={"size": sizes, "wide": "=input.resolution + input.channels"},
+    )
+    assert [found.resolve(row).nodes[0].out_shape for row in found.enumerate()] == [
+        ImageShape(11, 8, 8),
+        ImageShape(15, 12, 12),
+    ]
+    with pytest.raises(SpaceError, match="defined by itself"):
+        space([conv()], input={"channels": 3, "resolution": "=size"}, let={"size": "=input.resolution"})
+
+
+def test_a_scale_may_meet_the_choices_in_another_order() -> None:
+    def cell(share: str, options: list[int]) -> dict[str, object]:
+        return {"sequence": [conv(out=8, kernel={"one_of": options})], "share": share}
+
+    found = space(
+        [
+            {"repeat": {"count": "=before", "body": [cell("second", [1, 3])]}},
+            cell("first", [3, 5, 7]),
+            cell("second", [1, 3]),
+        ],
+        scale={"search": {"before": 0}, "final": {"before": 1}},
+    )
+    genes = found.genes_of({"first.kernel": 7, "second.kernel": 1})
+    kernels = [node.params["kernel"] for node in found.resolve(genes, "final").nodes[:3]]
+    assert kernels == [1, 7, 1]
+    assert found.costs(genes[None], "final")["macs"] == found.resolve(genes, "final").cost().macs
+
+
 def test_gene_names_are_paths() -> None:
     found = space(
         [

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+import torch
 
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
+from search_spaces.elastic.plumbing import ChannelShuffle
 from search_spaces.elastic.registry import MODULES
 from search_spaces.network import ImageShape, VectorShape
 from tests.contracts.block_contract import BlockContract, complete
@@ -33,7 +35,13 @@ class TestConvBNAct(BlockContract):
 class TestGroupedConvolution(BlockContract):
     kind = "conv_bn_act"
     inputs: ClassVar = [[ImageShape(4, 6, 6), ImageShape(8, 6, 6)]]
-    options: ClassVar = {"out": [8], "group_size": [2], "kernel": [3]}
+    options: ClassVar = {"out": [8, 16], "group_size": [2, 4], "kernel": [1, 3]}
+
+
+class TestConvolutionWithoutNorm(BlockContract):
+    kind = "conv_bn_act"
+    inputs: ClassVar = [[ImageShape(4, 6, 6)]]
+    options: ClassVar = {"out": [4, 8], "norm": [True, False], "bias": [True, False]}
 
 
 class TestConvWithKernelTransform(BlockContract):
@@ -52,6 +60,18 @@ class TestMBConv(BlockContract):
         "stride": [1, 2],
         "se_ratio": [0.0, 0.25],
         "activation": ["hswish"],
+    }
+
+
+class TestMBConvWithSqueezeFromItsInput(BlockContract):
+    kind = "mbconv"
+    inputs: ClassVar = [[ImageShape(8, 8, 8), ImageShape(18, 8, 8)]]
+    options: ClassVar = {
+        "out": [8],
+        "mid": [16, 48],
+        "se_ratio": [0.0, 0.25],
+        "se_from": ["mid", "in"],
+        "activation": ["swish"],
     }
 
 
@@ -79,6 +99,29 @@ class TestZero(BlockContract):
     options: ClassVar = {}
 
 
+class TestActivation(BlockContract):
+    kind = "activation"
+    inputs: ClassVar = [[ImageShape(4, 4, 4)]]
+    options: ClassVar = {"activation": ["relu", "gelu"]}
+
+
+class TestChannelShuffle(BlockContract):
+    kind = "channel_shuffle"
+    inputs: ClassVar = [[ImageShape(12, 4, 4), ImageShape(24, 4, 4)]]
+    options: ClassVar = {"groups": [1, 2, 3]}
+
+
+class TestChannelPart(BlockContract):
+    kind = "channel_part"
+    inputs: ClassVar = [[ImageShape(12, 4, 4), ImageShape(24, 4, 4)]]
+    options: ClassVar = {"part": [0, 1], "parts": [2, 3]}
+
+
+def test_shuffle_takes_channels_from_the_groups_in_turn() -> None:
+    x = torch.arange(6.0).reshape(1, 6, 1, 1)
+    assert ChannelShuffle(2)(x).flatten().tolist() == [0, 3, 1, 4, 2, 5]
+
+
 class TestAdd(BlockContract):
     kind = "add"
     inputs: ClassVar = [[ImageShape(4, 4, 4)], [ImageShape(4, 4, 4)], [ImageShape(4, 4, 4)]]
@@ -101,10 +144,19 @@ def test_add_names_the_dimension_that_differs() -> None:
         BLOCKS["add"].out_shape((ImageShape(4, 4, 4), ImageShape(5, 4, 4)), {})
 
 
-def test_group_size_must_divide_the_channels() -> None:
-    params = complete("conv_bn_act", {"out": 4, "group_size": 3})
-    with pytest.raises(BlockError, match="group_size"):
-        BLOCKS["conv_bn_act"].out_shape((ImageShape(4, 4, 4),), params)
+@pytest.mark.parametrize(
+    ("kind", "params", "message"),
+    [
+        ("conv_bn_act", {"out": 4, "group_size": 3}, "group_size 3 must divide the 4 input"),
+        ("conv_bn_act", {"out": 6, "group_size": 1}, "4 groups .* must divide the 6 output"),
+        ("channel_shuffle", {"groups": 3}, "groups 3 must divide the 4 channels"),
+        ("channel_part", {"part": 0, "parts": 3}, "parts 3 must divide the 4 channels"),
+        ("channel_part", {"part": 2}, "no part 2 among 2"),
+    ],
+)
+def test_groups_and_parts_must_divide_the_channels(kind: str, params: dict[str, int], message: str) -> None:
+    with pytest.raises(BlockError, match=message):
+        BLOCKS[kind].out_shape((ImageShape(4, 4, 4),), complete(kind, params))
 
 
 class TestBasicBlock(BlockContract):
@@ -140,7 +192,7 @@ class TestReluConvBN(BlockContract):
 class TestSepConv(BlockContract):
     kind = "sep_conv"
     inputs: ClassVar = [[ImageShape(4, 8, 8), ImageShape(6, 8, 8)]]
-    options: ClassVar = {"out": [4, 6], "kernel": [3, 5], "stride": [1, 2], "layers": [2]}
+    options: ClassVar = {"out": [4, 6], "kernel": [3, 5], "stride": [1, 2], "layers": [2, 3]}
 
 
 class TestDilatedConv(BlockContract):
@@ -152,7 +204,7 @@ class TestDilatedConv(BlockContract):
 class TestFactorizedReduce(BlockContract):
     kind = "factorized_reduce"
     inputs: ClassVar = [[ImageShape(4, 8, 8), ImageShape(6, 7, 7)]]
-    options: ClassVar = {"out": [4, 8]}
+    options: ClassVar = {"out": [4, 8, 9]}
 
 
 class TestBNRelu(BlockContract):
@@ -176,4 +228,4 @@ class TestHalvingPool(BlockContract):
 class TestSkipConnect(BlockContract):
     kind = "skip_connect"
     inputs: ClassVar = [[ImageShape(4, 8, 8), ImageShape(6, 7, 7)]]
-    options: ClassVar = {"out": [4, 6], "stride": [1, 2], "affine": [True, False]}
+    options: ClassVar = {"out": [4, 6], "stride": [1, 2], "affine": [True, False], "always": [True, False]}

@@ -12,7 +12,7 @@ from search_spaces.blocks.registry import BLOCKS
 from search_spaces.elastic.sequences import TokenReduction
 from search_spaces.elastic.transformer import RelativeVectors, TransformMixer
 from search_spaces.network import ImageShape, TokensShape
-from tests.contracts.block_contract import BlockContract, complete
+from tests.contracts.block_contract import BlockContract, Case, complete
 
 
 class TestPatchEmbedding(BlockContract):
@@ -31,6 +31,15 @@ class TestTokenEmbedding(BlockContract):
     inputs: ClassVar = [[TokensShape(6, 1)]]
     options: ClassVar = {"features": [8, 12], "vocabulary": [11], "positions": [True, False]}
     vocabulary = 11
+
+
+class TestTokenEmbeddingAsTiedHead(BlockContract):
+    kind = "token_embedding"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {"features": [8, 12], "vocabulary": [11], "positions": [True, False]}
+
+    def cases(self) -> list[Case]:
+        return [case for case in super().cases() if case[0][0].features == case[1]["features"]]  # type: ignore[union-attr]
 
 
 class TestTokenNorm(BlockContract):

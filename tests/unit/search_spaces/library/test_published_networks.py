@@ -1,0 +1,349 @@
+"""Networks with published counts: members of the built-in families, and documents of other families.
+
+Parameters are what the authors' code or its well-known reimplementations count (torchvision, timm, transformers,
+imgclsmob), to the last one; multiply-accumulates are those of the papers, to the digits given there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search_spaces.library_index import library_text, load_library
+from search_spaces.network import NetworkCost
+from search_spaces.space import SearchSpace
+from tests.contracts.space_contract import compiled
+from tests.unit.search_spaces.library.test_published_facts import member
+
+FOLDER = Path(__file__).parents[1] / "documents" / "published"
+
+
+def published(name: str) -> SearchSpace:
+    return compiled((FOLDER / f"{name}.yaml").read_text())
+
+
+def per_stage(**values: tuple[Any, ...]) -> dict[str, Any]:
+    """Choices `stageN.NAME` from one value a stage."""
+    return {f"stage{stage}.{name}": value for name, row in values.items() for stage, value in enumerate(row)}
+
+
+@pytest.mark.parametrize(
+    ("document", "net", "params", "millions_of_macs"),
+    [
+        ("resnet", "18", 11_689_512, 1_814),
+        ("resnet", "34", 21_797_672, 3_664),
+        ("resnet", "50", 25_557_032, 4_089),
+        ("resnet", "101", 44_549_160, 7_801),
+        ("resnet", "152", 60_192_808, 11_514),
+        ("regnet-x-400mf", 16, 5_495_976, 414),
+        ("densenet", "121", 7_978_856, 2_834),
+        ("densenet", "169", 14_149_480, 3_360),
+        ("densenet", "201", 20_013_928, 4_291),
+        ("efficientnet", "b0", 5_288_548, 386),
+        ("efficientnet", "b1", 7_794_184, 687),
+        ("efficientnet", "b2", 9_109_994, 994),
+        ("efficientnet", "b3", 12_233_232, 1_827),
+        ("efficientnet", "b4", 19_341_616, 4_394),
+        ("shufflenet-v2", "x0.5", 1_366_792, 40),
+        ("shufflenet-v2", "x1.0", 2_278_604, 145),
+        ("shufflenet-v2", "x1.5", 3_503_624, 296),
+        ("shufflenet-v2", "x2.0", 7_393_996, 583),
+        ("vit", "tiny", 5_717_416, 1_254),
+        ("vit", "small", 22_050_664, 4_599),
+        ("vit", "base", 86_567_656, 17_564),
+        ("vit", "large", 304_326_632, 61_555),
+        ("gpt-2", "small", 124_439_808, None),
+        ("gpt-2", "medium", 354_823_168, None),
+        ("gpt-2", "large", 774_030_080, None),
+        ("gpt-2", "xl", 1_557_611_200, None),
+        # trainable_parameters of NAS-Bench-101: its example, and the ends of its range
+        ("nasbench101", "example", 2_694_282, None),
+        ("nasbench101", "least", 227_274, None),
+        ("nasbench101", "most", 49_979_274, None),
+    ],
+)
+def test_documents_of_published_networks(document: str, net: Any, params: int, millions_of_macs: int | None) -> None:
+    space = published(document)
+    cost = member(space, {space.genes[0].name: net}).cost()
+    assert cost.params == params
+    assert millions_of_macs is None or round(cost.macs / 1e6) == millions_of_macs
+
+
+@pytest.mark.parametrize(
+    ("net", "features", "params"),
+    [
+        ("tiny", 128, 4_385_920),
+        ("mini", 256, 11_170_560),
+        ("small", 512, 28_763_648),
+        ("medium", 512, 41_373_184),
+        ("base", 768, 109_482_240),
+    ],
+)
+def test_bert_with_its_segments_and_without_the_classifier(net: str, features: int, params: int) -> None:
+    segments, classifier = 2 * features, 2 * features + 2
+    assert member(published("bert"), {"net": net}).cost().params + segments - classifier == params
+
+
+def test_nasnet_a_as_published() -> None:
+    space = published("nasnet-a")
+    mobile = space.resolve(space.smallest()).cost()
+    assert mobile.params == 5_289_978
+    assert round(mobile.macs / 1e6) == 564
+    small = space.bind(classes=10, input={"height": 32, "width": 32, "channels": 3})
+    assert round(small.resolve(small.smallest(), "cifar").cost().params / 1e6, 1) == 3.3
+
+
+PROXYLESS = {
+    "gpu": "k5_e3 . . . | k7_e3 . . k3_e3 | k7_e6 . . k5_e3 | k5_e6 . k3_e3 k5_e3 | k7_e6 k7_e6 k7_e6 k5_e6 | k7_e6",
+    "cpu": "k3_e6 k3_e3 k3_e3 k3_e3 | k3_e6 k3_e3 k3_e3 k5_e3 | k3_e6 . . k3_e3 | k5_e6 k3_e3 k3_e3 k3_e3 | "
+    "k5_e6 k5_e3 k5_e3 k3_e3 | k5_e6",
+    "mobile": "k5_e3 k3_e3 . . | k7_e3 k3_e3 k5_e3 k5_e3 | k7_e6 k5_e3 k5_e3 k5_e3 | k5_e6 k5_e3 k5_e3 k5_e3 | "
+    "k7_e6 k7_e6 k7_e3 k7_e3 | k7_e6",
+}
+FBNET = {
+    "a": ". | k3_e3 k3_e1 . . | k5_e6 k3_e3 k5_e1 k3_e3 | k5_e6 k5_e3 k5_e1_g2 k5_e6 | "
+    "k3_e6 k5_e1_g2 k5_e1 k3_e1_g2 | k5_e6 k5_e6 k5_e3 k5_e6 | k5_e6",
+    "c": "k3_e1 | k3_e6 . k3_e1 k3_e1 | k5_e6 k5_e3 k5_e6 k3_e6 | k5_e6 k5_e3 k5_e6 k5_e6 | "
+    "k5_e6 k5_e6 k5_e6 k5_e3 | k5_e6 k5_e6 k5_e6 k5_e6 | k3_e6",
+}
+
+
+def operations(text: str) -> dict[str, Any]:
+    """Choices of the operation of each layer, from stages apart by | and `.` for a layer left out."""
+    return {
+        f"stage{stage}.layer{layer}.op": "skip" if op == "." else op
+        for stage, row in enumerate(text.split("|"))
+        for layer, op in enumerate(row.split())
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "ops", "params", "millions_of_macs"),
+    [
+        ("gpu", "gpu", 7_119_848, 465),
+        ("cpu", "cpu", 4_361_648, 439),
+        ("mobile", "mobile", 4_080_512, 320),
+        ("mobile14", "mobile", 6_857_568, 581),
+    ],
+)
+def test_proxylessnas(target: str, ops: str, params: int, millions_of_macs: int) -> None:
+    cost = member(published("proxylessnas"), {"target": target} | operations(PROXYLESS[ops])).cost()
+    assert cost.params == params
+    assert round(cost.macs / 1e6) == millions_of_macs
+
+
+def test_fbnet() -> None:
+    """FBNet-A and -C. The paper's multiply-adds, 249 and 375 million, are a few percent off what the layers execute."""
+    smallest = member(published("fbnet"), {"last": 1504} | operations(FBNET["a"])).cost()
+    assert round(smallest.params / 1e6, 1) == 4.3
+    assert smallest.macs == pytest.approx(249e6, rel=0.05)
+    largest = member(published("fbnet"), {"last": 1984} | operations(FBNET["c"])).cost()
+    assert largest.params == 5_572_200
+    assert largest.macs == pytest.approx(375e6, rel=0.05)
+
+
+def test_fbnet_and_transnas_bench_101_have_their_published_sizes() -> None:
+    assert published("fbnet").cardinality == 2 * 9**16 * 8**6  # six layers change the shape: nothing cannot stand there
+    assert published("transnas-macro").cardinality == 3_256
+    assert published("transnas-micro").cardinality == 4_096
+
+
+SEP3, SEP5, DIL3, DIL5 = "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"
+MAX, AVG, SKIP = "max_pool_3x3", "avg_pool_3x3", "skip_connect"
+# Normal and reduction cell: per node two pairs of an operation and the state that it reads, 0 and 1 being the inputs.
+GENOTYPES: dict[str, tuple[list[tuple[str, int]], list[tuple[str, int]]]] = {
+    "darts-v1": (
+        [(SEP3, 1), (SEP3, 0), (SKIP, 0), (SEP3, 1), (SKIP, 0), (SEP3, 1), (SEP3, 0), (SKIP, 2)],
+        [(MAX, 0), (MAX, 1), (SKIP, 2), (MAX, 0), (MAX, 0), (SKIP, 2), (SKIP, 2), (AVG, 0)],
+    ),
+    "darts-v2": (
+        [(SEP3, 0), (SEP3, 1), (SEP3, 0), (SEP3, 1), (SEP3, 1), (SKIP, 0), (SKIP, 0), (DIL3, 2)],
+        [(MAX, 0), (MAX, 1), (SKIP, 2), (MAX, 1), (MAX, 0), (SKIP, 2), (SKIP, 2), (MAX, 1)],
+    ),
+    "gdas-v1": (
+        [(SKIP, 0), (SKIP, 1), (SKIP, 0), (SEP5, 2), (SEP3, 3), (SKIP, 0), (SEP5, 4), (SEP3, 3)],
+        [(SEP5, 0), (SEP3, 1), (SEP5, 2), (SEP5, 1), (DIL5, 2), (SEP3, 1), (SEP5, 0), (SEP5, 1)],
+    ),
+    "p-darts": (
+        [(SKIP, 0), (DIL3, 1), (SKIP, 0), (SEP3, 1), (SEP3, 1), (SEP3, 3), (SEP3, 0), (DIL5, 4)],
+        [(AVG, 0), (SEP5, 1), (SEP3, 0), (DIL5, 2), (MAX, 0), (DIL3, 1), (DIL3, 1), (DIL5, 3)],
+    ),
+    "pc-darts": (
+        [(SEP3, 1), (SKIP, 0), (SEP3, 0), (DIL3, 1), (SEP5, 0), (SEP3, 1), (AVG, 0), (DIL3, 1)],
+        [(SEP5, 1), (MAX, 0), (SEP5, 1), (SEP5, 2), (SEP3, 0), (SEP3, 3), (SEP3, 1), (SEP3, 2)],
+    ),
+}
+
+
+def cells(name: str) -> dict[str, Any]:
+    """Choices of `darts-cell` for a published pair of cells."""
+    states = ("c0", "c1", "node0", "node1", "node2")
+    choose: dict[str, Any] = {}
+    for cell, edges in zip(("normal", "reduction"), GENOTYPES[name], strict=True):
+        for node in range(4):
+            pair = sorted(edges[2 * node : 2 * node + 2], key=lambda edge: edge[1])
+            for place, (number, (op, state)) in zip(("first", "second"), enumerate(pair), strict=True):
+                choose |= {f"{cell}.node{node}.{place}.op": op, f"{cell}.node{node}_edge{number}": states[state]}
+    return choose
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("darts-v1", 3.2), ("darts-v2", 3.3), ("gdas-v1", 3.4), ("p-darts", 3.4), ("pc-darts", 3.6)],
+)
+def test_cells_of_the_darts_space_on_cifar(name: str, millions: float) -> None:
+    params = member(load_library("darts-cell"), cells(name), "final").cost().params
+    assert round(params / 1e6, 1) == millions
+    assert name != "darts-v2" or params == 3_349_342
+
+
+def test_darts_on_imagenet() -> None:
+    """The paper gives 574 million multiply-adds and does not say of which operators."""
+    space = load_library("darts-cell").bind(classes=1000, input={"height": 224, "width": 224, "channels": 3})
+    cost = member(space, cells("darts-v2"), "imagenet").cost()
+    assert cost.params == 4_718_752
+    assert round(cost.macs / 1e6) == 530
+
+
+@pytest.mark.parametrize(("depth", "params"), [(3, 269_722), (5, 464_154), (7, 658_586), (9, 853_018)])
+def test_resnet_20_32_44_and_56(depth: int, params: int) -> None:
+    assert member(load_library("resnet-cifar"), {"depth": depth, "ratio": 1.0}).cost().params == params
+
+
+@pytest.mark.parametrize(
+    ("factor", "params", "millions_of_macs"),
+    [(0.5, 1_968_680, 97), (0.75, 2_636_424, 209), (1.0, 3_504_872, 301), (1.4, 6_108_776, 582)],
+)
+def test_mobilenet_v2(factor: float, params: int, millions_of_macs: int) -> None:
+    choose = per_stage(depth=(2, 3, 4, 3, 3)) | {"kernel": 3, "expansion": 6, "factor": factor}
+    cost = member(load_library("mobilenetv2-elastic"), choose).cost()
+    assert cost.params == params
+    assert round(cost.macs / 1e6) == millions_of_macs
+
+
+@pytest.mark.parametrize(
+    ("choose", "params", "millions_of_macs"),
+    [
+        (
+            per_stage(
+                width=(24, 40, 80, 112, 160, 320),
+                depth=(2, 3, 4, 2, 3, 1),
+                kernel=(3, 5, 3, 3, 5, 3),
+                expansion=(6, 3, 6, 6, 6, 6),
+                se_ratio=(0.0, 0.25, 0.0, 0.25, 0.25, 0.0),
+            ),
+            3_887_038,
+            312,
+        ),
+        (
+            per_stage(
+                width=(24, 40, 80, 96, 192, 320),
+                depth=(3, 3, 3, 2, 4, 1),
+                kernel=(3, 5, 5, 3, 5, 3),
+                expansion=(3, 3, 6, 6, 6, 6),
+                se_ratio=(0.0,) * 6,
+            ),
+            4_383_312,
+            314,
+        ),
+    ],
+    ids=["A1", "B1"],
+)
+def test_mnasnet(choose: dict[str, Any], params: int, millions_of_macs: int) -> None:
+    cost = member(load_library("mnasnet"), choose).cost()
+    assert cost.params == params
+    assert round(cost.macs / 1e6) == millions_of_macs
+
+
+@pytest.mark.parametrize(
+    ("widths", "params"),
+    [((8, 8, 8, 8, 8), 11_714), ((8, 8, 16, 40, 40), 107_826), ((64, 64, 64, 64, 64), 713_674)],
+)
+def test_nats_bench_sizes(widths: tuple[int, ...], params: int) -> None:
+    choose = {f"width{place}": width for place, width in enumerate(widths)}
+    assert member(load_library("nats-size"), choose).cost().params == params
+
+
+def test_gpt_2_small_is_a_member_of_gpt_elastic() -> None:
+    choose = {"embed": 768, "depth": 12, "heads": 12, "ratio": 4, "bias": True}
+    space = load_library("gpt-elastic")
+    network = member(space, choose)
+    assert network.cost().params == 124_439_808
+    assert network.nodes[0].key == network.nodes[-1].key
+
+
+def test_the_autoformer_that_its_authors_found_at_tiny_size() -> None:
+    """Published as 5.7 (paper) and 5.8 (repository) million parameters: those without relative positions."""
+    text = library_text("autoformer-vit-tiny").replace("{one_of: [3.5, 4]}", "{one_of: [3, 3.5, 4]}")
+    ratios = [3.5, 3.5, 3, 3.5, 3, 3, 4, 4, 3.5, 4, 3.5, 4, 3.5]
+    choose: dict[str, Any] = {f"layer{layer}.ratio": ratio for layer, ratio in enumerate(ratios)}
+    ordered = dict(sorted(choose.items(), key=lambda item: -len(item[0])))
+    heads = {"layer10.heads": 4, "heads": 3}
+    params = member(compiled(text), {"embed": 192, "depth": 13} | ordered | heads).cost().params
+    assert params == 5_768_104 + 13 * 4 * (2 * 14 + 2) * 64
+
+
+MOBILENET_V3 = {
+    # Tables 1 and 2 of Howard et al. 2019: kernel, mid, out, squeeze-excite, activation, stride.
+    "large": (
+        [
+            (3, 16, 16, 0, "relu", 1), (3, 64, 24, 0, "relu", 2), (3, 72, 24, 0, "relu", 1),
+            (5, 72, 40, 1, "relu", 2), (5, 120, 40, 1, "relu", 1), (5, 120, 40, 1, "relu", 1),
+            (3, 240, 80, 0, "hswish", 2), (3, 200, 80, 0, "hswish", 1), (3, 184, 80, 0, "hswish", 1),
+            (3, 184, 80, 0, "hswish", 1), (3, 480, 112, 1, "hswish", 1), (3, 672, 112, 1, "hswish", 1),
+            (5, 672, 160, 1, "hswish", 2), (5, 960, 160, 1, "hswish", 1), (5, 960, 160, 1, "hswish", 1),
+        ],
+        960, 1280,
+    ),
+    "small": (
+        [
+            (3, 16, 16, 1, "relu", 2), (3, 72, 24, 0, "relu", 2), (3, 88, 24, 0, "relu", 1),
+            (5, 96, 40, 1, "hswish", 2), (5, 240, 40, 1, "hswish", 1), (5, 240, 40, 1, "hswish", 1),
+            (5, 120, 48, 1, "hswish", 1), (5, 144, 48, 1, "hswish", 1), (5, 288, 96, 1, "hswish", 2),
+            (5, 576, 96, 1, "hswish", 1), (5, 576, 96, 1, "hswish", 1),
+        ],
+        576, 1024,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "params", "millions_of_macs"), [("large", 5_483_032, 217), ("small", 2_542_856, 57)])
+def test_mobilenet_v3(size: str, params: int, millions_of_macs: int) -> None:
+    rows, last, hidden = MOBILENET_V3[size]
+    cost = mobilenet_v3(rows, last, hidden)
+    assert cost.params == params
+    assert round(cost.macs / 1e6) == millions_of_macs
+
+
+def mobilenet_v3(rows: list[tuple[Any, ...]], last: int, hidden: int) -> NetworkCost:
+    """The cost of a network of rows, as a document without choices but one of a single option."""
+    body = [
+        {
+            "block": "mbconv",
+            "kernel": kernel,
+            "mid": mid,
+            "out": out,
+            "se_ratio": 0.25 * squeeze,
+            "activation": activation,
+            "stride": stride,
+        }
+        for kernel, mid, out, squeeze, activation, stride in rows
+    ]
+    ends = {"kernel": 1, "activation": "hswish"}
+    space = SearchSpace.from_document(
+        {
+            "language_version": 1,
+            "name": "mobilenet-v3",
+            "task": {"kind": "image_classification", "classes": 1000},
+            "input": {"channels": 3, "resolution": {"one_of": [224]}},
+            "network": [
+                {"block": "conv_bn_act", "out": 16, "stride": 2, "activation": "hswish"},
+                *body,
+                {"block": "conv_bn_act", "out": last, **ends},
+                {"block": "image_head", "out": 1000, "hidden": hidden},
+            ],
+        }
+    )
+    return space.resolve(space.smallest()).cost()
