@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from nas_service.cli.output import Format, FormatOption, print_json, print_rows, progress
-from nas_service.cli.table import metric_of
-from nas_service.cli.table_files import Columns, read_rows
+from nas_service.cli.table_files import open_table_file
+from nas_service.cli.table_profile import TableOptions
+from nas_service.cli.table_reading import understand
 from nas_service.errors import InvalidInput
 from nas_service.methods.strategies.registry import STRATEGIES
 from nas_service.tables.benchmark import Contest, Outcome, paired_tests, search_once, summary
@@ -43,8 +44,10 @@ def strategies(
     ] = "A",
     report: Annotated[str | None, typer.Option(help="track C: the metrics to judge by, as many as objectives")] = None,
     peers: Annotated[str | None, typer.Option(help="others beside: " + ", ".join(PEERS))] = None,
-    choices: Annotated[str | None, typer.Option(help="of a file: the columns with the choices")] = None,
-    metrics: Annotated[str | None, typer.Option(help="of a file: col:goal:unit,...")] = None,
+    choices: Annotated[
+        str | None, typer.Option(help="of a file: the columns with the choices, if its names do not tell")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="of a file: col:goal:unit,..., if its names do not tell")] = None,
     parallelism: Annotated[int, typer.Option(min=1, max=1_000, help="trials pending at a time")] = 1,
     processes: Annotated[int, typer.Option(min=1, max=256, help="searches at the same time")] = 1,
     plot: Annotated[Path | None, typer.Option(help="a .png with the curves and their bands")] = None,
@@ -111,15 +114,21 @@ def open_table(name: str, choices: str | None, metrics: str | None) -> Table:
 
 def _table_of_file(path: Path, choices: str | None, metrics: str | None) -> Table:
     from nas_service.tables.build import build_table
-    from nas_service.tables.definition import TableDefinition, TableMetric
+    from nas_service.tables.definition import TableDefinition
 
-    if choices is None or metrics is None:
-        raise InvalidInput.at("--table", "a file needs --choices and --metrics", suggestion=f"or {NASBENCH201}")
-    measured = tuple(TableMetric(**metric_of(text)) for text in metrics.split(","))  # type: ignore[arg-type]
-    columns = Columns(tuple(_list(choices)), None, None, tuple(metric.name for metric in measured))
-    rows = list(read_rows(path, columns))
-    definition = TableDefinition(name=path.stem, choices=columns.choices, metrics=measured)
-    return build_table(definition, lambda: [(1, rows)], None)
+    options = TableOptions(metrics=tuple(_list(metrics or "")), choices=tuple(_list(choices or "")))
+    reading = understand(open_table_file(path), options)
+    for note in reading.notes:
+        progress.print(f"understood: {note}")
+    rows = list(reading.rows())
+    definition = TableDefinition(
+        name=path.stem,
+        choices=reading.choices,
+        metrics=reading.metrics,
+        fidelity=reading.fidelity,
+        replicate=reading.replicate,
+    )
+    return build_table(definition, lambda: [(0, rows)], None)
 
 
 @cache

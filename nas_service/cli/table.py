@@ -9,59 +9,89 @@ from typing import Annotated, Any
 import typer
 
 from nas_service.cli.connection import connect
-from nas_service.cli.output import Format, FormatOption, print_facts, print_rows, progress
+from nas_service.cli.output import Format, FormatOption, out, print_facts, print_rows, progress
 from nas_service.cli.search_request import space_reference
-from nas_service.cli.table_files import Columns, read_rows
+from nas_service.cli.table_files import open_table_file
+from nas_service.cli.table_profile import TableOptions
+from nas_service.cli.table_reading import Reading, understand
 from nas_service.client import Client
 from nas_service.errors import InvalidInput
+from nas_service.tables.arch_text import Choice
+from nas_service.tables.cells import number_of
 from search_spaces.library_index import LIBRARY, load_file, load_library
 
+METRIC_COLUMNS = ["name", "goal", "unit", "minimum", "maximum", "num_missing"]
+
 app = typer.Typer(no_args_is_help=True, help="Tables of evaluated architectures, to search without training.")
-GOALS = {"maximize": "maximize", "minimize": "minimize", "max": "maximize", "min": "minimize"}
 
 
 @app.command()
 def add(
     name: str,
-    file: Annotated[Path, typer.Argument(help="a .csv or .parquet file, one row per result")],
-    metrics: Annotated[str, typer.Option(help="results: col:goal:unit,... e.g. acc:maximize:percent,t:minimize:ms")],
+    file: Annotated[Path, typer.Argument(help="a .csv, .tsv or .parquet file, one row per result")],
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="results: col:goal:unit,... e.g. acc:maximize:percent,t:minimize:ms; goal and unit may be left "
+            "out where the name says them; without the option: all columns whose names do"
+        ),
+    ] = None,
     space: Annotated[
         str | None, typer.Option(help="a built-in family, a document or spc_...; columns are its choices")
     ] = None,
     choices: Annotated[
         str | None, typer.Option(help="columns with the choices, separated by commas; with --space in its order")
     ] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="a column with whole architectures: |conv~0|+|pool~0|, 8:16:24, 0122, JSON")
+    ] = None,
+    arch_pattern: Annotated[
+        str | None, typer.Option(help="how --arch is written: a regular expression with a named group for each choice")
+    ] = None,
+    values: Annotated[str | None, typer.Option(help="options by what the file calls them: 0=identity,1=mb3_k3")] = None,
     fidelity: Annotated[str | None, typer.Option(help="a column with how much was spent, e.g. epochs")] = None,
+    fidelity_suffixes: Annotated[
+        str | None,
+        typer.Option(help="results after more and more spent in columns beside each other: _e12=12,_e200=200"),
+    ] = None,
     replicate: Annotated[str | None, typer.Option(help="a column that tells repetitions apart, e.g. seed")] = None,
     attribution: Annotated[str | None, typer.Option(help="where the numbers are from, and their licence")] = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Add a table. An empty cell of a result is a missing value: such trials are infeasible."""
-    measured = [metric_of(text) for text in metrics.split(",")]
-    columns = None if choices is None else [column.strip() for column in choices.split(",")]
+    """Add a table. An empty cell of a result is a missing value: such trials are infeasible.
+
+    What the options leave open is inferred where names and values leave no doubt, and told.
+    """
+    options = TableOptions(
+        metrics=_list(metrics),
+        choices=_list(choices),
+        arch=arch,
+        arch_pattern=arch_pattern,
+        values=dict(_pairs("--values", values)),
+        fidelity=fidelity,
+        suffixes=_suffixes(fidelity_suffixes),
+        replicate=replicate,
+    )
+    opened = open_table_file(file)
     with connect() as nas:
-        names = None if space is None else choice_names(nas, space)
-        if names is None and columns is None:
-            raise InvalidInput.at("--choices", "name the columns with the choices, or give --space")
-        columns = columns or list(names or ())
-        if names is not None and len(columns) != len(names):
-            raise InvalidInput.at("--choices", f"{len(columns)} columns for the {len(names)} choices of the space")
-        wanted = Columns(tuple(columns), fidelity, replicate, tuple(metric["name"] for metric in measured))
-        rows = read_rows(file, wanted)  # complains about missing columns before anything is created
+        reading = understand(opened, options, None if space is None else space_choices(nas, space))
         definition = {
             "name": name,
-            "choices": names or columns,
-            "metrics": measured,
-            "fidelity": fidelity,
-            "replicate": replicate,
+            "choices": reading.choices,
+            "metrics": [{"name": m.name, "goal": m.goal, "unit": m.unit} for m in reading.metrics],
+            "fidelity": reading.fidelity,
+            "replicate": reading.replicate,
             "attribution": attribution,
             **({} if space is None else {"space": space_reference(space)}),
         }
         table = nas.add_table(
-            definition, rows, on_progress=lambda num_rows: progress.print(f"{num_rows} rows sent", end="\r")
+            definition, reading.rows(), on_progress=lambda num_rows: progress.print(f"{num_rows} rows sent", end="\r")
         )
         progress.print()
-    print_facts(facts(table), output)
+    if output is Format.json:
+        print_facts(facts(table) | understood(reading), output)
+        return
+    _print_understood(table, reading)
 
 
 @app.command("list")
@@ -81,7 +111,7 @@ def show_table(table: Annotated[str, typer.Argument(help="name or id")], output:
         print_facts(found, output)
         return
     print_facts(facts(found) | {"attribution": found["manifest"]["attribution"]}, output)
-    print_rows(found["manifest"]["metrics"], ["name", "goal", "unit", "minimum", "maximum", "num_missing"], output)
+    print_rows(found["manifest"]["metrics"], METRIC_COLUMNS, output)
 
 
 def facts(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,27 +123,81 @@ def facts(table: Mapping[str, Any]) -> dict[str, Any]:
         "space_id": table["space_id"],
         "architectures": manifest["num_architectures"],
         "of": manifest["space_cardinality"],
+        "covered": f"{100 * manifest['num_architectures'] / int(manifest['space_cardinality']):.4g} %",
         "choices": len(manifest["choices"]),
         "metrics": len(manifest["metrics"]),
         "fidelities": len(manifest["fidelities"]) or 1,
         "replicates": len(manifest["replicates"]) or 1,
+        "front": manifest.get("front_size"),
     }
 
 
-def metric_of(text: str) -> dict[str, str]:
-    """``column:goal:unit`` of one metric."""
-    parts = [part.strip() for part in text.split(":")]
-    example = "e.g. accuracy:maximize:percent"
-    if len(parts) != 3 or not all(parts):
-        raise InvalidInput.at("--metrics", f"{text!r} is not column:goal:unit", suggestion=example)
-    if parts[1] not in GOALS:
-        raise InvalidInput.at("--metrics", f"{parts[1]!r} is no goal", suggestion="maximize or minimize")
-    return {"name": parts[0], "goal": GOALS[parts[1]], "unit": parts[2]}
+def understood(reading: Reading) -> dict[str, Any]:
+    """What was made of a file: rows, options of each choice, metrics, and what was inferred."""
+    return {
+        "rows": reading.num_rows,
+        "options": {name: len(options) for name, options in reading.options.items()},
+        "metric_columns": {m.metric.name: [column for column in m.columns if column] for m in reading.measured},
+        "notes": list(reading.notes),
+    }
 
 
-def choice_names(nas: Client, space: str) -> list[str]:
-    """The names of the choices of a space, in order."""
+def space_choices(nas: Client, space: str) -> tuple[Choice, ...]:
+    """The choices of a space, in order."""
     if space.startswith("spc_"):
-        return [gene["name"] for gene in nas.get(f"/v1/search-spaces/{space}")["genes"]]
+        found = nas.get(f"/v1/search-spaces/{space}")["genes"]
+        return tuple(Choice(gene["name"], tuple(gene["options"])) for gene in found)
     compiled = load_library(space) if space in LIBRARY else load_file(Path(space))
-    return [gene.name for gene in compiled.genes]
+    return tuple(Choice(gene.name, tuple(gene.options)) for gene in compiled.genes)
+
+
+def _print_understood(table: Mapping[str, Any], reading: Reading) -> None:
+    for note in reading.notes:
+        out.print(f"understood: {note}", highlight=False)
+    print_facts(facts(table) | {"rows": reading.num_rows}, Format.table)
+    shown = [
+        {"choice": name, "options": len(options), "values": ", ".join(map(str, sorted(options, key=_by_kind)))[:120]}
+        for name, options in reading.options.items()
+    ]
+    print_rows(shown, ["choice", "options", "values"], Format.table)
+    print_rows(table["manifest"]["metrics"], METRIC_COLUMNS, Format.table)
+    names = [metric["name"] for metric in table["manifest"]["metrics"]]
+    objectives = " ".join(f"--objective '{name}'" for name in _suggested(table["manifest"]["metrics"]))
+    out.print(f"search it: nas search create --table {table['name']} {objectives} --trials 200 --wait")
+    if len(names) > 2:
+        out.print("its other metrics may be objectives, constraints or reported: nas table show", highlight=False)
+
+
+def _suggested(metrics: list[dict[str, Any]]) -> list[str]:
+    """Something to be large and something to be small, if there are both."""
+    picked: dict[str, str] = {}
+    for metric in metrics:
+        picked.setdefault(metric["goal"], metric["name"])
+    return list(picked.values())
+
+
+def _by_kind(value: Any) -> tuple[bool, Any]:
+    return (isinstance(value, str), value if not isinstance(value, bool) else int(value))
+
+
+def _list(text: str | None) -> tuple[str, ...]:
+    return () if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _pairs(option: str, text: str | None) -> list[tuple[str, str]]:
+    pairs = [tuple(part.strip() for part in item.split("=")) for item in _list(text)]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+        raise InvalidInput.at(option, f"{text!r} is no list of a=b,c=d")
+    return [(pair[0], pair[1]) for pair in pairs]
+
+
+def _suffixes(text: str | None) -> tuple[tuple[str, float], ...]:
+    found = []
+    for suffix, spent in _pairs("--fidelity-suffixes", text):
+        value = number_of(spent)
+        if value is None or value <= 0:
+            raise InvalidInput.at("--fidelity-suffixes", f"{spent!r} is no positive number")
+        found.append((suffix, value))
+    if len({value for _, value in found}) < len(found):
+        raise InvalidInput.at("--fidelity-suffixes", "two suffixes have the same fidelity")
+    return tuple(sorted(found, key=lambda pair: pair[1]))

@@ -1,123 +1,154 @@
-"""Rows of CSV and Parquet files as plain JSON values, read in pieces: a file may be larger than memory."""
+"""Columns and cells of CSV, TSV and Parquet files, read in pieces: a file may be larger than memory."""
 
 from __future__ import annotations
 
 import csv
-import math
-from collections.abc import Iterator, Sequence
+import gzip
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from nas_service.errors import InvalidInput
 
-MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
+Row = tuple[int, list[Any]]
+_SEPARATORS = ",;\t|"
+_TEXT_KINDS = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz")
+_PIECE_ROWS = 2_000
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Which columns make a row: choices, fidelity, replicate, metrics, in this order."""
+class TableFile:
+    """An open question to a file: its ``columns``, and its rows as often as they are asked for.
 
-    choices: tuple[str, ...]
-    fidelity: str | None
-    replicate: str | None
-    metrics: tuple[str, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        extra = [name for name in (self.fidelity, self.replicate) if name is not None]
-        return (*self.choices, *extra, *self.metrics)
-
-
-def read_rows(path: Path, columns: Columns) -> Iterator[list[Any]]:
-    """The rows of a .csv or .parquet file. Raises InvalidInput for another kind of file, or when a column is missing.
-
-    A result that is empty or not a number (NaN) is None; text that is no number is left for the service to refuse,
-    which knows the row.
+    A cell of text is stripped and None when empty; Parquet cells keep their kind, NaN is None. ``decimal_comma`` says
+    that the commas of a text file may be decimal ones, since they do not separate its columns.
     """
-    if path.suffix == ".csv":
-        return _csv(path, columns)
-    if path.suffix == ".parquet":
-        return _parquet(path, columns)
-    raise InvalidInput.at(str(path), "unknown kind of file", suggestion="allowed: .csv, .parquet")
+
+    path: Path
+    columns: tuple[str, ...]
+    decimal_comma: bool
+    read: Callable[[Sequence[str]], Iterator[Row]]
+
+    def rows(self, names: Sequence[str]) -> Iterator[Row]:
+        """(number of the row from 1 on, cells of these columns); empty lines do not count.
+
+        Raises InvalidInput where a line does not fit the header.
+        """
+        return self.read(names)
+
+    def require(self, names: Sequence[str], option: str) -> None:
+        """Raises InvalidInput when the file lacks one of these columns."""
+        missing = [name for name in names if name not in self.columns]
+        if missing:
+            shown = ", ".join(self.columns[:40]) + (", ..." if len(self.columns) > 40 else "")
+            raise InvalidInput.at(option, f"{self.path.name} has no column {', '.join(missing)}", suggestion=shown)
 
 
-def _csv(path: Path, columns: Columns) -> Iterator[list[Any]]:
-    file = path.open(newline="", encoding="utf-8-sig")
-    reader = csv.reader(file)
-    header = next(reader, None)
-    if header is None:
-        file.close()
+def open_table_file(path: Path) -> TableFile:
+    """Look at the header. Raises InvalidInput for a file that is missing, empty, or of another kind."""
+    if not path.is_file():
+        raise InvalidInput.at(str(path), "no such file")
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path)
+    if path.name.lower().endswith(_TEXT_KINDS):
+        return _text(path)
+    raise InvalidInput.at(str(path), "unknown kind of file", suggestion=f"allowed: {', '.join(_TEXT_KINDS)}, .parquet")
+
+
+def _text(path: Path) -> TableFile:
+    with _readable(path), _open(path) as file:
+        first = next((line for line in file if line.strip()), None)
+    if first is None:
         raise InvalidInput.at(str(path), "the file is empty", suggestion="the first line names the columns")
-    at = _positions(path, header, columns)
+    # The separator that makes the most columns of the header; a comma where several or none do.
+    separator = max(_SEPARATORS, key=lambda mark: len(next(csv.reader(StringIO(first), delimiter=mark), [])))
+    header = [name.strip() for name in next(csv.reader(StringIO(first), delimiter=separator))]
+    while len(header) > 1 and not header[-1]:
+        header.pop()
+    columns = _named(path, header)
 
-    def rows() -> Iterator[list[Any]]:
-        with file:
-            for number, line in enumerate(reader, start=1):
-                if not line:
+    def rows(names: Sequence[str]) -> Iterator[Row]:
+        at = [columns.index(name) for name in names]
+        with _readable(path), _open(path) as file:
+            reader = csv.reader(file, delimiter=separator)
+            next(line for line in reader if any(map(str.strip, line)))
+            number = 0
+            for line in reader:
+                cells = [cell.strip() for cell in line]
+                if not any(cells):
                     continue
-                if len(line) != len(header):
-                    raise InvalidInput.at(str(path), f"row {number}: {len(line)} cells under {len(header)} columns")
-                yield _row(columns, [_value(line[i]) for i in at])
+                number += 1
+                if len(cells) < len(columns) or any(cells[len(columns) :]):
+                    where = f"row {number} (line {reader.line_num})"
+                    raise InvalidInput.at(str(path), f"{where}: {len(cells)} cells under {len(columns)} columns")
+                yield number, [cells[i] or None for i in at]
 
-    return rows()
+    return TableFile(path, columns, separator != ",", rows)
 
 
-def _parquet(path: Path, columns: Columns) -> Iterator[list[Any]]:
+def _open(path: Path) -> TextIO:
+    """UTF-8 with or without a byte order mark, or UTF-16 with one; compressed or not."""
+    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    with opener(path, "rb") as file:
+        encoding = "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    opened: TextIO = opener(path, "rt", newline="", encoding=encoding)
+    return opened
+
+
+class _readable:
+    """Turns what a broken text file raises into an error that names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, UnicodeError):
+            raise InvalidInput.at(str(self._path), "is not UTF-8 text", suggestion="save it as UTF-8") from None
+        if isinstance(error, csv.Error | gzip.BadGzipFile | EOFError):
+            raise InvalidInput.at(str(self._path), f"cannot be read as a table: {error}") from None
+
+
+def _parquet(path: Path) -> TableFile:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        columns = _named(path, pyarrow.parquet.ParquetFile(path).schema_arrow.names)
     except pyarrow.ArrowInvalid as error:
         raise InvalidInput.at(str(path), f"is no Parquet file: {error}") from None
-    _positions(path, file.schema_arrow.names, columns)
 
-    def rows() -> Iterator[list[Any]]:
-        for batch in file.iter_batches(batch_size=2_000, columns=list(columns.names)):
-            data = [batch.column(name).to_pylist() for name in columns.names]
-            for values in zip(*data, strict=True):
-                yield _row(columns, values)
+    def rows(names: Sequence[str]) -> Iterator[Row]:
+        number = 0
+        file = pyarrow.parquet.ParquetFile(path)
+        for batch in file.iter_batches(batch_size=_PIECE_ROWS, columns=list(dict.fromkeys(names))):
+            data = [batch.column(name).to_pylist() for name in names]
+            for cells in zip(*data, strict=True):
+                number += 1
+                yield number, [_cell(cell) for cell in cells]
 
-    return rows()
-
-
-def _positions(path: Path, header: Sequence[str], columns: Columns) -> list[int]:
-    missing = [name for name in columns.names if name not in header]
-    if missing:
-        shown = ", ".join(header[:40])
-        raise InvalidInput.at(str(path), f"has no column {', '.join(missing)}", suggestion=f"it has: {shown}")
-    return [list(header).index(name) for name in columns.names]
+    return TableFile(path, columns, False, rows)
 
 
-def _row(columns: Columns, values: Sequence[Any]) -> list[Any]:
-    first_metric = len(columns.names) - len(columns.metrics)
-    return [*map(_plain, values[:first_metric]), *map(_result, values[first_metric:])]
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, float):
+        return None if value != value else value
+    if isinstance(value, Decimal):
+        return float(value)
+    return value if value is None or isinstance(value, bool | int | list | dict) else str(value)
 
 
-def _value(text: str) -> Any:
-    """A cell as the number or truth value that it spells, else as text; None when it is empty."""
-    text = text.strip()
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text or None
-
-
-def _result(value: Any) -> Any:
-    if value is None or (isinstance(value, str) and value.strip().lower() in MISSING):
-        return None
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no infinity: it goes as text, which the service refuses by row and column."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+def _named(path: Path, header: Sequence[str]) -> tuple[str, ...]:
+    """Names of the columns; one without a name, such as the index that pandas writes, gets its number."""
+    names = tuple(name or f"column {i}" for i, name in enumerate(header, start=1))
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InvalidInput.at(str(path), f"columns are named twice: {', '.join(repeated)}")
+    return names

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_service.domain.pareto import non_dominated
 from nas_service.tables.definition import TableMetric
 from search_spaces.space import SearchSpace
 
 TABLES_FOLDER = "tables"
 FORMAT_VERSION = 1
+_MOST_FRONT_METRICS = 4
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,17 @@ class Table:
                 return self.values[..., k]
         raise KeyError(name)
 
+    @property
+    def front_size(self) -> int | None:
+        """Architectures that no other one surpasses in all metrics, of those that have them all, at full fidelity;
+        None with more than four metrics, where nearly all would."""
+        if len(self.metrics) > _MOST_FRONT_METRICS:
+            return None
+        signs = np.array([1.0 if metric.goal == "minimize" else -1.0 for metric in self.metrics])
+        full = self.mean_values[:, -1]
+        points = full[np.isfinite(full).all(axis=1)] * signs
+        return int(non_dominated(points).sum()) if len(points) else 0
+
     def manifest(self) -> dict[str, Any]:
         """Plain JSON: what people want to know of a table before they search it."""
         full = self.mean_values[:, -1]
@@ -87,6 +100,7 @@ class Table:
                 {**asdict(metric), "num_missing": int(np.isnan(full[:, k]).sum()), **_range(full[:, k])}
                 for k, metric in enumerate(self.metrics)
             ],
+            "front_size": self.front_size,
             "costs": sorted(self.costs),
             "fidelity": self.fidelity,
             "fidelities": self.fidelities.tolist() if self.fidelity else [],

@@ -73,7 +73,7 @@ def test_one_objective_reports_another_metric_and_the_regret():
         (["--objectives", BOTH, "--track", "C"], "needs --report"),
         (["--objectives", "cifar10_test_e200", "--track", "B"], "two objectives"),
         (["--objectives", BOTH, "--evaluations", "0,ten"], "no list of numbers"),
-        (["--objectives", BOTH, "--table", "rows.csv"], "--choices and --metrics"),
+        (["--objectives", BOTH, "--table", "rows.csv"], "rows.csv: no such file"),
     ],
 )
 def test_wrong_requests_say_what_is_wrong(options, message):
