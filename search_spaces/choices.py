@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ MAX_GENES = 1_000
 MAX_OPTIONS = 256
 
 
-class ChoiceCompiler(ConditionCompiler):
+class ChoiceCompiler(ConditionCompiler, ABC):
     """The part of the compiler that knows values; choices among nodes are added by `EdgeCompiler`."""
 
     def _let(self, let: Mapping[str, Any] | None, frame: Frame, pointer: str) -> None:
@@ -243,5 +244,6 @@ class ChoiceCompiler(ConditionCompiler):
             holds = combine(lambda x, y: logical_or(compare(op, x, y), compare("<", y, 0)), a, b)
             self._add_constraint(holds, pointer, "distinct picks" if distinct else "sorted picks")
 
+    @abstractmethod
     def _choose(self, raw: Mapping[str, Any], frame: Frame, pointer: str, hint: str) -> Any:
-        raise NotImplementedError
+        """A choice among nodes."""

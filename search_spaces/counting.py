@@ -30,6 +30,7 @@ class Factor:
 
     genes: tuple[int, ...]
     table: np.ndarray
+    pointer: str = ""  # of the constraint that it comes from
 
     def rows(self, columns: np.ndarray) -> np.ndarray:
         """The table's entry for each row of a gene matrix (transposed: (G, n)). -1 is the last entry."""
@@ -73,7 +74,7 @@ class Counter:
             support = tuple(sorted(constraint.holds.genes))
             table = self._table(constraint.holds, support, constraint.pointer, constraint.text[:80])
             if not table.all():
-                self.constraints.append(Factor(support, table))
+                self.constraints.append(Factor(support, table, constraint.pointer))
         self.eliminations: list[Elimination] = []
         self.cardinality = self._eliminate()
         if self.cardinality == 0:
@@ -126,11 +127,12 @@ class Counter:
         while remaining:
             gene = min(remaining, key=lambda other: (weight[other], -other))
             if weight[gene] > MAX_TABLE:
+                pointers = sorted({factors[number].pointer for number in touching[gene]} - {""})
                 raise SpaceError(
-                    "/constraints",
+                    pointers[0] if pointers else "/constraints",
                     "limits",
-                    "the constraints tie too many choices together to count the space",
-                    "state conditions over neighbouring layers, or share choices",
+                    "the conditions tie too many choices together to count the space",
+                    "state conditions over fewer choices, such as neighbouring layers, or share choices",
                 )
             numbers = sorted(touching[gene])
             bucket = [factors.pop(number) for number in numbers]
@@ -160,7 +162,7 @@ class Counter:
             remaining.discard(gene)
             if given:
                 origin[len(touched)] = gene
-                add(Factor(given, total))
+                add(Factor(given, total, next((factor.pointer for factor in bucket if factor.pointer), "")))
                 for other in given:
                     weight[other] = table_size(other)
             else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.choices import ChoiceCompiler
+from search_spaces.counting import MAX_TABLE
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.frames import Earlier, Frame
 from search_spaces.operations import compare, logical_and, logical_or
@@ -79,8 +81,15 @@ class EdgeCompiler(ChoiceCompiler):
             ),
             *flags,
         )
-        if len(flags) > 17:
-            raise SpaceError(pointer, "options", "k: any chooses among at most 17 nodes", "name the candidates")
+        states = [2 + bool(self.gene_guards[gene]) for flag in flags for gene in flag.genes]
+        if math.prod(states) > MAX_TABLE:
+            raise SpaceError(
+                pointer,
+                "options",
+                f"k: any chooses among {len(flags)} nodes, {sum(states) - 2 * len(states)} of which may be absent; at "
+                "most 17 that always exist, or 11 that may be absent, can be counted",
+                "name fewer candidates, or pick a fixed number: k: 2",
+            )
         self._add_constraint(some, pointer, "at least one edge")
         return Subset(
             tuple(item.register for item in candidates),

@@ -347,7 +347,10 @@ class Machine:
             return out, block.cost(shapes, params) if self.with_cost else None
         except (BlockError, *ARITHMETIC_ERRORS) as error:
             raise SpaceError(
-                op.pointer, "block", f"{error} (at {op.key}, which reads {described(shapes)})", _advice(block.kind)
+                op.pointer,
+                "block",
+                f"{error} (for example at {op.key}, which reads {described(shapes)})",
+                _advice(block.kind),
             ) from None
 
 

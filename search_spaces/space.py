@@ -330,20 +330,19 @@ class SearchSpace:
         rng = np.random.default_rng(0)
         drawn = min(CHECKED_ARCHITECTURES, CHECKED_NODES // self.program.num_steps)
         rows = np.concatenate([self.largest()[None], self.smallest()[None], self.sample(drawn, rng)])
-        problems: dict[Problem, None] = {}
+        problems: dict[tuple[str, str], Problem] = {}  # one example for each place and rule
         for row in np.unique(rows, axis=0):
             try:
                 network = resolve_network(self.program, row)
-                problem = _output_problem(network) or _size_problem(network)
+                found = [problem for problem in (_output_problem(network), _size_problem(network)) if problem]
             except SpaceError as error:
-                problems.update(dict.fromkeys(error.problems))
-            else:
-                if problem:
-                    problems[problem] = None
+                found = list(error.problems)
+            for problem in found:
+                problems.setdefault((problem.pointer, problem.rule), problem)
             if len(problems) >= 5:
                 break
         if problems:
-            raise SpaceError(list(problems))
+            raise SpaceError(list(problems.values()))
 
 
 def _output_problem(network: Network) -> Problem | None:

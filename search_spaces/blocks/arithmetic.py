@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,16 @@ def tokens(shapes: tuple[Shape, ...], kind: str) -> TokensShape:
     if not isinstance(shapes[0], TokensShape):
         raise BlockError(f"{kind} needs a sequence as input, not {_CALLED[type(shapes[0])]}")
     return shapes[0]
+
+
+def strided_image(x: ImageShape, p: Mapping[str, Any]) -> ImageShape:
+    """The feature map that a block of parameters `out` and `stride` makes of another."""
+    return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+
+
+def squeezed_channels(channels: Any, ratio: Any) -> Any:
+    """Channels of a squeeze layer: `channels` x `ratio` rounded down, at least 1."""
+    return maximum(1, whole(channels * ratio))
 
 
 class Tally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import KERNEL, OUT, STRIDE, Tally, flag, image, maximum, strided
+from search_spaces.blocks.arithmetic import KERNEL, OUT, STRIDE, Tally, flag, image, maximum, strided, strided_image
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import ImageShape, Shape, elements
 
@@ -21,7 +21,7 @@ class ReluConvBN(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = image(inputs, self.kind)
@@ -50,7 +50,7 @@ class SepConv(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = image(inputs, self.kind)
@@ -107,7 +107,7 @@ class SkipConnect(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = image(inputs, self.kind)

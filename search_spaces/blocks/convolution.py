@@ -16,11 +16,11 @@ from search_spaces.blocks.arithmetic import (
     image,
     maximum,
     require,
-    strided,
+    strided_image,
     where,
 )
 from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.network import ImageShape, Shape
+from search_spaces.network import Shape
 
 
 class ConvBNAct(Block):
@@ -49,12 +49,11 @@ class ConvBNAct(Block):
             p["out"] % groups == 0,
             f"{groups} groups (of group_size {group}) must divide the {p['out']} output channels",
         )
-        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = image(inputs, self.kind)
-        y = self.out_shape(inputs, p)
-        assert isinstance(y, ImageShape)
+        y = strided_image(x, p)
         tally = Tally(inputs)
         norm = flag(p["norm"])
         seen = where(p["group_size"] == 0, x.channels, p["group_size"])

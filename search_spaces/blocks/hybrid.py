@@ -12,9 +12,8 @@ from search_spaces.blocks.arithmetic import (
     activation_param,
     flag,
     image,
-    maximum,
-    strided,
-    whole,
+    squeezed_channels,
+    strided_image,
 )
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.resnet import SHORTCUT, tally_shortcut
@@ -121,11 +120,11 @@ class PositionalBottleneck(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = image(inputs, self.kind)
-        y = ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        y = strided_image(x, p)
         squeeze, squeezed = flag(p["se_ratio"] > 0), squeezed_channels(y.channels, p["se_ratio"])
         tally = Tally(inputs)
         tally.hold(elements(x))
@@ -143,11 +142,6 @@ class PositionalBottleneck(Block):
         tally.hold(elements(y))
         tally_shortcut(tally, x, y, p)
         return tally.cost()
-
-
-def squeezed_channels(channels: Any, ratio: Any) -> Any:
-    """Channels of a squeeze layer: `channels` x `ratio` rounded down, at least 1."""
-    return maximum(1, whole(channels * ratio))
 
 
 class AttentionBottleneck(Block):
@@ -171,11 +165,11 @@ class AttentionBottleneck(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = image(inputs, self.kind)
-        y = ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        y = strided_image(x, p)
         heads, head_dim = p["heads"], p["head_dim"]
         mid, length = heads * head_dim, y.height * y.width
         tally = Tally(inputs)

@@ -18,17 +18,17 @@ from search_spaces.blocks.arithmetic import (
     maximum,
     negate,
     round8,
-    strided,
+    squeezed_channels,
+    strided_image,
     where,
-    whole,
 )
 from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.network import ImageShape, Shape, elements
+from search_spaces.network import Shape, elements
 
 
-def squeezed_channels(channels: Any, mid: Any, ratio: Any, source: Any) -> Any:
+def squeeze_width(channels: Any, mid: Any, ratio: Any, source: Any) -> Any:
     """Channels between the two layers of a squeeze-excite; see the parameter `se_from`."""
-    return where(source == "in", maximum(1, whole(channels * ratio)), round8(mid * ratio))
+    return where(source == "in", squeezed_channels(channels, ratio), round8(mid * ratio))
 
 
 class MBConv(Block):
@@ -69,12 +69,11 @@ class MBConv(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = image(inputs, self.kind)
-        y = self.out_shape(inputs, p)
-        assert isinstance(y, ImageShape)
+        y = strided_image(x, p)
         mid = p["mid"]
         tally = Tally(inputs)
         residual = flag(both(p["residual"], p["stride"] == 1, x.channels == p["out"]))
@@ -82,7 +81,7 @@ class MBConv(Block):
         changes = flag(negate(both(p["stride"] == 1, x.channels == p["out"])))
         pool_project = changes * flag(p["shortcut"] == "pool_project")
         squeeze = flag(p["se_ratio"] > 0)
-        squeezed = squeezed_channels(x.channels, mid, p["se_ratio"], p["se_from"])
+        squeezed = squeeze_width(x.channels, mid, p["se_ratio"], p["se_from"])
         skip = maximum(residual, pool_project) * elements(x)
         tally.conv(x.channels, mid, 1, x.height, x.width, when=expand)
         tally.learn(2 * mid, when=expand)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import KERNEL, OUT, STRIDE, TRANSFORM, Tally, flag, image, strided
+from search_spaces.blocks.arithmetic import KERNEL, OUT, STRIDE, TRANSFORM, Tally, flag, image, strided_image
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import ImageShape, Shape, elements
 
@@ -43,11 +43,11 @@ class BasicBlock(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = image(inputs, self.kind)
-        y = ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        y = strided_image(x, p)
         tally = Tally(inputs)
         tally.conv(x.channels, p["mid"], p["kernel"], y.height, y.width)
         tally.learn(2 * p["mid"])
@@ -69,11 +69,11 @@ class Bottleneck(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = image(inputs, self.kind)
-        y = ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
+        y = strided_image(x, p)
         mid = p["mid"]
         tally = Tally(inputs)
         tally.conv(x.channels, mid, 1, x.height, x.width)

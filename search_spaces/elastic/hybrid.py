@@ -9,8 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from search_spaces.blocks.arithmetic import image
-from search_spaces.blocks.hybrid import squeezed_channels
+from search_spaces.blocks.arithmetic import image, squeezed_channels
 from search_spaces.elastic.layers import ConvBNAct, SqueezeExcite, make_activation
 from search_spaces.elastic.resnet import RESIDUAL_HELPERS, make_shortcut, widen_residual
 from search_spaces.elastic.spec import Arguments, ModuleSpec

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from search_spaces.blocks.arithmetic import image
-from search_spaces.blocks.mobile import squeezed_channels
+from search_spaces.blocks.mobile import squeeze_width
 from search_spaces.elastic.layers import ConvBNAct, SqueezeExcite, make_activation
 from search_spaces.elastic.resnet import PoolProjectShortcut
 from search_spaces.elastic.spec import Arguments, ModuleSpec
@@ -62,7 +62,7 @@ def mbconv_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Argumen
         "stride": p["stride"],
         "activation": p["activation"],
         "expand": p["mid"] != channels,
-        "squeezed": squeezed_channels(channels, p["mid"], p["se_ratio"], p["se_from"]) if p["se_ratio"] > 0 else 0,
+        "squeezed": squeeze_width(channels, p["mid"], p["se_ratio"], p["se_from"]) if p["se_ratio"] > 0 else 0,
         "gate": p["se_gate"],
         "squeeze_activation": p["activation"] if p["se_from"] == "in" else "relu",
         "residual": bool(p["residual"]) and same,
@@ -78,7 +78,7 @@ def widen_mbconv(arguments: Arguments, envelope: Envelope) -> Arguments:
     shortcut = "pool_project" in envelope.params["shortcut"] and not never_changes
     ratio = max(envelope.params["se_ratio"])  # type: ignore[type-var]
     widths = [
-        squeezed_channels(arguments["in_channels"], arguments["mid_channels"], ratio, source)
+        squeeze_width(arguments["in_channels"], arguments["mid_channels"], ratio, source)
         for source in envelope.params["se_from"]
     ]
     squeezed = max(widths) if arguments["squeezed"] else 0
