@@ -1,10 +1,13 @@
 """Sampling under hard cost bounds where feasible architectures are rare.
 
-Uniform draws are kept when they already meet the bounds. If these are too few, walks continue from them, or from
-the draws nearest to the bounds when hardly any is inside: while a walk violates the bounds it accepts only mutations
-that do not violate more; once inside it is a Metropolis-Hastings walk whose stationary distribution is uniform over
-the feasible region (the acceptance ratio corrects for architectures with different numbers of active genes and for
-the options of genes that appear). Every returned architecture is checked against the bounds, so none is wasted.
+Exactly uniform and independent wherever that is cheap: uniform draws are kept when they meet the bounds, and drawn on
+for as long as that costs less than walking; a small space is enumerated instead. Where feasible members are rarer,
+walks continue from the draws inside, or from those nearest to the bounds when hardly any is inside: while a walk
+violates the bounds it accepts only mutations that do not violate more; once inside it is a Metropolis-Hastings walk
+whose stationary distribution is uniform over the feasible region (the acceptance ratio corrects for architectures with
+different numbers of active genes and for the options of genes that appear). Its members are spread over the region,
+but neither exactly uniform nor independent after so few steps. Every returned architecture is checked against the
+bounds, so none is wasted.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from search_spaces import ranking
 from search_spaces.operators import Operators
 
 Bounds = Mapping[str, tuple[float | None, float | None]]
@@ -20,6 +24,8 @@ Costs = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 MAX_STEPS = 400
 MAX_STALLED = 60  # steps without progress of the best walk before bounds that no walk has met are given up
 THINNING = 24
+ENUMERATED = 16_384  # members of a space that is looked through as a whole
+BATCH = 65_536
 
 
 def violation(costs: Mapping[str, np.ndarray], bounds: Bounds) -> np.ndarray:
@@ -42,6 +48,14 @@ def sample_feasible(
     drawn = counter.sample(max(1_024, 2 * n), rng)
     wrong = violation(costs(drawn), bounds)
     found = drawn[wrong == 0.0]
+    if len(found) < n and counter.cardinality <= ENUMERATED:
+        members = ranking.unrank(counter, range(counter.cardinality))
+        inside_of_all = members[violation(costs(members), bounds) == 0.0]
+        return inside_of_all[rng.integers(len(inside_of_all), size=n)] if len(inside_of_all) else inside_of_all
+    rate = len(found) / len(drawn)
+    while len(found) < n and rate * THINNING >= 1.0:
+        more = counter.sample(min(BATCH, int((n - len(found)) / rate) + 1_024), rng)
+        found = np.concatenate([found, more[violation(costs(more), bounds) == 0.0]])
     if len(found) >= n:
         return found[:n]
     anchor_wrong = violation(costs(anchors), bounds)

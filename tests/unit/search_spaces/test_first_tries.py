@@ -161,3 +161,28 @@ def test_advice_names_constraints_that_exclude_nothing() -> None:
     for label, size, notes in (("sequence", 1, 0), ("conv_bn_act", 1, 0), ("conv", 4, 1)):
         found = space([{"repeat": {"count": 2, "body": body}}], constraints=[text.format(label)])
         assert (found.cardinality, len(advice_on(found))) == (size, notes)
+
+
+def test_a_fault_of_shapes_is_told_once_with_an_example() -> None:
+    """Four widths meet five sizes at one node; the fault is in the node, not in the twenty combinations."""
+    halved = conv(out="=in // 2 + 1", group_size=4, kernel={"one_of": [1, 3, 5]})
+    with pytest.raises(SpaceError) as caught:
+        space([conv(out="=w"), halved], let={"w": {"one_of": [6, 10, 14, 18]}})
+    (problem,) = caught.value.problems
+    assert problem.pointer == "/network/1"
+    assert "group_size 4 must divide" in problem.message
+    assert "for example at" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("most", "pointer", "rule"),
+    [(11, "/network/0/graph/body/1/inputs/0", "limits"), (12, "/network/0/graph/body/1/inputs/0", "options")],
+)
+def test_sets_of_too_many_nodes_that_may_be_absent(most: int, pointer: str, rule: str) -> None:
+    loop = {"repeat": {"count": {"int": [1, most]}, "body": [conv(inputs=["x"])]}}
+    last = {"block": "identity", "inputs": [{"choose": "earlier", "k": "any", "merge": "add"}]}
+    with pytest.raises(SpaceError) as caught:
+        space([conv(), {"graph": {"inputs": ["x"], "body": [loop, last]}}])
+    problem = caught.value.problems[0]
+    assert (problem.pointer.replace("/network/1", "/network/0"), problem.rule) == (pointer, rule)
+    assert problem.suggestion

@@ -363,18 +363,32 @@ def test_rare_regions_are_sampled_without_waste() -> None:
     assert len(np.unique(rows, axis=0)) > 20
 
 
-def test_feasible_walks_are_nearly_uniform() -> None:
-    let = {name: {"int": [1, 8]} for name in ("a", "b", "c", "d")}
-    found = space([conv(out="=a"), conv(out="=b"), conv(out="=c"), conv(out="=d")], let=let)
-    rng = np.random.default_rng(1)
+def widths(number: int) -> SearchSpace:
+    """8 ** number members: convolutions one after the other, each of 1 to 8 channels."""
+    names = "abcdef"[:number]
+    return space([conv(out=f"={name}") for name in names], let={name: {"int": [1, 8]} for name in names})
+
+
+@pytest.mark.parametrize(
+    ("number", "num_members", "exactly"),
+    [(4, 40, True), (5, 3_000, True), (5, 40, False)],
+    ids=["small space, rare", "large space, one in ten", "large space, rare: walks"],
+)
+def test_feasible_members_are_drawn_uniformly(number: int, num_members: int, exactly: bool) -> None:
+    found = widths(number)
     everything = found.enumerate()
     macs = found.costs(everything)["macs"]
-    bound = float(np.sort(macs)[40])
+    bound = float(np.sort(macs)[num_members])
     members = everything[macs <= bound]
-    rows = np.concatenate([found.sample_feasible(400, rng, {"macs": (None, bound)}) for _ in range(5)])
-    _, counts = np.unique(rows, axis=0, return_counts=True)
-    assert len(counts) == len(members)
+    rng = np.random.default_rng(1)
+    rows = np.concatenate([found.sample_feasible(4 * len(members), rng, {"macs": (None, bound)}) for _ in range(5)])
+    kinds, counts = np.unique(rows, axis=0, return_counts=True)
+    assert len(kinds) == len(members)
     assert counts.max() < 4 * counts.mean()
+    if exactly:
+        freedom = len(members) - 1
+        chi_square = ((counts - 20) ** 2 / 20).sum()
+        assert chi_square < freedom + 3.1 * (2 * freedom) ** 0.5 + 5  # beyond the 99.9 % quantile
 
 
 @pytest.mark.parametrize("name", ["nasnet-cell", "mobilenetv3-ofa", "flexibert", "nasbench201-cell"])
@@ -393,8 +407,9 @@ def test_one_percent_regions_of_families_are_sampled_without_waste(name: str) ->
     assert len(np.unique(rows, axis=0)) > 24
 
 
-def test_bounds_that_nothing_meets_are_given_up() -> None:
-    found = space([conv(out={"int": [1, 64]}), conv(out={"int": [1, 64]})])
+@pytest.mark.parametrize("number", [4, 6])
+def test_bounds_that_nothing_meets_are_given_up(number: int) -> None:
+    found = widths(number)
     macs = found.costs(found.smallest()[None])["macs"][0]
     assert len(found.sample_feasible(8, np.random.default_rng(0), {"macs": (None, float(macs) - 1)})) == 0
 

@@ -76,6 +76,10 @@ def test_batches_cost_what_single_networks_cost(network: list[Any], seed: int) -
     check_costs(found, genes)
     check_costs(found, found.mutate(genes[:6], rng))
     assert (found.unrank(found.rank(genes)) == genes).all()
+    if found.cardinality <= 400:
+        everything = found.enumerate()
+        assert len(np.unique(everything, axis=0)) == found.cardinality
+        assert sorted(found.rank(everything)) == list(range(found.cardinality))
 
 
 def compiled(network: list[Any]) -> SearchSpace | None:
