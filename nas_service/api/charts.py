@@ -18,13 +18,13 @@ from nas_service.control.curves import hypervolume_curve
 from nas_service.control.spaces import compiled_space
 from nas_service.domain.metrics import METRICS
 from nas_service.domain.search import SearchSpec
-from nas_service.domain.states import TRIAL_TERMINAL
 from nas_service.errors import InvalidInput
 from nas_service.storage import columns, searches, timeline
 
 router = APIRouter(prefix="/v1", tags=["charts"])
 
-MAX_COLUMN_LENGTH = 20_000
+DEFAULT_COLUMN_LENGTH = 20_000
+MAX_COLUMN_LENGTH = 200_000
 MAX_TIMELINE = 5000
 DECIMALS = 7
 _PLAIN_FIELDS = ("id", "state", "created_unix_s", "finished_unix_s", "choices")
@@ -96,7 +96,8 @@ def trial_columns(
     ] = "state",
     stage: Annotated[Literal["search", "final"], Query()] = "search",
     first: Annotated[int, Query(ge=0, le=2**31 - 1, description="Number of the first trial.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=MAX_COLUMN_LENGTH)] = MAX_COLUMN_LENGTH,
+    limit: Annotated[int, Query(ge=1, le=MAX_COLUMN_LENGTH)] = DEFAULT_COLUMN_LENGTH,
+    every: Annotated[int, Query(ge=1, le=2**31 - 1, description="Only trials with a number divisible by this.")] = 1,
 ) -> JSONResponse:
     """Trials by columns, many at once."""
     wanted = list(dict.fromkeys(fields.split(",")))
@@ -108,20 +109,21 @@ def trial_columns(
             if name not in _PLAIN_FIELDS and name not in METRICS and name not in named:
                 allowed = ", ".join(sorted({*_PLAIN_FIELDS, *METRICS, *named}))
                 raise InvalidInput(f"fields: unknown field '{name[:80]}'; allowed: {allowed}")
-        read = list(dict.fromkeys(["genes" if name == "choices" else name for name in wanted] + ["state"]))
-        found = columns.read(session, search_id, stage, read, first=first, limit=limit)
+        read = ["genes" if name == "choices" else name for name in wanted]
+        found, all_over = columns.read(session, search_id, stage, read, first=first, limit=limit, every=every)
         space = compiled_space(session, search.space_id) if "choices" in wanted else None
     full = len(found["number"]) == limit
     choices = None
     if space is not None:
-        by_gene = np.array(found["genes"], dtype=np.int16).reshape(-1, len(space.genes)).T.tolist()
+        options = np.fromstring(",".join(found["genes"]), dtype=np.int16, sep=",")
+        by_gene = options.reshape(-1, len(space.genes)).T.tolist()
         choices = {gene.name: values for gene, values in zip(space.genes, by_gene, strict=True)}
     plain = {name: found[name] if name in wanted else None for name in _PLAIN_FIELDS if name != "choices"}
     body = {
         "search_id": search_id,
         "stage": stage,
         "next_first": found["number"][-1] + 1 if full else None,
-        "is_final": full and all(state in TRIAL_TERMINAL for state in found["state"]),
+        "is_final": full and all_over,
         "number": found["number"],
         **plain,
         "metrics": {name: _rounded(found[name]) for name in wanted if name not in _PLAIN_FIELDS},

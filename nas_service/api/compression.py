@@ -7,7 +7,7 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MINIMUM_BYTES = 1024
-LEVEL = 6
+LEVEL = 4  # columns of numbers shrink as much as at 6, in a third of the time
 # Weights hardly shrink, and Content-Length and Repr-Digest of a download are those of the file.
 EXCLUDED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream")
 

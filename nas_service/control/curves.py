@@ -37,7 +37,7 @@ def hypervolume_curve(session: Session, search_id: str, reference: list[float] |
         names = ", ".join(axis.metric for axis in axes)
         raise InvalidInput(f"reference_point: {len(chosen)} numbers, but the axes are {names}")
     fields = ["state", "fidelity", *(axis.metric for axis in axes)]
-    found = columns.read(session, search_id, "search", fields, limit=max(1, search.num_told))
+    found, _ = columns.read(session, search_id, "search", fields, limit=max(1, search.num_told))
     signs = np.array([axis.sign for axis in axes])
     values = np.array([found[axis.metric] for axis in axes], dtype=np.float64).T.reshape(-1, len(axes)) * signs
     number = np.array(found["number"], dtype=np.int64)

@@ -49,6 +49,11 @@ def test_columns_hold_what_the_trials_hold(client, engine, search):
         parts.append(get(client, f"{url}&limit=10&first={parts[-1]['next_first']}"))
     assert [len(part["number"]) for part in parts] == [10, 10, 5]
     assert [part["is_final"] for part in parts] == [True, True, False]
+    sample = get(client, f"{url}&every=4&first=5")
+    assert (sample["number"], sample["next_first"]) == ([8, 12, 16, 20, 24], None)
+    assert sample["choices"] == {
+        name: [value for part in parts for value in part["choices"][name]][8::4] for name in sample["choices"]
+    }
     rows = get(client, f"/v1/searches/{search['id']}/trials?stage=search&page_size=100")["items"]
     assert [row["id"] for row in rows] == [one for part in parts for one in part["id"]]
     for name in ("accuracy_top1", "macs", "latency_ms"):
