@@ -3,6 +3,9 @@ import { useQuery } from "@tanstack/react-query";
 import { reportReached } from "./connection";
 import type { ProblemDocument } from "./types";
 
+// What was read this short a time ago, for instance before the view that shows it was there, is not read again.
+const FRESH_MS = 1000;
+
 export class ApiError extends Error {
   constructor(readonly problem: ProblemDocument) {
     super(problem.detail ?? problem.title);
@@ -38,7 +41,7 @@ export function useGet<T>(path: string | null, options: { every_ms?: number | fa
     queryFn: () => get<T>(path!),
     enabled: path !== null,
     refetchInterval: options.every_ms,
-    staleTime: options.fixed ? Infinity : 0,
+    staleTime: options.fixed ? Infinity : FRESH_MS,
     placeholderData: (previous) => previous,
     retry: 1,
   });

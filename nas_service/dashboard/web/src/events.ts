@@ -25,6 +25,7 @@ export function useEvents(searchId: string, ended: boolean): { events: SearchEve
       const arrived = fresh.reverse();
       fresh = [];
       setEvents((known) => [...arrived, ...known].slice(0, KEPT));
+      if (over.current) return; // the history of a finished search changes nothing
       void client.invalidateQueries({
         predicate: (query) => {
           const key = String(query.queryKey[0]);

@@ -35,10 +35,21 @@ export function ChoicesView({ search, live }: { search: Search; live: boolean })
   const space = useGet<SpaceDetail>(`/v1/search-spaces/${search.space_id}`, { fixed: true });
   const front = useGet<Front>(`/v1/searches/${search.id}/front?stage=search`).data;
   const metrics = metricsOf(search);
-  const { columns, error, loading } = useColumns(search.id, ["state", "choices", ...metrics], live);
+  // A sample is drawn at once; the selection counts all as soon as they are here.
+  const fields = ["state", "choices", ...metrics];
+  const every = Math.ceil(search.num_asked / DRAWN);
+  const sample = useColumns(search.id, fields, live, { every, enabled: every > 1 });
+  const all = useColumns(search.id, fields, live, { enabled: every <= 1 || sample.columns !== undefined });
+  const columns = all.columns ?? sample.columns;
+  const error = all.error ?? sample.error;
   const target = params.get("target") ?? axesOf(search)[0]?.metric ?? metrics[0]!;
   const strength = useMemo(() => (columns ? associations(columns.metrics[target] ?? [], columns.choices) : []), [columns, target]);
-  const chosen = useMemo(() => params.get("genes")?.split(",").filter(Boolean) ?? strength.slice(0, AXES).map((item) => item.gene), [params.get("genes"), strength]);
+  // Axes stay where they are while more trials arrive.
+  const strongest = useRef<Record<string, string[]>>({});
+  const chosen = useMemo(() => {
+    if (strength.length > 0) strongest.current[target] ??= strength.slice(0, AXES).map((item) => item.gene);
+    return params.get("genes")?.split(",").filter(Boolean) ?? strongest.current[target] ?? [];
+  }, [params.get("genes"), strength, target]);
   const brush = params.get("brush");
   const intervals = useMemo(() => readBrush(brush), [brush]);
   const column = (name: string): (number | null)[] => columns?.choices[name] ?? columns?.metrics[name] ?? [];
@@ -92,7 +103,7 @@ export function ChoicesView({ search, live }: { search: Search; live: boolean })
   }, [columns, space.data, front, names, colours, search.spec.objectives]);
 
   if (error ?? space.error) return <ProblemNote error={error ?? space.error} />;
-  if (loading || !columns || !space.data) return <Loading what="choices" />;
+  if (!columns || !space.data) return <Loading what="choices" />;
   const brushed = (event: unknown) => {
     const { parallelAxisId, intervals: parts } = event as { parallelAxisId: string; intervals: [number, number][] };
     const next = { ...latest.current };
@@ -120,7 +131,7 @@ export function ChoicesView({ search, live }: { search: Search; live: boolean })
         <BrushedChart key={names.join() + cleared} option={option} intervals={intervals} onBrush={brushed} label={`${names.length} axes, ${done} trials, ${matching.length} selected`}
           table={{ head: ["Trial", ...names.map(title)], rows: () => matching.map((place) => [columns.number[place]!, ...chosen.map((gene) => shownOption(gene, columns.choices[gene]?.[place])), ...metrics.map((name) => metric(name, columns.metrics[name]?.[place]))]) }} />
         <p className="muted">
-          Drag along an axis to select; click it to clear. Blue: the front.{done > DRAWN && ` Of ${done} trials, the front and every ${Math.ceil(done / DRAWN)}th other are drawn; the selection counts all.`}
+          Drag along an axis to select; click it to clear. Blue: the front.{!all.columns && ` The other ${search.num_asked - columns.number.length} of ${search.num_asked} trials are being read.`}{done > DRAWN && ` Of ${done} trials, the front and every ${Math.ceil(done / DRAWN)}th other are drawn; the selection counts all.`}
           {brush && <> <button className="quiet" onClick={() => { set({ brush: null }); setCleared(cleared + 1); }}>Clear selection</button></>}
         </p>
       </div>

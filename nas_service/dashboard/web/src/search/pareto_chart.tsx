@@ -35,14 +35,20 @@ export function ParetoChart(props: Props) {
   const { x, y, colour, members, dominated, cloud, selected, pins } = props;
   // On a log axis a value of 0 or less has no place.
   const fits = (a: number | null, b: number | null) => a != null && b != null && !(props.logX && a <= 0) && !(props.logY && b <= 0);
-  const cloudPoints = useMemo(() => {
-    if (!cloud) return [];
-    const points: number[][] = [];
-    cloud.number.forEach((number, place) => {
-      const [a, b] = [cloud.x[place] ?? null, cloud.y[place] ?? null];
-      if (fits(a, b)) points.push([a!, b!, number]);
-    });
-    return points;
+  // Pairs of numbers without an object each: a hundred thousand points are drawn at once.
+  const { places, numbers } = useMemo(() => {
+    const size = cloud?.number.length ?? 0;
+    const [places, numbers] = [new Float64Array(2 * size), new Int32Array(size)];
+    let kept = 0;
+    for (let place = 0; place < size; place += 1) {
+      const [a, b] = [cloud!.x[place] ?? null, cloud!.y[place] ?? null];
+      if (!fits(a, b)) continue;
+      places[2 * kept] = a!;
+      places[2 * kept + 1] = b!;
+      numbers[kept] = cloud!.number[place]!;
+      kept += 1;
+    }
+    return { places: places.subarray(0, 2 * kept), numbers: numbers.subarray(0, kept) };
   }, [cloud, props.logX, props.logY]);
   const option = useMemo(() => {
     const points = (trials: Trial[]) =>
@@ -76,8 +82,8 @@ export function ParetoChart(props: Props) {
         : undefined,
       tooltip: {
         ...tooltipStyle(colours),
-        formatter: (item: { data: { trial?: Trial } | number[] }) => {
-          if (Array.isArray(item.data)) return `trial ${item.data[2]}\n${title(x)}: ${metric(x, item.data[0])}\n${title(y)}: ${metric(y, item.data[1])}`;
+        formatter: (item: { seriesId: string; dataIndex: number; data: { trial?: Trial } }) => {
+          if (item.seriesId === "cloud") return `trial ${numbers[item.dataIndex]}\n${title(x)}: ${metric(x, places[2 * item.dataIndex])}\n${title(y)}: ${metric(y, places[2 * item.dataIndex + 1])}`;
           const trial = item.data.trial;
           if (!trial) return "";
           const names = [...new Set([y, x, ...plane, ...(colour ? [colour] : [])])];
@@ -87,10 +93,12 @@ export function ParetoChart(props: Props) {
           })].join("\n");
         },
       },
+      // The cloud has a canvas of its own, which pointing at the front does not draw again.
       series: [
-        { id: "cloud", type: "scatter", symbolSize: cloudPoints.length > LARGE ? 3 : 5, itemStyle: { color: colours.muted, opacity: cloudPoints.length > LARGE ? 0.25 : 0.4 }, large: true, largeThreshold: LARGE, progressive: 0, data: cloudPoints },
+        { id: "cloud", type: "scatter", dimensions: ["x", "y"], symbolSize: numbers.length > LARGE ? 3 : 5, itemStyle: { color: colours.muted, opacity: numbers.length > LARGE ? 0.25 : 0.4 }, large: true, largeThreshold: LARGE, progressive: 0, data: places },
         {
           id: "bars",
+          zlevel: 1,
           type: "custom",
           silent: true,
           clip: true,
@@ -102,17 +110,17 @@ export function ParetoChart(props: Props) {
             return { type: "line", shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: { stroke: colours.series[0], opacity: 0.6, lineWidth: 1.5 } };
           },
         },
-        { id: "dominated", type: "scatter", symbolSize: 9, itemStyle: { color: "transparent", borderColor: colours.series[1], borderWidth: 1.5 }, data: points(dominated ?? []) },
-        { id: "front", type: isLine ? "line" : "scatter", symbol: "circle", showAllSymbol: true, lineStyle: { width: 1.5, color: colours.series[0] }, itemStyle: colour ? undefined : { color: colours.series[0] }, data: front },
+        { id: "dominated", zlevel: 1, type: "scatter", symbolSize: 9, itemStyle: { color: "transparent", borderColor: colours.series[1], borderWidth: 1.5 }, data: points(dominated ?? []) },
+        { id: "front", zlevel: 1, type: isLine ? "line" : "scatter", symbol: "circle", showAllSymbol: true, lineStyle: { width: 1.5, color: colours.series[0] }, itemStyle: colour ? undefined : { color: colours.series[0] }, data: front },
       ],
     };
-  }, [members, dominated, cloudPoints, selected, pins?.join(), props.logX, props.logY, colours, x, y, colour, props.search.spec]);
+  }, [members, dominated, places, numbers, selected, pins?.join(), props.logX, props.logY, colours, x, y, colour, props.search.spec]);
   const pick = (found: Pick) => {
     const pin = found.event?.event?.shiftKey ?? false;
     const trial = (found.data as { trial?: Trial })?.trial;
     if (trial) props.onPick({ id: trial.id }, pin);
     else if (found.seriesId === "cloud") {
-      const number = cloudPoints[found.dataIndex]?.[2];
+      const number = numbers[found.dataIndex];
       if (number !== undefined) props.onPick({ number }, pin);
     }
   };
@@ -121,7 +129,7 @@ export function ParetoChart(props: Props) {
       option={option}
       size={props.size}
       title={props.heading}
-      label={`${title(y)} against ${title(x)}: ${members.length} non-dominated trials${cloudPoints.length ? ` before ${cloudPoints.length} others` : ""}`}
+      label={`${title(y)} against ${title(x)}: ${members.length} non-dominated trials${numbers.length ? ` before ${numbers.length} others` : ""}`}
       table={{ head: ["Trial", title(x), title(y)], rows: () => members.map((trial) => [trial.number, metric(x, valueOf(trial, x)), metric(y, valueOf(trial, y))]) }}
       onPick={pick}
     />
