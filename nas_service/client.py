@@ -2,10 +2,13 @@
 
 from nas_service.client import Client
 with Client("http://127.0.0.1:8000", key) as nas:
-    search = nas.create_search({"name": "digits", "space": {"library": "digits-mobile"}, "dataset": "digits", ...})
+    search = nas.create_search({"name": "mine", "space": {"library": "digits-mobile"}, "dataset": "digits", ...})
     nas.wait(search["id"])
-    best = nas.front(search["id"])["members"][0]
-    nas.download(nas.wait_for_export(nas.create_export(best["id"])["id"]), Path("model"))
+    front = nas.front(search["id"])
+    export = nas.create_export(front["members"][0]["id"])
+    nas.download(nas.wait_for_export(export["id"]), Path("model"))
+
+Made from `client_async.py` by `python -m nas_service.client_sync`: do not edit.
 """
 
 from __future__ import annotations
@@ -13,13 +16,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from nas_service.client_http import MAX_TRIES, ApiError, Connection, Unreachable, checked, delay_s
+from nas_service import client_http
+from nas_service.client_http import MAX_TRIES, RETRY_STATUS, ApiError, Unreachable, checked
 from nas_service.client_rows import pieces
 from nas_service.client_types import (
     Architecture,
@@ -51,8 +56,7 @@ class Client:
     """One service, asked under one key. Methods raise ``ApiError`` (refused) and ``Unreachable`` (no answer)."""
 
     def __init__(self, base_url: str, key: str, *, timeout_s: float = 30.0) -> None:
-        self._connection = Connection(base_url, key, timeout_s)
-        self._http = self._connection.http
+        self._http = httpx.Client(**client_http.settings(base_url, key, timeout_s))
 
     def __enter__(self) -> Client:
         return self
@@ -61,19 +65,53 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self._connection.close()
+        self._http.close()
 
     # --- any route ---
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        once: bool = False,
+    ) -> httpx.Response:
+        """A successful answer; tried again after 429, 502, 503, 504 and broken connections.
+
+        Every POST carries an idempotency key, the same at each try: a creation whose answer was lost is not repeated,
+        the service gives the first answer again. With ``once`` a broken connection is not tried again: the first try
+        may have had its effect. Raises ``ApiError`` for any other refusal and ``Unreachable`` when no answer came.
+        """
+        sent = dict(headers or {})
+        if method == "POST":
+            sent["Idempotency-Key"] = idempotency_key or str(uuid.uuid4())
+        for attempt in range(1, MAX_TRIES + 1):
+            try:
+                answer = self._http.request(method, path, json=body, params=params, headers=sent)
+            except httpx.TransportError as error:
+                if attempt == MAX_TRIES or once:
+                    raise Unreachable(f"no answer from {self._http.base_url}: {error}") from error
+                time.sleep(client_http.delay_s(attempt, None))
+                continue
+            if answer.status_code in RETRY_STATUS and attempt < MAX_TRIES:
+                time.sleep(client_http.delay_s(attempt, answer.headers.get("retry-after")))
+                continue
+            return checked(answer)
+        raise AssertionError("the last try returns or raises")
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON answer to GET; parameters that are None are left out."""
         given = {name: value for name, value in params.items() if value is not None}
-        return self._connection.request("GET", path, params=given).json()
+        return self.request("GET", path, params=given).json()
 
     def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
         """The JSON answer to POST, repeated safely under one idempotency key."""
         sent = {} if body is None else body
-        return self._connection.request("POST", path, body=sent, idempotency_key=idempotency_key).json()
+        return self.request("POST", path, body=sent, idempotency_key=idempotency_key).json()
 
     def pages(self, path: str, **params: Any) -> Iterator[Any]:
         """All items of a list, page by page."""
@@ -104,7 +142,7 @@ class Client:
 
     def search_and_etag(self, search_id: str) -> tuple[Search, str]:
         """A search and the ETag that names the state it was read in, for ``if_match``."""
-        answer = self._connection.request("GET", f"/v1/searches/{search_id}")
+        answer = self.request("GET", f"/v1/searches/{search_id}")
         return answer.json(), answer.headers["etag"]
 
     def pause(self, search_id: str, *, if_match: str | None = None) -> Search:
@@ -123,7 +161,7 @@ class Client:
         headers = {} if if_match is None else {"If-Match": if_match}
         path = f"/v1/searches/{search_id}/{action}"
         # A second try would meet the state that a lost first one has made, and be refused.
-        return self._connection.request("POST", path, body={}, headers=headers, once=if_match is not None).json()
+        return self.request("POST", path, body={}, headers=headers, once=if_match is not None).json()
 
     def wait(
         self,
@@ -154,7 +192,7 @@ class Client:
             path = f"/v1/searches/{search_id}/events"
             try:
                 with self._http.stream("GET", path, headers=headers, timeout=httpx.Timeout(30.0)) as answer:
-                    if answer.is_error:
+                    if answer.is_error and answer.status_code not in RETRY_STATUS:
                         answer.read()
                         checked(answer)
                     for line in answer.iter_lines():
@@ -162,9 +200,13 @@ class Client:
                             event = json.loads(line[5:])
                             after = event["seq"]
                             yield event
+                lost = answer.is_error
             except httpx.TransportError:
-                time.sleep(1.0)
-            if self.search(search_id)["state"] in FINISHED and not self.get(path, after=after)["items"]:
+                lost = True
+            if lost:
+                time.sleep(client_http.delay_s(2, None))
+            search = self.search(search_id)
+            if search["state"] in FINISHED and not self.get(path, after=after)["items"]:
                 return
 
     # --- what a search has found ---
@@ -260,10 +302,10 @@ class Client:
     def create_key(self, name: str, scopes: Sequence[str], expires_in_s: int | None = 7_776_000) -> NewKey:
         """Make a key. Not tried again after a broken connection: the secret of the first try would be lost."""
         body = {"name": name, "scopes": list(scopes), "expires_in_s": expires_in_s}
-        return self._connection.request("POST", "/v1/keys", body=body, once=True).json()
+        return self.request("POST", "/v1/keys", body=body, once=True).json()
 
     def revoke_key(self, key_id: str) -> None:
-        self._connection.request("DELETE", f"/v1/keys/{key_id}", once=True)
+        self.request("DELETE", f"/v1/keys/{key_id}", once=True)
 
     # --- exports ---
 
@@ -297,18 +339,22 @@ class Client:
         for attempt in range(1, MAX_TRIES + 1):
             have = partial.stat().st_size if partial.exists() else 0
             headers = {"Accept": "*/*"} | ({"Range": f"bytes={have}-"} if 0 < have < file["size_bytes"] else {})
+            path = f"/v1/exports/{export_id}/files/{file['name']}"
             try:
-                with self._http.stream("GET", f"/v1/exports/{export_id}/files/{file['name']}", headers=headers) as got:
+                with self._http.stream("GET", path, headers=headers) as got:
                     if got.is_error:
                         got.read()
-                        checked(got)
+                    if got.status_code in RETRY_STATUS and attempt < MAX_TRIES:
+                        time.sleep(client_http.delay_s(attempt, got.headers.get("retry-after")))
+                        continue
+                    checked(got)
                     with partial.open("ab" if got.status_code == 206 else "wb") as out:
                         for chunk in got.iter_bytes():
                             out.write(chunk)
             except httpx.TransportError as error:
                 if attempt == MAX_TRIES:
                     raise Unreachable(f"the download of {file['name']} broke off: {error}") from error
-                time.sleep(delay_s(attempt, None))
+                time.sleep(client_http.delay_s(attempt, None))
                 continue
             if _sha256(partial) == file["sha256"]:
                 return partial.rename(target)

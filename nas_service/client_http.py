@@ -1,10 +1,8 @@
-"""HTTP for the Python client: problem documents as exceptions, and repeating what is safe to repeat."""
+"""What both Python clients share: how they connect, problem documents as exceptions, how long to wait between tries."""
 
 from __future__ import annotations
 
 import random
-import time
-import uuid
 from importlib.metadata import version
 from typing import Any
 
@@ -34,59 +32,17 @@ class Unreachable(Exception):
     """No connection to the service, also after the retries."""
 
 
-class Connection:
-    """A pool of connections to one service.
-
-    Every POST carries an idempotency key, the same at each try: a creation whose answer was lost is not repeated, the
-    service gives the first answer again.
-    """
-
-    def __init__(self, base_url: str, key: str, timeout_s: float) -> None:
-        self.http = httpx.Client(
-            base_url=base_url,
-            timeout=httpx.Timeout(timeout_s, connect=5.0),
-            headers={
-                "Authorization": f"Bearer {key}",
-                "Accept": "application/json",
-                "User-Agent": f"nas-service-client/{version('nas-service')}",
-            },
-        )
-
-    def close(self) -> None:
-        self.http.close()
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Any = None,
-        params: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-        idempotency_key: str | None = None,
-        once: bool = False,
-    ) -> httpx.Response:
-        """A successful answer; tried again after 429, 502, 503, 504 and broken connections.
-
-        With ``once`` a broken connection is not tried again: the first try may have had its effect. Raises
-        ``ApiError`` for any other refusal and ``Unreachable`` when no answer came.
-        """
-        sent = dict(headers or {})
-        if method == "POST":
-            sent["Idempotency-Key"] = idempotency_key or str(uuid.uuid4())
-        for attempt in range(1, MAX_TRIES + 1):
-            try:
-                answer = self.http.request(method, path, json=body, params=params, headers=sent)
-            except httpx.TransportError as error:
-                if attempt == MAX_TRIES or once:
-                    raise Unreachable(f"no answer from {self.http.base_url}: {error}") from error
-                time.sleep(delay_s(attempt, None))
-                continue
-            if answer.status_code in RETRY_STATUS and attempt < MAX_TRIES:
-                time.sleep(delay_s(attempt, answer.headers.get("retry-after")))
-                continue
-            return checked(answer)
-        raise AssertionError("the last try returns or raises")
+def settings(base_url: str, key: str, timeout_s: float) -> dict[str, Any]:
+    """How both kinds of httpx clients are made."""
+    return {
+        "base_url": base_url,
+        "timeout": httpx.Timeout(timeout_s, connect=5.0),
+        "headers": {
+            "Authorization": f"Bearer {key}",
+            "Accept": "application/json",
+            "User-Agent": f"nas-service-client/{version('nas-service')}",
+        },
+    }
 
 
 def checked(answer: httpx.Response) -> httpx.Response:

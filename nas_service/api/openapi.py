@@ -1,6 +1,6 @@
 """The OpenAPI document: stable operation ids, problem documents on every operation; committed beside this file.
 
-``python -m nas_service.api.openapi`` writes it anew after a change of the API.
+``python -m nas_service.api.openapi`` writes it anew after a change of the API, and the types of the Python client.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from nas_service.api import python_types
 from nas_service.api.links import LINKS
 from nas_service.api.views import ProblemOut
 
@@ -107,10 +108,12 @@ def in_text(document: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write the committed document."""
+    """Write the committed document and the types made from it."""
     from nas_service.app import build_api
 
-    COMMITTED.write_text(text_of(build_api()), encoding="utf-8")
+    api = build_api()
+    COMMITTED.write_text(text_of(api), encoding="utf-8")
+    python_types.GENERATED.write_text(python_types.text_of(api.openapi()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import threading
 
 import pytest
@@ -10,6 +12,9 @@ from starlette.datastructures import Headers
 
 from nas_service import client_http
 from nas_service.client import ApiError, Client, Unreachable
+from nas_service.client_async import AsyncClient
+from nas_service.storage import exports
+from nas_service.storage.session import unit_of_work
 from search_spaces.library_index import library_text
 from tests.integration.test_api_search import BODY
 from tests.support import api, searches
@@ -46,9 +51,14 @@ class Unreliable:
 
 
 @pytest.fixture(scope="module")
-def network(engine, database_url, tmp_path_factory):
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def network(engine, database_url, home):
     searches.install(engine)
-    return Unreliable(api.app_on(database_url, tmp_path_factory.mktemp("home")))
+    return Unreliable(api.app_on(database_url, home))
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +167,50 @@ def test_every_method(nas, engine):
     searches.FormulaWorker(engine).claim()
     with pytest.raises(TimeoutError):
         nas.wait_for_export(export["id"], timeout_s=0.1)
+
+
+def test_the_same_without_blocking(nas, url, engine, network, home, tmp_path):
+    """The asynchronous client over the same bad network: a search followed to its end, its events, a download."""
+    content = bytes(range(256)) * 2000
+
+    def finish(search_id: str) -> None:
+        searches.work_off(engine, search_id)
+
+    async def use() -> None:
+        async with AsyncClient(url, api.new_key(engine)) as service:
+            network.next = ["answer lost", "busy", "delivered"]
+            created = await service.create_search({**BODY, "name": "awaited", "seed": 43})
+            assert [item["id"] async for item in service.searches(name="awaited")] == [created["id"]]
+            events = asyncio.create_task(_all(service.events(created["id"])))
+            work = asyncio.create_task(asyncio.to_thread(finish, created["id"]))
+            finished = await service.wait(created["id"], timeout_s=120, poll_s=0.05)
+            await work
+            assert finished["state"] == "succeeded"
+            stored = await service.get(f"/v1/searches/{created['id']}/events", limit=1000)
+            assert await events == stored["items"]
+            with pytest.raises(ApiError, match="does not exist"):
+                await service.search("srch_" + "0" * 32)
+            best = (await service.front(created["id"]))["members"][0]
+            export = await service.create_export(best["id"])
+            _make_export(engine, home, export["id"], content)
+            ready = await service.wait_for_export(export["id"], timeout_s=10)
+            (tmp_path / "model.onnx.part").write_bytes(content[:1000])
+            network.next = ["busy", "busy"]
+            (path,) = await service.download(ready, tmp_path)
+            assert path.read_bytes() == content
+
+    asyncio.run(use())
+
+
+async def _all(items):
+    return [item async for item in items]
+
+
+def _make_export(engine, home, export_id: str, content: bytes) -> None:
+    """The files of an export as a worker leaves them."""
+    folder = home / "artifacts" / "exports" / export_id
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(content)
+    file = {"name": "model.onnx", "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    with unit_of_work(engine) as session:
+        exports.set_ready(session, export_id, path=f"exports/{export_id}", files=[file], parity={})
