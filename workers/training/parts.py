@@ -61,16 +61,6 @@ class Combine(Protocol):
     def weight(self, task: Task, num_tasks: int) -> float: ...
 
 
-class Feedback(Protocol):
-    """State that follows the training, updated after every step and saved with the checkpoint."""
-
-    def observe(self, step: int) -> None: ...
-
-    def tensors(self) -> dict[str, Tensor]: ...
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None: ...
-
-
 def nothing(_: nn.Module) -> None:
     """What happens at the border of a phase that changes nothing."""
 
