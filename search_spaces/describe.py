@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search_spaces.graph_outline import GraphWiring
 from search_spaces.network import Envelope, Network, Shape
 from search_spaces.program import AdaptOp, BlockOp, GatherOp, GraphOp, Op, Program, RepeatOp, ResidualOp, SwitchOp
 
@@ -14,7 +15,8 @@ def outline_of(program: Program, envelopes: Mapping[str, Envelope]) -> list[dict
 
     Entries: {kind: block, key, block, params: {name: [possible values]}}, {kind: repeat, always, iterations},
     {kind: choice, gene, branches: [{label, nodes}]}, {kind: graph, nodes, output}, {kind: residual, nodes, shortcut},
-    {kind: adapt, nodes}.
+    {kind: adapt, nodes}. Nodes of a graph also have `inputs: [{places, gene}]` and `optional`: an input is one of the
+    nodes at these places (-1 - k: the graph's input k), by the choice of that name where it has one.
     """
     return _outline(program.ops, program, envelopes)
 
@@ -46,9 +48,7 @@ def _outline(ops: Sequence[Op], program: Program, envelopes: Mapping[str, Envelo
                     }
                 )
             case GraphOp():
-                output = None if op.loose_ends is None else _block(op.loose_ends.node, envelopes)
-                nodes = _outline(op.body, program, envelopes)
-                result.append({"kind": "graph", "nodes": nodes, "output": output})
+                result.append(_graph(op, program, envelopes))
             case AdaptOp():
                 result.append({"kind": "adapt", "nodes": _outline(op.body, program, envelopes)})
             case GatherOp():
@@ -58,6 +58,19 @@ def _outline(ops: Sequence[Op], program: Program, envelopes: Mapping[str, Envelo
                 nodes = _outline(op.body, program, envelopes)
                 result.append({"kind": "residual", "nodes": nodes, "shortcut": shortcut})
     return result
+
+
+def _graph(op: GraphOp, program: Program, envelopes: Mapping[str, Envelope]) -> dict[str, Any]:
+    wiring = GraphWiring(op, program)
+    nodes = []
+    for wired in wiring.nodes:
+        (drawn,) = _outline([wired.op], program, envelopes)
+        nodes.append({**drawn, "inputs": [vars(source) for source in wired.inputs], "optional": wired.optional})
+    output = None
+    if op.loose_ends is not None:
+        ends = [{"places": wiring.loose_ends, "gene": None}]
+        output = {**_block(op.loose_ends.node, envelopes), "inputs": ends, "optional": False}
+    return {"kind": "graph", "nodes": nodes, "output": output}
 
 
 def _block(op: BlockOp, envelopes: Mapping[str, Envelope]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from search_spaces.errors import SpaceError
+from search_spaces.library_index import load_library
 from search_spaces.space import COST_NAMES, SearchSpace
 from tests.contracts.space_contract import SpaceContract
 from tests.unit.search_spaces.builders import conv, space
@@ -29,6 +30,32 @@ def chain(count: Any, output: Any = "last") -> SearchSpace:
 def some_edges(count: int, merge: str = "add") -> SearchSpace:
     inputs = [{"choose": "earlier", "k": "any", "merge": merge, "name": "edge"}]
     return space([conv(), graph({"repeat": {"count": count, "body": [conv(inputs=inputs)]}})])
+
+
+def test_a_drawing_says_who_reads_whom() -> None:
+    drawn = chain({"int": [1, 3]}, output={"loose_ends": "concat"}).describe()["nodes"][1]
+    nodes = [(node["optional"], [(one["places"], one["gene"]) for one in node["inputs"]]) for node in drawn["nodes"]]
+    assert nodes == [
+        (False, [((-1,), "layer0.edge")]),
+        (True, [((-1, 0), "layer1.edge")]),
+        (True, [((-1, 0, 1), "layer2.edge")]),
+    ]
+    assert drawn["output"]["inputs"] == [{"places": (0, 1, 2), "gene": None}]
+    sets = some_edges(2).describe()["nodes"][1]["nodes"]
+    assert [node["block"] for node in sets] == ["add", "conv_bn_act"] * 2
+    assert [len(node["inputs"]) for node in sets] == [1, 1, 2, 1]
+    assert len({one["gene"] for one in sets[2]["inputs"]}) == 2
+
+
+def test_the_drawing_of_a_cell_has_the_edges_of_its_networks() -> None:
+    cells = load_library("nasbench201-cell")
+    drawn = cells.describe()["nodes"][2]["iterations"][0][0]["nodes"]
+    edges = {(place, node) for node, one in enumerate(drawn) for source in one["inputs"] for place in source["places"]}
+    network = cells.resolve(cells.smallest())
+    built = [node for node in network.nodes if node.key.startswith("stage0.cell0.")]
+    first = network.nodes.index(built[0]) + 1
+    assert edges == {(max(-1, value - first), place) for place, node in enumerate(built) for value in node.inputs}
+    assert not any(node["optional"] for node in drawn)
 
 
 def test_nodes_of_a_searched_count_are_candidates_where_they_exist() -> None:

@@ -1,7 +1,9 @@
 // A search space as a picture: blocks in order with what may vary in each, choices as branches, repeats as stacks.
+import { GraphPicture, type PictureNode } from "../graph_picture";
 import type { Gene, Json } from "../types";
 
 type Node = Json & { kind: string };
+type Wired = Node & { inputs: { places: number[]; gene: string | null }[]; optional: boolean };
 const OPEN = 2;
 
 export function SpaceDrawing({ genes, nodes }: { genes: Gene[]; nodes: Json[] }) {
@@ -78,10 +80,49 @@ function One({ node }: { node: Node }) {
     case "adapt":
       return <div className="node group"><span className="tag">fits the shape</span><Nodes nodes={node.nodes as Node[]} /></div>;
     case "graph":
-      return <div className="node group"><span className="tag">graph</span><Nodes nodes={node.nodes as Node[]} />{node.output != null && <One node={node.output as Node} />}</div>;
+      return <Graph nodes={[...(node.nodes as Wired[]), ...(node.output ? [node.output as Wired] : [])]} />;
     case "residual":
       return <div className="node group"><span className="tag">adds its input</span><Nodes nodes={node.nodes as Node[]} /></div>;
     default:
       return <div className="node">{node.kind}</div>;
   }
+}
+
+const tail = (name: unknown): string => String(name).split(".").slice(-1)[0]!;
+
+// What a box of the picture says; a choice is named by the place it decides: `e01` of `cell.e01.op`.
+function said(node: Node): { label: string; below: string; hint: string } {
+  if (node.kind === "block") return { label: tail(node.key), below: String(node.block), hint: `${String(node.key)}: ${JSON.stringify(node.params)}` };
+  if (node.kind !== "choice") return { label: node.kind === "graph" ? "graph" : String(node.kind), below: "drawn below", hint: node.kind };
+  const labels = (node.branches as { label: unknown }[]).map((branch) => String(branch.label));
+  const parts = String(node.gene).split(".");
+  return { label: parts[parts.length - 2] ?? parts[0]!, below: `one of ${labels.length}`, hint: `${String(node.gene)}: ${labels.join(", ")}` };
+}
+
+// The picture has the edges; what its boxes hold is below it, alike boxes once.
+function Graph({ nodes }: { nodes: Wired[] }) {
+  const pictured: PictureNode[] = nodes.map((node) => ({
+    ...said(node),
+    optional: node.optional,
+    inputs: node.inputs.flatMap(({ places, gene }) => places.map((from) => ({ from, choice: gene !== null || places.length > 1 }))),
+  }));
+  const inner = new Map<string, Wired[]>();
+  for (const node of nodes) {
+    if (node.kind === "block" && varyingOf(node).length === 0) continue;
+    const alike = shape({ ...node, inputs: null, optional: null });
+    inner.set(alike, [...(inner.get(alike) ?? []), node]);
+  }
+  const dashed = pictured.some((node) => node.inputs.some((edge) => edge.choice));
+  return (
+    <div className="node group">
+      <GraphPicture nodes={pictured} />
+      {(dashed || nodes.some((node) => node.optional)) && <span className="tag">{[dashed && "dashed edges: by choice", nodes.some((node) => node.optional) && "dashed boxes: not in every network"].filter(Boolean).join("; ")}</span>}
+      {[...inner.values()].map((alike, place) => (
+        <div key={place}>
+          <span className="tag">{alike.map((node) => said(node).label).join(", ")}</span>
+          <One node={alike[0]!} />
+        </div>
+      ))}
+    </div>
+  );
 }
