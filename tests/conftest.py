@@ -1,7 +1,7 @@
 """Fixtures of every test: one Postgres server a process of pytest, one migrated database a module, nothing unasked.
 
-And how tests are spread when several processes run them: files that start real processes go to one, each other file
-to whichever is free.
+And how tests are spread when several processes run them: each file goes to whichever is free, but a few folders go as
+a whole to one.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from collections.abc import Iterator
 
 import pytest
 
-REAL_PROCESSES = ("tests/integration/", "tests/browser/")
+# One service is the browser's for all its tests; two Rays at once would be too much for a small machine.
+UNDIVIDED = ("tests/browser", "tests/integration/ray")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """Whole files, so that their fixtures are made once; those that start services never meet each other."""
+    """Whole files, so that their fixtures are made once, and the folders that are undivided."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "real processes" if nodeid.startswith(REAL_PROCESSES) else nodeid.split("::", 1)[0]
+            file = nodeid.split("::", 1)[0]
+            folder = file.rpartition("/")[0]
+            return folder if folder in UNDIVIDED else file
 
     return ByFile(config, log)
 

@@ -1,8 +1,11 @@
-"""Supernets trained by two Ray workers through Ray Train: equal to one worker, stopped, killed and resumed."""
+"""The pool of Ray actors keeps the contract of pools; supernets trained by two of its workers through Ray Train equal
+those of one, also when they were stopped, killed and resumed."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import psutil
 import pytest
@@ -11,7 +14,7 @@ import torch
 from tests.contracts.pool_contract import MARKER, PoolContract, artifacts  # noqa: F401 (a fixture)
 from tests.support.searches import digits, digits_space
 from workers.context import WorkContext
-from workers.pool_interface import Report
+from workers.pool_interface import Done, Report
 from workers.training.checkpoint import open_checkpoint
 from workers.training.train_supernet import train_supernet
 
@@ -37,6 +40,18 @@ def pool(artifacts):  # noqa: F811
     pool = RayPool(artifacts, MARKER, num_slots=2)
     yield pool
     pool.close()
+
+
+class TestRayPool(PoolContract):
+    def test_a_worker_that_dies_idle_is_replaced_before_it_costs_a_job(self, pool):
+        pool.submit("job_m", 1, "train_supernet", self.training("sup_m", num_steps=2))
+        pid = pool.pids["job_m"]
+        self.collect(pool, self.ended("job_m"))
+        os.kill(pid, signal.SIGKILL)
+        self.collect(pool, lambda _: pool.num_free < pool.num_slots)
+        self.wait_until_free(pool)
+        pool.submit("job_n", 1, "train_supernet", self.training("sup_m", num_steps=2))
+        assert isinstance(self.collect(pool, self.ended("job_n"))[-1], Done)
 
 
 def payload(name: str, epoch: int = 1, workers: int = 2, **recipe) -> dict:
@@ -112,15 +127,27 @@ def steps(messages) -> list[int]:
     return [message.data["step"] for message in messages if is_checkpoint(message)]
 
 
-def test_the_worker_at_fault_explains_the_end_of_its_group():
-    from workers.pool import Group, _Settings
+def test_the_worker_at_fault_explains_the_end_of_its_group(monkeypatch):
+    from workers.pool import Group
+    from workers.slot import SlotSettings
 
-    group = Group(_Settings("", "", "cpu", 1), size=3)
+    group = Group(SlotSettings("", "", "cpu", 1), size=3)
     assert group._why(RuntimeError("rank 2 is dead"))["reason"] == "worker_lost"
     for rank, reason in ((0, "worker_lost"), (1, "invalid_metric"), (2, "worker_lost")):
         outcome = {"error": {"reason": reason, "message": f"rank {rank}"}}
         assert group.exchange(rank, '[{"type": "progress"}]', json.dumps(outcome)) is False
     assert group._why(RuntimeError("all are dead")) == {"reason": "invalid_metric", "message": "rank 1"}
-    group.stop()
-    assert group.exchange(0, "[]", json.dumps({"result": {}})) is True
+    group._claim = "job.2"
+    group.stop("job.1")  # of an earlier claim
+    assert group.exchange(0, "[]", None) is False
+    group.stop("job.2")
+    assert group.exchange(0, "[]", None) is True
+    given_back = []
+    monkeypatch.setattr("ray.util.remove_placement_group", given_back.append)
+    group.settle("their place")
+    for rank in (2, 0, 1):
+        assert not group._end.done()  # until the last one is there
+        group.exchange(rank, "[]", json.dumps({"result": {"rank": rank}}))
+    assert group._end.result() == '{"result": {"rank": 0}}'
+    assert given_back == ["their place"]
     assert len(json.loads(group.take_reports())) == 3
