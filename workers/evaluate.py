@@ -4,11 +4,10 @@ import time
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, Field
 
 from workers.context import WorkContext
-from workers.training.environment import prepare
+from workers.training.environment import give_back_memory, prepare
 from workers.training.errors import reason_of
 from workers.training.scoring import Calibration, score_on
 from workers.warm import WarmSupernet, warm_supernet
@@ -62,14 +61,16 @@ def evaluate(payload: dict[str, Any], context: WorkContext) -> dict[str, Any]:
 
 def _evaluate_one(trial: EvaluatedTrial, warm: WarmSupernet, split: str, calibration: Calibration) -> dict[str, Any]:
     started = time.perf_counter()
+    error: dict[str, Any]
     try:
         genes = np.asarray(trial.genes, dtype=np.int16)
         if genes.shape != (len(warm.space.genes),) or not warm.space.valid(genes[None])[0]:
             raise ValueError("the genes are no architecture of this space")
         metrics = score_on(warm.supernet.extract(genes), warm.data, split, calibration)
-    except Exception as error:  # one architecture's failure is a result, not the end of the batch
-        reason = reason_of(error)
-        if reason == "oom" and warm.data.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return {"id": trial.id, "error": {"reason": reason, "message": f"{type(error).__name__}: {error}"[:2000]}}
-    return {"id": trial.id, "metrics": metrics, "eval_s": time.perf_counter() - started}
+        return {"id": trial.id, "metrics": metrics, "eval_s": time.perf_counter() - started}
+    except Exception as caught:  # one architecture's failure is a result, not the end of the batch
+        error = {"reason": reason_of(caught), "message": f"{type(caught).__name__}: {caught}"[:2000]}
+    # Only here, with the exception gone: its traceback holds the tensors that took the memory.
+    if error["reason"] == "oom":
+        give_back_memory()
+    return {"id": trial.id, "error": error}

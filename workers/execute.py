@@ -32,21 +32,38 @@ def execute(
 def _execute(
     kind: str, payload: dict[str, Any], context: WorkContext, marker: str, group: WorkerGroup | None
 ) -> dict[str, Any]:
-    # The jobs import torch, which takes seconds: not before the worker has said that it is alive.
-    from workers.tasks import run_job
     from workers.training.errors import reason_of
 
     try:
         check_marker(context.artifacts, marker)
-        result = run_job(kind, payload, context, group)
+        result = _run(kind, payload, context, group)
         json.dumps(result, allow_nan=False)
-    except Exception as error:
+        return {"result": result}
+    except Exception as caught:
         if context.should_stop():  # some kinds of jobs have nothing to save and end by raising
             return {"result": {"interrupted": True}}
-        log.warning("job of kind %s failed", kind, exc_info=error)
-        message = f"{type(error).__name__}: {error}"[:_MESSAGE_LIMIT]
-        return {"error": {"reason": reason_of(error), "message": message}}
-    return {"result": result}
+        log.warning("job of kind %s failed", kind, exc_info=caught)
+        message = f"{type(caught).__name__}: {caught}"[:_MESSAGE_LIMIT]
+        error = {"reason": reason_of(caught), "message": message}
+    if error["reason"] == "oom":  # the next attempt finds all the memory there is
+        from workers.training.environment import give_back_memory
+        from workers.warm import forget
+
+        forget()
+        give_back_memory()
+    return {"error": error}
+
+
+def _run(kind: str, payload: dict[str, Any], context: WorkContext, group: WorkerGroup | None) -> dict[str, Any]:
+    """Do a job, or with a ``group`` this rank's part of it."""
+    # The jobs import torch, which takes seconds: not before the worker has said that it is alive.
+    if group is not None:
+        from workers.group_tasks import GROUP_TASKS
+
+        return GROUP_TASKS[kind](payload, context, group)
+    from workers.tasks import TASKS
+
+    return TASKS[kind](payload, context)
 
 
 def _ids(kind: str, payload: dict[str, Any]) -> dict[str, Any]:

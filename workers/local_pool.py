@@ -152,6 +152,7 @@ def serve(connection: Connection, artifacts: str, marker: str, device: str, thre
                 if message["do"] == "stop":
                     stopping.set()
                     continue
+                stopping.clear()  # here, in the order in which both are sent: a stop may follow its job closely
                 with arrived:
                     inbox.append(message)
                     arrived.notify()
@@ -177,5 +178,4 @@ def serve(connection: Connection, artifacts: str, marker: str, device: str, thre
         with arrived:
             arrived.wait_for(lambda: bool(inbox))
             message = inbox.pop(0)
-        stopping.clear()
         send(execute(message["kind"], message["payload"], context, marker))

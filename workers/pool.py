@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from ray.exceptions import GetTimeoutError, RayError
 
 from workers.context import WorkContext
 from workers.pool_interface import Done, Lost, Message, Report, slots_needed, warm_key
+from workers.slot import Member, Slot, SlotSettings
 
 log = logging.getLogger(__name__)
 
@@ -45,114 +47,86 @@ _EXCHANGE_EVERY_S = 0.5
 _SLOT_THREADS = 3
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """What every worker is told."""
-
-    artifacts: str
-    marker: str
-    device: str
-    threads: int
-
-
-class _Member:
-    """What the pool asks of every actor; one thread does the job, others answer for it meanwhile."""
-
-    def __init__(self, settings: _Settings) -> None:
-        self._settings = settings
-        self._stopping = threading.Event()
-        self._reports: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
-
-    def ready(self) -> int:
-        """The process id, once the worker can take a job."""
-        return os.getpid()
-
-    def live(self) -> None:
-        """Does not return: a call that fails when the worker dies, so that this is noticed while it has no job."""
-        threading.Event().wait()
-
-    def take_reports(self) -> str:
-        """Reports since the last call, as JSON text."""
-        with self._lock:
-            reports, self._reports = self._reports, []
-        return json.dumps(reports)
-
-    def stop(self) -> None:
-        """Ask the running job to end early."""
-        self._stopping.set()
-
-    def _add_report(self, report: dict[str, Any]) -> None:
-        with self._lock:
-            self._reports.append(report)
-
-
-class Slot(_Member):
-    """A long-lived worker: does one job after another and keeps data and weights warm."""
-
-    def __init__(self, settings: _Settings) -> None:
-        super().__init__(settings)
-        import workers.tasks  # noqa: F401 (torch and all, before the first job)
-
-    def run(self, kind: str, payload: str) -> str:
-        """Do a job; payload and outcome are JSON text."""
-        from workers.execute import execute
-
-        self._stopping.clear()
-        context = WorkContext(
-            artifacts=Path(self._settings.artifacts),
-            report=self._add_report,
-            should_stop=self._stopping.is_set,
-            device=self._settings.device,
-            threads=self._settings.threads,
-        )
-        return json.dumps(execute(kind, json.loads(payload), context, self._settings.marker))
-
-
-class Group(_Member):
+class Group(Member):
     """Stands for a job that several workers do together through Ray Train; it computes nothing itself."""
 
-    def __init__(self, settings: _Settings, size: int) -> None:
+    def __init__(self, settings: SlotSettings, size: int) -> None:
         super().__init__(settings)
         self._size = size
+        self._claim = ""
+        self._place: Any = None
+        self._outcomes: dict[int, str] = {}
         self._errors: dict[int, dict[str, Any]] = {}
+        self._end: Future[str] = Future()
 
-    def run(self, kind: str, payload: str) -> str:
-        """Do a job; payload and outcome are JSON text. Workers have a CPU each, or a GPU each where slots have one."""
+    def run(self, claim: str, kind: str, payload: str) -> str:
+        """Do a job; payload and outcome are JSON text. Workers have a CPU each, or a GPU each where slots have one.
+
+        The job is done when every worker has said so. Ray Train itself would end 12 s later, since it waits for a
+        cleaner of placement groups that asks a dashboard; instead the group gives its place back and ends.
+        """
+        self._claim = claim
+        # Nothing is ever stored there: checkpoints are ours.
+        with tempfile.TemporaryDirectory(prefix="nas-train-", ignore_cleanup_errors=True) as storage:
+            threading.Thread(target=self._train, args=(kind, payload, storage), daemon=True).start()
+            return self._end.result()
+
+    def _train(self, kind: str, payload: str, storage: str) -> None:
+        try:
+            self._conclude(self._fit(kind, payload, storage))
+        except BaseException as error:
+            if not self._end.done():
+                self._end.set_exception(error)
+
+    def _conclude(self, outcome: str) -> None:
+        with self._lock:
+            if not self._end.done():
+                self._end.set_result(outcome)
+
+    def _fit(self, kind: str, payload: str, storage: str) -> str:
         import ray.train.torch
 
         train: Any = ray.train  # type checkers see the first version of its interface
         gpus = self._settings.device != "cpu"
         member = {"group": ray.get_runtime_context().current_actor, "settings": self._settings}
-        with tempfile.TemporaryDirectory(prefix="nas-train-") as storage:
-            trainer = train.torch.TorchTrainer(
-                _train_member,
-                train_loop_config={**member, "kind": kind, "payload": payload},
-                scaling_config=train.ScalingConfig(
-                    num_workers=self._size, use_gpu=gpus, resources_per_worker={"GPU" if gpus else "CPU": 1}
+        trainer = train.torch.TorchTrainer(
+            _train_member,
+            train_loop_config={**member, "kind": kind, "payload": payload},
+            scaling_config=train.ScalingConfig(
+                num_workers=self._size, use_gpu=gpus, resources_per_worker={"GPU" if gpus else "CPU": 1}
+            ),
+            torch_config=train.torch.TorchConfig(backend="nccl" if gpus else "gloo"),
+            run_config=train.RunConfig(
+                name="group",
+                storage_path=storage,
+                failure_config=train.FailureConfig(
+                    max_failures=0, controller_failure_limit=0, max_preemption_failures=0
                 ),
-                torch_config=train.torch.TorchConfig(backend="nccl" if gpus else "gloo"),
-                run_config=train.RunConfig(
-                    name="group",
-                    storage_path=storage,  # stays empty: checkpoints are ours
-                    failure_config=train.FailureConfig(
-                        max_failures=0, controller_failure_limit=0, max_preemption_failures=0
-                    ),
-                ),
-            )
-            try:
-                return str(trainer.fit().return_value)
-            except train.TrainingFailedError as error:
-                return json.dumps({"error": self._why(error)})
+            ),
+        )
+        try:
+            return str(trainer.fit().return_value)
+        except train.TrainingFailedError as error:
+            return json.dumps({"error": self._why(error)})
+
+    def settle(self, place: Any) -> None:
+        """A worker says in which placement group the workers are."""
+        self._place = place
 
     def exchange(self, rank: int, reports: str, outcome: str | None) -> bool:
-        """A worker hands over its reports, and its outcome if that is an error; it learns whether to stop."""
+        """A worker hands over its reports, and at the end its outcome; it learns whether to stop."""
         for report in json.loads(reports):
             self._add_report(report)
-        error = json.loads(outcome).get("error") if outcome else None
-        if error is not None:
-            self._errors[rank] = error
-        return self._stopping.is_set()
+        if outcome is not None:
+            error = json.loads(outcome).get("error")
+            if error is not None:
+                self._errors[rank] = error
+            else:
+                self._outcomes[rank] = outcome
+            if len(self._outcomes) == self._size:
+                ray.util.remove_placement_group(self._place)  # what the workers had, so that slots can have it again
+                self._conclude(self._outcomes[0])
+        return self._stopped == self._claim
 
     def _why(self, error: Exception) -> dict[str, Any]:
         """The error of the worker at fault: when one fails, the others only see that it is gone."""
@@ -170,6 +144,7 @@ def _train_member(config: dict[str, Any]) -> str:
 
     group, settings = WorkerGroup.current(), config["settings"]
     line = _Line(config["group"], group.rank)
+    ray.get(config["group"].settle.remote(ray.util.get_current_placement_group()), timeout=_GET_S)
     context = WorkContext(
         artifacts=Path(settings.artifacts),
         report=line.report,
@@ -209,7 +184,8 @@ class _Line:
             self._ended.set()
 
     def exchange(self, outcome: str | None = None) -> None:
-        """Hand over what there is. Raises RayError when the group's actor is gone: nobody would take the result."""
+        """Hand over what there is, at the end with the outcome. Raises RayError when the group's actor is gone: nobody
+        would take the result."""
         with self._lock:  # held while sending, so that batches arrive in order
             batch = json.dumps(self._reports)
             if ray.get(self._group.exchange.remote(self._rank, batch, outcome), timeout=_GET_S):
@@ -258,7 +234,7 @@ class RayPool:
         self.largest_group = self.num_slots
         self.device = "cuda:0" if num_gpus else "cpu"
         self._resources = {"num_gpus": 1} if num_gpus else {"num_cpus": 1}
-        self._settings = _Settings(str(artifacts), marker, self.device, 1)
+        self._settings = SlotSettings(str(artifacts), marker, self.device, 1)
         self._workers = [self._start() for _ in range(self.num_slots)]
         self._head = _Head()
 
@@ -285,7 +261,7 @@ class RayPool:
             self._gather(worker, [other for other in free if other is not worker][: needed - 1], job_id)
         worker.job = (job_id, epoch)
         worker.warm.add(key)
-        worker.outcome = worker.actor.run.remote(kind, json.dumps(payload, allow_nan=False))
+        worker.outcome = worker.actor.run.remote(_claim_name(job_id, epoch), kind, json.dumps(payload, allow_nan=False))
         worker.reports = worker.actor.take_reports.remote()
 
     def poll(self, timeout_s: float) -> list[Message]:
@@ -316,7 +292,7 @@ class RayPool:
     def stop(self, job_id: str) -> None:
         for worker in self._workers:
             if worker.job is not None and worker.job[0] == job_id:
-                worker.actor.stop.remote()
+                worker.actor.stop.remote(_claim_name(*worker.job))
 
     def kill(self, job_id: str) -> None:
         for worker in self._workers:
@@ -373,7 +349,7 @@ class RayPool:
         return worker
 
     @staticmethod
-    def _employ(worker: _Worker, kind: type[_Member], *arguments: Any, **options: Any) -> None:
+    def _employ(worker: _Worker, kind: type[Member], *arguments: Any, **options: Any) -> None:
         """Give a slot a new actor."""
         options = {"max_restarts": 0, "max_task_retries": 0, **options}
         worker.actor = ray.remote(kind).options(**options).remote(*arguments)
@@ -399,6 +375,10 @@ class RayPool:
             ray.kill(worker.actor)
         for slot in (worker, *lenders):
             self._employ(slot, Slot, self._settings, **self._resources, max_concurrency=_SLOT_THREADS)
+
+
+def _claim_name(job_id: str, epoch: int) -> str:
+    return f"{job_id}.{epoch}"
 
 
 class _Head:

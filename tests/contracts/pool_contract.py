@@ -91,9 +91,11 @@ class PoolContract:
         assert done.error["reason"] == "error"
         assert "alone" in done.error["message"]
 
-    def test_a_stopped_job_saves_its_work(self, pool, artifacts):
-        pool.submit("job_f", 1, "train_supernet", self.training("sup_f", num_steps=100_000))
-        self.collect(pool, lambda found: any(isinstance(m, Report) for m in found))
+    @pytest.mark.parametrize("epoch", [1, 2])
+    def test_a_stopped_job_saves_its_work(self, pool, artifacts, epoch):
+        pool.submit("job_f", epoch, "train_supernet", self.training("sup_f", num_steps=100_000))
+        if epoch == 1:  # the second time the stop is right behind the job
+            self.collect(pool, lambda found: any(isinstance(m, Report) for m in found))
         pool.stop("job_f")
         done = self.collect(pool, self.ended("job_f"))[-1]
         assert done.result["interrupted"]

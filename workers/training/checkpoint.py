@@ -18,6 +18,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from workers.training.transfer import on_host
+
 MANIFEST = "manifest.json"
 STATE = "state.json"
 _STEP_NAME = re.compile(r"step-(\d{8,})\.(\d+)")
@@ -76,7 +78,7 @@ def write_checkpoint(
     files = []
     for file_name, group in tensors.items():
         path = tmp / f"{file_name}.safetensors"
-        save_file({key: value.detach().cpu().contiguous() for key, value in group.items()}, path)
+        save_file(on_host(group), path)
         files.append(path)
     (tmp / STATE).write_text(json.dumps(state, sort_keys=True, allow_nan=False), encoding="utf-8")
     files.append(tmp / STATE)

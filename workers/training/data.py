@@ -1,7 +1,11 @@
 """A data set on the compute device: keyed order of training samples, and the fixed batches of a split."""
 
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +23,27 @@ SCORE_BATCH_SIZE = 1024
 # Logits of one scored batch of a language model, which has as many as tokens of the vocabulary at each position.
 _MAX_SCORED_LOGITS = 1 << 25
 
-Batches = list[tuple[Tensor, Tensor]]
+# All batches of splits that are kept for reuse; those of larger splits are made anew each time.
+MAX_KEPT_BYTES = 4 << 30
+
+Batch = tuple[Tensor, Tensor]
+Batches = Sequence[Batch]
+
+
+@dataclass(frozen=True)
+class _MadeOnDemand(Sequence[Batch]):
+    """Batches of which only the one in use takes memory."""
+
+    make: Callable[[int], Batch]
+    num_batches: int
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < self.num_batches:
+            raise IndexError(number)
+        return self.make(number)
 
 
 @dataclass
@@ -32,7 +56,7 @@ class DeviceData:
 
     dataset: Dataset
     device: torch.device
-    _batches: dict[tuple[str, int | None, int, str], Batches] = field(default_factory=dict)
+    _kept: OrderedDict[tuple[str, int | None, int, str], list[Batch]] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         fits = self.dataset.x.nbytes <= MAX_ON_DEVICE_BYTES
@@ -79,24 +103,41 @@ class DeviceData:
         return (x, y) if masks is None else mask(x, masks)
 
     def batches(self, split: str, batch_size: int, num_samples: int | None = None, task: str = "") -> Batches:
-        """The batches of a split for a task, in fixed order and with fixed masks, kept for reuse.
+        """The batches of a split for a task, in fixed order and with fixed masks, kept for reuse where they fit.
 
         With `num_samples` an evenly spaced, and so seed-free, part of the split is used.
         """
         kind = task if task.endswith("_lm") else ""
         key = (split, num_samples, batch_size, kind)
-        if key not in self._batches:
-            indices = self.dataset.indices(split)
-            if num_samples is not None and num_samples < len(indices):
-                indices = indices[np.linspace(0, len(indices) - 1, num_samples).round().astype(np.int64)]
-            batches = []
-            for start in range(0, len(indices), batch_size):
-                x, y = self.raw(indices[start : start + batch_size])
-                masks = self.draw_masks(len(x), stream(0, "masks", split, start)) if kind == "masked_lm" else None
-                x, y = self.with_targets(self.normalise(x), y, kind, masks)
-                batches.append((x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x, y))
-            self._batches[key] = batches
-        return self._batches[key]
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        indices = self.dataset.indices(split)
+        if num_samples is not None and num_samples < len(indices):
+            indices = indices[np.linspace(0, len(indices) - 1, num_samples).round().astype(np.int64)]
+
+        def make(number: int) -> Batch:
+            start = number * batch_size
+            x, y = self.raw(indices[start : start + batch_size])
+            masks = self.draw_masks(len(x), stream(0, "masks", split, start)) if kind == "masked_lm" else None
+            x, y = self.with_targets(self.normalise(x), y, kind, masks)
+            return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x, y
+
+        batches = _MadeOnDemand(make, -(-len(indices) // batch_size))
+        if self._bytes_of(len(indices)) > MAX_KEPT_BYTES:
+            return batches
+        made = list(batches)
+        while self._kept and self._bytes_kept() + self._bytes_of(len(indices)) > MAX_KEPT_BYTES:
+            self._kept.popitem(last=False)
+        self._kept[key] = made
+        return made
+
+    def _bytes_of(self, num_samples: int) -> int:
+        """What so many samples take as networks read them: float32, or ids and targets of 8 bytes."""
+        return num_samples * math.prod(self.dataset.x.shape[1:]) * (16 if self._is_text else 4)
+
+    def _bytes_kept(self) -> int:
+        return sum(self._bytes_of(sum(len(x) for x, _ in batches)) for batches in self._kept.values())
 
     def scored(self, split: str, task: str) -> Batches:
         """The batches in which a split is scored."""

@@ -63,8 +63,10 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, net: nn.Module, tensors:
     for key, value in tensors.items():
         name, entry = key.rsplit("/", 1)
         parameter = parameters[name]
-        # Step counters stay on the CPU, where the optimiser keeps them.
-        optimiser.state[parameter][entry] = value.clone() if value.ndim == 0 else value.to(parameter.device, copy=True)
+        if entry == "step":  # stays on the CPU, where the optimiser keeps it
+            optimiser.state[parameter][entry] = value.clone()
+        else:  # laid out as its parameter, or updates of many at once become updates one by one
+            optimiser.state[parameter][entry] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def named_tensors(net: nn.Module) -> dict[str, Tensor]:
@@ -86,7 +88,7 @@ def load_tensors(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 class MovingAverage:
-    """Exponential moving average of the parameters (a Feedback); early on it forgets faster, so no bias remains."""
+    """Exponential moving average of the parameters; early on it forgets faster, so no bias remains."""
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         self._names = [name for name, _ in net.named_parameters()]

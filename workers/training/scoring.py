@@ -1,6 +1,7 @@
 """Metrics of a plain network on a split, after its batch-norm statistics were computed afresh."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,7 @@ def score_as_is(module: PlainNetwork, batches: Sequence[tuple[Tensor, Tensor]]) 
     module.eval()
     if module.network.task == "causal_lm":
         _refuse_foresight(module, at_resolution(batches[0][0][:1], module.network.input_shape))
-    tally = _Tokens() if module.network.task.endswith("_lm") else _Classes()
+    tally: _Tally = _Tokens() if module.network.task.endswith("_lm") else _Classes()
     with torch.inference_mode():
         for x, y in batches:
             tally.add(module(at_resolution(x, module.network.input_shape)).float(), y)
@@ -78,7 +79,7 @@ def score_on(module: PlainNetwork, data: DeviceData, split: str, calibration: Ca
     return score(module, calibrate, data.scored(split, task))
 
 
-class _Tally:
+class _Tally(ABC):
     """Counts per batch, kept on the device until all are there: one wait for a whole split."""
 
     def __init__(self) -> None:
@@ -86,8 +87,9 @@ class _Tally:
         self._correct: list[Tensor] = []
         self._counts: list[Tensor] = []
 
+    @abstractmethod
     def add(self, logits: Tensor, targets: Tensor) -> None:
-        raise NotImplementedError
+        """Count a batch: logits and what they should say."""
 
     def metrics(self) -> dict[str, Any]:
         loss_sum = sum(torch.stack(self._losses).tolist())

@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES
+from workers.group_tasks import GROUP_TASKS
 from workers.pool_interface import slots_needed
-from workers.tasks import GROUP_TASKS, TASKS
+from workers.tasks import TASKS
 
 
 def test_a_supernet_takes_the_workers_of_its_recipe_and_everything_else_one():

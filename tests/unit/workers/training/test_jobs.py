@@ -1,12 +1,15 @@
 """The jobs on a real space: train a supernet, score subnets, train one network."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+import workers.training.loop
 from nas_service.datasets.store import DatasetStore
 from search_spaces.document import parse_document
 from search_spaces.elastic.plain import build_plain
@@ -160,6 +163,68 @@ def test_one_bad_trial_takes_no_other_along(trained: dict[str, Any], artifacts: 
     assert [("error" in result) for result in results] == [False, True, True, False]
     assert results[1]["error"]["reason"] == "error"
     assert results[0]["metrics"] == results[3]["metrics"]
+
+
+def test_memory_that_ran_out_is_given_back_once_nothing_holds_it(
+    trained: dict[str, Any], artifacts: Path, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[weakref.ref[torch.Tensor]] = []
+    held = []
+
+    def out_of_memory(*_: Any) -> dict[str, Any]:
+        activations = torch.zeros(8)
+        taken.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError(f"CUDA out of memory beside {len(activations)} numbers")
+
+    monkeypatch.setattr("workers.evaluate.score_on", out_of_memory)
+    monkeypatch.setattr("workers.evaluate.give_back_memory", lambda: held.append(taken[-1]() is not None))
+    [result] = evaluate(evaluation(trained, [space.largest()]), WorkContext(artifacts))["results"]
+    assert result["error"]["reason"] == "oom"
+    assert held == [False]
+
+
+def test_bf16_and_channels_last_really_run_and_learn_as_well(
+    artifacts: Path, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, set[Any]] = {"dtype": set(), "laid out": set(), "weights": set()}
+
+    def look(module: nn.Module, inputs: Any, output: Any) -> None:
+        if not module.training or not isinstance(module, nn.Conv2d):
+            return
+        seen["dtype"].add(output.dtype)
+        if output.shape[1] > 1 and output.shape[2] > 1:
+            seen["laid out"].add(output.is_contiguous(memory_format=torch.channels_last))
+        seen["weights"].add(module.weight.dtype)
+
+    recipe = {**RECIPE, "precision": "bf16", "channels_last": True, "label_smoothing": 0.0}
+    handle = nn.modules.module.register_module_forward_hook(look)
+    try:
+        whole = train_supernet(supernet_payload("sup_bf16", recipe=recipe), WorkContext(artifacts))
+    finally:
+        handle.remove()
+    assert seen == {"dtype": {torch.bfloat16}, "laid out": {True}, "weights": {torch.float32}}
+    for ours, full in zip(whole["curve"], trained["curve"], strict=True):
+        assert np.isfinite(ours["loss"])
+        assert abs(ours["accuracy_top1"] - full["accuracy_top1"]) < 0.15
+    assert whole["curve"] != trained["curve"]
+    # Stopped and resumed: the same bits, from weights and moments laid out as before.
+    answers = iter([False] * 9 + [True])
+    stopping = WorkContext(artifacts, should_stop=lambda: next(answers))
+    train_supernet(supernet_payload("sup_bf16_b", recipe=recipe), stopping)
+    layouts = []
+    restore = workers.training.loop.restore_optimiser
+
+    def restored(optimiser: Any, net: Any, tensors: Any) -> None:
+        restore(optimiser, net, tensors)
+        layouts.extend((p.stride(), optimiser.state[p]["momentum_buffer"].stride()) for p in optimiser.state)
+
+    monkeypatch.setattr(workers.training.loop, "restore_optimiser", restored)
+    second = train_supernet(supernet_payload("sup_bf16_b", epoch=2, recipe=recipe), WorkContext(artifacts))
+    assert second["curve"] == whole["curve"]
+    weights = [open_checkpoint(artifacts / r["checkpoint"]["path"]).tensors("model") for r in (whole, second)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert layouts
+    assert all(parameter == moment for parameter, moment in layouts)
 
 
 def test_nan_weights_give_invalid_metric_for_each_trial(artifacts: Path, space: SearchSpace) -> None:

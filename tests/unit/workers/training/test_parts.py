@@ -1,11 +1,14 @@
 """Order of data, augmentation, learning rate and optimiser groups."""
 
 import itertools
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from nas_service.methods.recipes.base import Augmentation
 from nas_service.methods.recipes.registry import (
@@ -18,12 +21,15 @@ from nas_service.methods.recipes.registry import (
 )
 from nas_service.methods.recipes.sandwich import SandwichParams
 from tests.unit.workers.training.tiny import TinySupernet, digits
+from workers.context import WorkContext
 from workers.recipes.registry import NETWORK_BUILDERS, SUPERNET_BUILDERS
 from workers.training.augment import Draws, augment, draw
 from workers.training.data import DeviceData, TrainingOrder
+from workers.training.environment import prepare
 from workers.training.errors import InvalidMetricError, reason_of
 from workers.training.keyed import stream
 from workers.training.optimise import MovingAverage, build_optimiser, learning_rate_at, load_tensors, named_tensors
+from workers.training.transfer import on_host
 
 
 def test_every_recipe_is_implemented() -> None:
@@ -88,6 +94,49 @@ def test_batches_are_normalised_like_the_data_set_says() -> None:
     assert torch.equal(y, torch.from_numpy(labels))
     part = data.batches("calibrate", 16, 40)
     assert [len(labels) for _, labels in part] == [16, 16, 8]
+
+
+def test_batches_that_do_not_fit_are_made_anew_and_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DeviceData(digits(), torch.device("cpu"))
+    kept = data.batches("calibrate", 16, 40)
+    assert data.batches("calibrate", 16, 40) is kept
+    size = 40 * 64 * 4  # float32 pixels
+    monkeypatch.setattr("workers.training.data.MAX_KEPT_BYTES", 2 * size)
+    data.batches("search", 16, 40)
+    assert data.batches("calibrate", 16, 40) is kept  # and used last
+    data.batches("select", 16, 40)
+    assert data.batches("calibrate", 16, 40) is kept
+    assert list(data._kept) == [("select", 40, 16, ""), ("calibrate", 40, 16, "")]
+    monkeypatch.setattr("workers.training.data.MAX_KEPT_BYTES", size - 1)
+    made = DeviceData(digits(), torch.device("cpu")).batches("calibrate", 16, 40)
+    assert len(made) == 3
+    for (x, y), (other_x, other_y) in zip(made, kept, strict=True):
+        assert torch.equal(x, other_x)
+        assert torch.equal(y, other_y)
+
+
+def test_tensors_come_to_the_host_contiguous_and_equal() -> None:
+    laid_out = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+    found = on_host({"a": laid_out, "b": nn.Parameter(torch.ones(3))})
+    assert found["a"].is_contiguous()
+    assert torch.equal(found["a"], laid_out)
+    assert not found["b"].requires_grad
+
+
+def test_a_process_for_a_gpu_names_it_and_asks_for_deterministic_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)  # there may be no GPU
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    threads = torch.get_num_threads()
+    try:
+        prepare(WorkContext(Path(), device="cuda:1"))
+        assert chosen == [torch.device("cuda:1")]
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.utils.deterministic.fill_uninitialized_memory = True
+        torch.set_num_threads(threads)
 
 
 def no_change(n: int) -> Draws:
