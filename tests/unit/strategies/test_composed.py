@@ -185,6 +185,49 @@ class TestFlow:
         judged = {**random, "filter": {"strategy": {"name": "surrogate"}, "candidates": 8}}
         assert mean_of([judged]) < mean_of([random]) - 2
 
+    @pytest.mark.parametrize("interaction", [False, True])
+    def test_separate_steps_find_a_sum_in_the_sum_of_the_sizes(self, interaction):
+        """f(a, b) = g(a) + h(b) over 40 x 40 is solved in 80 trials; with a strong interaction it must not be."""
+        space = flat_space(2, 40)
+        rng = np.random.default_rng(3)
+        g, h, mixed = rng.permutation(40), rng.permutation(40), rng.permutation(1600).reshape(40, 40)
+
+        def evaluate(genes):
+            a, b = genes
+            return (float(mixed[a, b] if interaction else g[a] + h[b]),)
+
+        random = {"name": "random"}
+        steps = [
+            {"strategy": random, "choices": ["g0"], "trials": 40},
+            {"strategy": random, "choices": ["g1"], "trials": 40},
+        ]
+        runner = Runner(make("flow", make_problem(space, 1), steps=steps), evaluate).step(80).finish()
+        genes = np.array([e.genes for e in runner.history])
+        assert len(np.unique(genes[:40, 1])) == 1
+        assert len(np.unique(genes[40:79, 0])) == 1  # one of the 40 had been evaluated before
+        assert (min(e.objectives[0] for e in runner.history) == 0) is not interaction
+
+    def test_an_inner_search_keeps_what_the_outer_proposed(self):
+        space = flat_space()
+        steps = [
+            {"strategy": {"name": "aging_evolution"}, "choices": ["g0", "g1"], "trials": 1},
+            {"strategy": {"name": "random"}, "choices": ["g[2-9]"], "hold": "latest", "trials": 4},
+        ]
+        params = {"steps": steps, "repeat": True}
+        runner = Runner(make("flow", make_problem(space), **params), landscape(space, 2)).step(60).finish()
+        outer = [e.genes[:2].tolist() for e in runner.history]
+        assert all(outer[i] == outer[i - i % 5] for i in range(60))
+        assert len({tuple(pair) for pair in outer}) > 4
+        drawn = [steps[0] | {"hold": "random", "trials": 12}, steps[1] | {"hold": "best"}]
+        runner = Runner(make("flow", make_problem(space), steps=drawn), landscape(space, 2)).step(40).finish()
+        inner = [tuple(e.genes[2:]) for e in runner.history]
+        assert len(set(inner[:12])) > 6
+        assert len({tuple(e.genes[:2]) for e in runner.history[12:]}) == 1
+
+    def test_choices_that_the_space_lacks_are_refused(self):
+        with pytest.raises(ValueError, match=r"no choice matches 'h\*'; choices: g0, g1"):
+            make("flow", make_problem(flat_space()), steps=[{"strategy": {"name": "random"}, "choices": ["h*"]}])
+
     def test_wrong_flows_are_refused_with_a_reason(self):
         check = STRATEGIES["flow"].Params.model_validate
         random = {"name": "random"}

@@ -86,6 +86,21 @@ class TestFlow(StrategyContract):
         }
 
 
+class TestFlowNested(StrategyContract):
+    name = "flow"
+    ask_history = 2_000
+
+    def params(self, space):
+        first, *others = (gene.name for gene in space.genes)
+        return {
+            "repeat": True,
+            "steps": [
+                {"strategy": {"name": "aging_evolution"}, "choices": [first], "trials": 2},
+                {"strategy": {"name": "nsga2"}, "choices": others, "hold": "latest", "trials": 6},
+            ],
+        }
+
+
 class TestWarmStart(StrategyContract):
     name = "warm_start"
     ask_history = 2_000
