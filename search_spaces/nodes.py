@@ -110,7 +110,7 @@ class NodeCompiler(BlockCompiler):
             ops.append(Mark(register))
             if own_name:
                 outer.labels[own_name] = register
-                if isinstance(body[-1], BlockOp):
+                if body and isinstance(body[-1], BlockOp):
                     self.block_at[register] = body[-1]
             if in_graph and outer.earlier is not None:
                 taken = {item.label: 1 for item in outer.earlier}

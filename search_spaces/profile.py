@@ -26,12 +26,17 @@ def profile_of(space: SearchSpace, num_samples: int = 1000, seed: int = 0) -> di
         "cardinality": str(space.cardinality),
         "log10_cardinality": log10_of(space.cardinality),
         "costs": {
-            name: {"minimum": int(values.min()), "median": float(np.median(values)), "maximum": int(values.max())}
+            name: dict(zip(("minimum", "median", "maximum"), _ends_and_middle(values), strict=True))
             for name, values in space.costs(genes).items()
         },
         "num_sampled": num_samples,
         "most_expensive_block": most_expensive_block(space.resolve(space.largest())),
     }
+
+
+def _ends_and_middle(values: np.ndarray) -> list[int]:
+    """Smallest, (lower) median and largest: each is the cost of some architecture."""
+    return [int(value) for value in np.quantile(values, (0.0, 0.5, 1.0), method="lower")]
 
 
 def most_expensive_block(network: Network) -> dict[str, Any]:

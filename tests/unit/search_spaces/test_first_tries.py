@@ -186,3 +186,11 @@ def test_sets_of_too_many_nodes_that_may_be_absent(most: int, pointer: str, rule
     problem = caught.value.problems[0]
     assert (problem.pointer.replace("/network/1", "/network/0"), problem.rule) == (pointer, rule)
     assert problem.suggestion
+
+
+def test_a_named_repeat_of_nothing_is_no_surprise() -> None:
+    """Found by random changes of documents: a name on a node without any block behind it."""
+    found = space([{"name": "none", "repeat": {"count": 0, "body": [conv()]}}, conv()])
+    assert found.cardinality == 1
+    with pytest.raises(SpaceError, match="whole number"):
+        space([{"name": "bad", "sequence": [{"name": "worse", "repeat": {"count": "='a'", "body": [conv()]}}]}])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from search_spaces.library_index import library_text, load_library
-from search_spaces.network import NetworkCost
+from search_spaces.network import ImageShape, NetworkCost
 from search_spaces.space import SearchSpace
 from tests.contracts.space_contract import compiled
 from tests.unit.search_spaces.library.test_published_facts import member
@@ -93,6 +93,15 @@ def test_nasnet_a_as_published() -> None:
     assert round(mobile.macs / 1e6) == 564
     small = space.bind(classes=10, input={"height": 32, "width": 32, "channels": 3})
     assert round(small.resolve(small.smallest(), "cifar").cost().params / 1e6, 1) == 3.3
+
+
+@pytest.mark.parametrize(("scale", "pixels", "last"), [("search", 32, 8), ("cifar", 32, 8), ("mobile", 224, 7)])
+def test_scales_of_the_nasnet_space_end_at_their_published_resolution(scale: str, pixels: int, last: int) -> None:
+    space = load_library("nasnet-cell").bind(input={"height": pixels, "width": pixels, "channels": 3})
+    final = space.resolve(space.smallest(), scale).nodes[-1].in_shapes[0]
+    assert isinstance(final, ImageShape)
+    assert (final.height, final.width) == (last, last)
+    assert final.channels % {"search": 128, "cifar": 128, "mobile": 176}[scale] == 0
 
 
 PROXYLESS = {
