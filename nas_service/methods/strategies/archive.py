@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ class Archive:
         self.good: list[Evaluation] = []
         self.front: list[int] = []  # indices into good
         self._objectives = np.empty((256, num_objectives))
+        self._dominated_by: list[float] = []  # ascending
 
     def __len__(self) -> int:
         return len(self.good)
@@ -54,12 +57,17 @@ class Archive:
         return np.sort(np.concatenate((front, latest[max(0, len(latest) - limit + len(front)) :])))
 
     def rank_reward(self, objectives: tuple[float, ...]) -> float:
-        """In [0, 1]: the share of the latest 10,000 successes that do not dominate this; 1 for a new front point."""
-        if not self.good:
-            return 1.0
+        """In [0, 1], to be asked for once before each ``add``: the share of earlier results that did worse.
+
+        A result does worse than another the larger the share of the latest 10,000 that dominated it when it came.
+        With several objectives few results dominate any one, so those shares themselves would hardly differ.
+        """
         F, new = self.objectives[-_COMPARED:], np.asarray(objectives)
-        dominates = (new >= F).all(axis=1) & (new > F).any(axis=1)
-        return float(1.0 - dominates.mean())
+        dominated_by = float(((new >= F).all(axis=1) & (new > F).any(axis=1)).mean()) if len(F) else 0.0
+        below, upto = bisect_left(self._dominated_by, dominated_by), bisect_right(self._dominated_by, dominated_by)
+        count = len(self._dominated_by)
+        self._dominated_by.insert(upto, dominated_by)
+        return 1.0 - (below + upto) / (2 * count) if count else 1.0
 
 
 def milestone(count: int, first: int, growth: float = 7 / 6) -> int:

@@ -50,6 +50,7 @@ class Bananas(StartingStrategy):
         self._archive = Archive(problem.num_objectives)
         self._fitted_at = 0
         self._ensemble: list[Mlp] = []
+        self._best: Floats = np.zeros(problem.num_objectives)
 
     @property
     def ready(self) -> bool:
@@ -74,7 +75,8 @@ class Bananas(StartingStrategy):
             return Proposal(new[0], {"kind": "mutation"})
         mean, std = self._predict(new)
         weights = rng.dirichlet(np.ones(mean.shape[1])) + 0.05
-        drawn = mean + std * rng.standard_normal(mean.shape)
+        # Distances from the best result: weights of scores on both sides of 0 would count the wrong way round.
+        drawn = mean + std * rng.standard_normal(mean.shape) - self._best
         return Proposal(new[int(np.argmin((weights * drawn).max(axis=1)))], {"kind": "thompson"})
 
     def score(self, genes: Genes, number: int, pending: Sequence[Genes]) -> Floats | None:
@@ -95,6 +97,7 @@ class Bananas(StartingStrategy):
             rng = generator(self.problem.seed, count, _STREAM)
             window = self._archive.window(count, self.params.max_points)
             x, y = self._code(self._archive.genes(window)), standard_scores(self._archive.objectives[window])
+            self._best = y.min(axis=0)
             self._ensemble = [self._train(x, y, rng) for _ in range(self.params.networks)]
             self._fitted_at = count
         code = self._code(genes)

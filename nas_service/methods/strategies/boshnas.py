@@ -48,6 +48,9 @@ class Surrogates:
     def __init__(self, x: Floats, y: Floats, elsewhere: Floats, epochs: int, rng: np.random.Generator) -> None:
         """From codes x (n, D), scores y (n, M), and codes of random architectures where nothing was evaluated."""
         width, self._m = x.shape[1], y.shape[1]
+        # A weighted worst objective means something for distances from an ideal alone: of scores on both sides of 0
+        # the one with the smallest weight would count most where all are good.
+        self._best = y.min(axis=0)
         self.mean = Mlp((width, 32, 32, 2 * self._m), rng)
         self.teacher = Mlp((width, 64, 32, self._m), rng)
         self.student = Mlp((width, 64, 32, self._m), rng)
@@ -77,10 +80,10 @@ class Surrogates:
         return softplus(self.student.forward(x)[0])
 
     def acquisition(self, x: Floats, weights: Floats, optimism: float) -> tuple[Floats, Floats]:
-        """The value (n,) to minimise and its gradient (n, D): the worst weighted objective, minus uncertainty."""
+        """The value (n,) to minimise and its gradient (n, D): the worst weighted distance from the best, less doubt."""
         out, cache = self.mean.forward(x)
         raw, student_cache = self.student.forward(x)
-        values = weights * (out[:, : self._m] - optimism * softplus(raw))
+        values = weights * (out[:, : self._m] - self._best - optimism * softplus(raw))
         rows, worst = np.arange(len(x)), np.argmax(values, axis=1)
         at_mean, at_student = np.zeros_like(out), np.zeros_like(raw)
         at_mean[rows, worst] = weights[worst]

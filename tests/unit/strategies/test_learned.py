@@ -160,6 +160,16 @@ def test_the_student_knows_where_the_teacher_doubts():
     np.testing.assert_allclose(gradient, expected, atol=1e-6)
 
 
+def test_a_heavy_weight_asks_for_what_is_good_in_its_objective():
+    """Two objectives that pull a code apart: the acquisition goes to the side of the heavier one."""
+    x = np.linspace(0, 1, 60)[:, None]
+    model = Surrogates(x, np.hstack((x, 1 - x)) * 4 - 2, x, 150, np.random.default_rng(0))
+    for weights, low in (((0.95, 0.05), True), ((0.05, 0.95), False)):
+        best = float(x[np.argmin(model.acquisition(x, np.array(weights), 0.0)[0]), 0])
+        assert (best < 0.25) is low
+        assert (best > 0.75) is not low
+
+
 def test_model_based_strategies_beat_random_search_and_the_ablation():
     random = mean_best("random", 60)
     assert mean_best("boshnas", 60, range(3), epochs=40, steps=8) < random - 0.5

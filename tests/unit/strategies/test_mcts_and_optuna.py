@@ -41,6 +41,17 @@ def test_archive_keeps_front_and_window():
     assert archive.rank_reward((2.0, 2.0)) == 0.0
 
 
+def test_rewards_of_several_objectives_use_the_whole_range():
+    """Among uniform points few dominate any one; their rewards must differ nevertheless, and the best have most."""
+    points, archive, rewards = np.random.default_rng(0).random((400, 3)), Archive(3), []
+    for number, point in enumerate(points):
+        rewards.append(archive.rank_reward(tuple(point)))
+        archive.add(Evaluation(number, np.zeros(1, dtype=np.int16), tuple(point), "succeeded"))
+    late, kept = np.array(rewards[100:]), points[100:]
+    assert np.quantile(late, 0.25) < 0.4
+    assert late[kept.sum(axis=1) < 0.9].min() > late[kept.sum(axis=1) > 2.1].max()
+
+
 def test_milestones_depend_on_the_count_alone_and_grow():
     sizes = sorted({milestone(n, 10) for n in range(5_000)})
     assert sizes[:3] == [0, 10, 14]
