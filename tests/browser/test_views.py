@@ -11,8 +11,9 @@ import pytest
 from playwright.sync_api import expect
 
 from nas_service.client import Client
-from tests.support.browser import Visit
+from tests.support.browser import ROOT, Visit
 
+AXE = ROOT / "nas_service/dashboard/web/node_modules/axe-core/axe.min.js"
 TABLE = {
     "objectives": [{"metric": "cifar10_test_e200"}, {"metric": "cifar10_edgegpu_latency"}],
     "evaluator": {"kind": "table", "table": "nasbench201"},
@@ -104,7 +105,7 @@ def test_a_cell_is_drawn_and_all_trials_are_saved(service, found, visit) -> None
     expect(page.get_by_role("figure", name="graph of stage0.cell0")).to_contain_text("14 equal ones")
     operations = page.locator("figure.cell text:not(.small)").all_text_contents()
     chosen = [value for name, value in rows[0].items() if name.startswith("cell.")]
-    assert sorted(name for name in operations if name not in ("in", "n1", "n2", "n3")) == sorted(chosen)
+    assert sorted(name for name in operations if name not in ("input", "n1", "n2", "n3")) == sorted(chosen)
     visit.shoot("cell")
 
 
@@ -152,6 +153,34 @@ def test_a_form_for_a_table_and_the_timeline(service, found, visit) -> None:
     page.get_by_role("link", name="timeline").click()
     expect(page.get_by_role("img", name=re.compile("Timeline of"))).to_be_visible()
     expect(page.get_by_role("img", name="40 trials finished")).to_be_visible()
+
+
+def test_no_view_has_a_serious_fault_of_accessibility(service, found, visit) -> None:
+    """By axe-core's rules of WCAG 2.2 AA, contrast in both themes; and none is wider than a narrow screen."""
+    visit.sign_in(*service)
+    page = visit.page
+    one = f"searches/{found[3]['id']}"
+    compared = "compare?ids=" + ",".join(search["id"] for search in found)
+    faults = []
+    for path in ("", "new", one, f"{one}?tab=front", f"{one}?tab=choices", f"{one}?tab=trials", compared):
+        page.emulate_media(color_scheme="light")
+        page.goto(f"{service[0]}/ui/{path}")
+        expect(page.locator("main .card").first).to_be_visible()
+        expect(page.get_by_text("Loading")).to_have_count(0)
+        page.evaluate(AXE.read_text())
+        for scheme, rules in (
+            ("light", "'wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa'"),
+            ("dark", "'color-contrast'"),
+        ):
+            page.emulate_media(color_scheme=scheme)
+            answer = page.evaluate(f"axe.run(document, {{resultTypes: ['violations'], runOnly: [{rules}]}})")
+            faults += [(path, scheme, fault["id"], fault["nodes"][0]["html"]) for fault in answer["violations"]]
+        page.set_viewport_size({"width": 390, "height": 800})
+        beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if beyond > 0:
+            faults.append((path, "narrow", "too wide by", beyond))
+        page.set_viewport_size({"width": 1360, "height": 900})
+    assert faults == []
 
 
 def test_everything_by_keyboard(service, found, visit) -> None:

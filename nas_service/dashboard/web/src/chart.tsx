@@ -15,14 +15,14 @@ export interface Pick { seriesId: string; dataIndex: number; data: unknown; even
 export interface Table { head: string[]; rows: () => (string | number | null)[][] }
 const TABLE_ROWS = 500;
 
-export function axisStyle(colours: Colours, name: string, extra: object = {}): object {
+export function axisStyle(colours: Colours, name: string, { axisLabel, ...extra }: { axisLabel?: object; [key: string]: unknown } = {}): object {
   return {
     name,
     nameLocation: "middle",
     nameGap: 34,
     scale: true,
     nameTextStyle: { color: colours.muted },
-    axisLabel: { color: colours.muted },
+    axisLabel: { color: colours.muted, hideOverlap: true, ...axisLabel },
     axisLine: { lineStyle: { color: colours.line } },
     splitLine: { lineStyle: { color: colours.line } },
     ...extra,
@@ -41,6 +41,7 @@ interface Props {
   title: ReactNode;
   label: string; // what the picture shows, in words
   table: Table;
+  empty?: string; // what to say where there is nothing to draw; the place stays as large
   size?: "small" | "tall";
   onPick?: (pick: Pick) => void;
   onEvent?: Record<string, (event: unknown, chart: echarts.ECharts) => void>;
@@ -56,7 +57,7 @@ export function Chart(props: Props) {
   latest.current = props;
 
   useEffect(() => {
-    if (asTable) return;
+    if (asTable || props.empty) return;
     const instance = echarts.init(host.current!, undefined, { renderer: "canvas" });
     chart.current = instance;
     instance.on("click", (event) => latest.current.onPick?.(event as unknown as Pick));
@@ -67,12 +68,13 @@ export function Chart(props: Props) {
     return () => {
       observer.disconnect();
       instance.dispose();
+      chart.current = null;
     };
-  }, [asTable]);
+  }, [asTable, Boolean(props.empty)]);
 
   useEffect(() => {
-    if (!asTable) chart.current?.setOption({ animation: false, color: colours.series, textStyle: { color: colours.ink }, ...props.option }, { notMerge: true });
-  }, [props.option, colours, asTable]);
+    chart.current?.setOption({ animation: false, color: colours.series, textStyle: { color: colours.ink }, ...props.option }, { notMerge: true });
+  }, [props.option, colours, asTable, Boolean(props.empty)]);
 
   const save = () => chart.current && open("chart.png", chart.current.getDataURL({ pixelRatio: 2, backgroundColor: colours.card }));
   const rows = asTable ? props.table.rows() : [];
@@ -83,7 +85,7 @@ export function Chart(props: Props) {
         <span className="space" />
         {props.actions}
         <button className="quiet" aria-pressed={asTable} onClick={() => setAsTable(!asTable)}>{asTable ? "Chart" : "Table"}</button>
-        {!asTable && <button className="quiet" onClick={save}>PNG</button>}
+        {!asTable && !props.empty && <button className="quiet" onClick={save}>PNG</button>}
       </figcaption>
       {/* Keys: the chart clears the element it was drawn in, which must not become the table's. */}
       {asTable ? (
@@ -94,6 +96,8 @@ export function Chart(props: Props) {
           </table>
           {rows.length > TABLE_ROWS && <p className="muted">The first {TABLE_ROWS} of {rows.length} rows.</p>}
         </div>
+      ) : props.empty ? (
+        <p key="empty" className={`chart empty ${props.size ?? ""}`}>{props.empty}</p>
       ) : (
         <div key="chart" ref={host} className={`chart ${props.size ?? ""}`} role="img" aria-label={props.label} />
       )}

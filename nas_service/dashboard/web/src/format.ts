@@ -23,6 +23,10 @@ export function duration(seconds: number | null | undefined): string {
   if (seconds == null) return "–";
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 600) {
+    const [minutes, rest] = [Math.floor(Math.round(seconds) / 60), Math.round(seconds) % 60];
+    return rest === 0 ? `${minutes} min` : `${minutes} min ${rest} s`;
+  }
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;
 }
@@ -49,5 +53,5 @@ export function metric(name: string, value: number | null | undefined): string {
 const TITLES: Record<string, string> = { accuracy_top1: "Accuracy", loss: "Loss", macs: "MACs", params: "Params", latency_ms: "Latency", activations: "Activations", peak_activation_bytes: "Peak memory" };
 export const title = (name: string): string => TITLES[name] ?? name;
 
-export const time = (iso: string | null | undefined): string =>
-  iso == null ? "–" : new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const MOMENT: Intl.DateTimeFormatOptions = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit", timeZoneName: "short" };
+export const time = (iso: string | null | undefined): string => (iso == null ? "–" : new Date(iso).toLocaleString(undefined, MOMENT));

@@ -45,7 +45,7 @@ export function GraphPicture({ nodes }: { nodes: PictureNode[] }) {
         <g key={value} transform={`translate(${x} ${y})`}>
           <title>{node ? node.hint : `input ${-value}`}</title>
           <rect className={`box ${node ? "" : "input"} ${node?.optional ? "maybe" : ""}`} width={WIDTH} height={HEIGHT} rx={7} />
-          <text x={WIDTH / 2} y={14}>{node ? shortened(node.label) : "in"}</text>
+          <text x={WIDTH / 2} y={node ? 14 : 21}>{node ? shortened(node.label) : placed.has(-2) ? `input ${-value}` : "input"}</text>
           {node && <text className="small" x={WIDTH / 2} y={27}>{shortened(node.below)}</text>}
         </g>
       ))}

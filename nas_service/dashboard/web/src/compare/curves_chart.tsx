@@ -37,7 +37,7 @@ export function CurvesChart({ names, bands, normalised, gap, best, logX }: { nam
       grid: { left: 80, right: 20, top: 40, bottom: 50 },
       legend: { type: "scroll", top: 0, data: names, textStyle: { color: colours.ink } },
       xAxis: axisStyle(colours, "evaluations", { type: logX ? "log" : "value", scale: false }),
-      yAxis: axisStyle(colours, gap ? "gap to the best" : normalised ? "share of the true front's" : "hypervolume", { type: gap ? "log" : "value", nameGap: 60, axisLabel: { color: colours.muted, formatter: figure } }),
+      yAxis: axisStyle(colours, gap ? "gap to the best" : normalised ? "share of the true front's" : "hypervolume", { type: gap ? "log" : "value", nameGap: 60, axisLabel: { formatter: figure } }),
       tooltip: { ...tooltipStyle(colours), trigger: "axis", valueFormatter: (value: unknown) => (typeof value === "number" ? figure(value) : "") },
       series,
     };

@@ -4,7 +4,6 @@ import type { Gene, Json } from "../types";
 
 type Node = Json & { kind: string };
 type Wired = Node & { inputs: { places: number[]; gene: string | null }[]; optional: boolean };
-const OPEN = 2;
 
 export function SpaceDrawing({ genes, nodes }: { genes: Gene[]; nodes: Json[] }) {
   return (
@@ -28,8 +27,16 @@ const shape = (nodes: unknown): string => JSON.stringify(nodes, (name, value) =>
 
 const varyingOf = (node: Node) => Object.entries((node.params ?? {}) as Record<string, unknown[]>).filter(([, values]) => values.length > 1);
 
+// What has been drawn a moment ago (the same cell in the next stage) is folded.
 function Nodes({ nodes }: { nodes: Node[] }) {
-  return nodes.map((node, place) => <One key={place} node={node} />);
+  const drawn = new Set<string>();
+  return nodes.map((node, place) => {
+    if (node.kind === "block" || node.kind === "choice") return <One key={place} node={node} />;
+    const own = shape(node);
+    if (drawn.has(own)) return <details key={place} className="node group"><summary>{node.kind === "repeat" ? `${(node.iterations as Node[][]).length} × as above` : "as above"}</summary><One node={node} /></details>;
+    drawn.add(own);
+    return <One key={place} node={node} />;
+  });
 }
 
 function One({ node }: { node: Node }) {
@@ -48,7 +55,7 @@ function One({ node }: { node: Node }) {
       if (iterations.length === 0) return null;
       const always = Number(node.always);
       const many = always < iterations.length ? `${always} to ${iterations.length}` : String(iterations.length);
-      const same = iterations.length > OPEN && iterations.every((one) => shape(one) === shape(iterations[0]));
+      const same = iterations.length > 1 && iterations.every((one) => shape(one) === shape(iterations[0]));
       const open = same ? iterations.slice(0, 1) : iterations.slice(0, 4);
       return (
         <div className="node group">
@@ -90,10 +97,18 @@ function One({ node }: { node: Node }) {
 
 const tail = (name: unknown): string => String(name).split(".").slice(-1)[0]!;
 
+// What the keys of all blocks inside begin with: `node0` of `a0.node0.first.op` and `a0.node0.add`.
+function commonName(node: Node): string {
+  const keys = [...JSON.stringify(node).matchAll(/"key":"([^"]*)"/g)].map((match) => match[1]!.split("."));
+  const first = keys[0] ?? [];
+  const end = first.findIndex((part, place) => keys.some((key) => key[place] !== part));
+  return first[(end < 0 ? first.length : end) - 1] ?? node.kind;
+}
+
 // What a box of the picture says; a choice is named by the place it decides: `e01` of `cell.e01.op`.
 function said(node: Node): { label: string; below: string; hint: string } {
   if (node.kind === "block") return { label: tail(node.key), below: String(node.block), hint: `${String(node.key)}: ${JSON.stringify(node.params)}` };
-  if (node.kind !== "choice") return { label: node.kind === "graph" ? "graph" : String(node.kind), below: "drawn below", hint: node.kind };
+  if (node.kind !== "choice") return { label: commonName(node), below: node.kind, hint: `${node.kind}, drawn below` };
   const labels = (node.branches as { label: unknown }[]).map((branch) => String(branch.label));
   const parts = String(node.gene).split(".");
   return { label: parts[parts.length - 2] ?? parts[0]!, below: `one of ${labels.length}`, hint: `${String(node.gene)}: ${labels.join(", ")}` };

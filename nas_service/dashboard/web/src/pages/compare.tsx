@@ -32,15 +32,16 @@ export function Compare() {
   const common = commonReference(searches);
   const reference = typeof common === "string" ? null : common.reference;
   const started = searches.filter((search) => search.reference_point !== null);
-  const curves = useAll<HypervolumeCurve>(reference ? started.map((search) => `/v1/searches/${search.id}/hypervolume?num_points=200&reference_point=${reference.join(",")}`) : [], live);
   const stage = params.get("stage") ?? "search";
   const searchFronts = useAll<Front>(searches.map((search) => `/v1/searches/${search.id}/front?stage=search`), live);
+  const normalised = searchFronts.data.length > 0 && searchFronts.data.every((front) => front && front.history.length > 0 && front.history.every((point) => normalisedOf(point) !== null));
+  // The reference point is known when all searches are; where a table knows the true front none is needed.
+  const known = searches.length === ids.length && searchFronts.data.every((front) => front !== undefined);
+  const curves = useAll<HypervolumeCurve>(known && reference && !normalised ? started.map((search) => `/v1/searches/${search.id}/hypervolume?num_points=200&reference_point=${reference.join(",")}`) : [], live);
   const shownFronts = useAll<Front>(searches.map((search) => `/v1/searches/${search.id}/front?stage=${stage}`), live);
   const others = useGet<Page<Search>>("/v1/searches?page_size=200", {}).data?.items.filter((search) => !ids.includes(search.id)) ?? [];
   const change = (next: string[]) => set({ ids: next.length ? next.join(",") : null });
   const gap = params.get("show") === "regret";
-
-  const normalised = searchFronts.data.length > 0 && searchFronts.data.every((front) => front && front.history.length > 0 && front.history.every((point) => normalisedOf(point) !== null));
   const curveOf = new Map<string, Pick<HypervolumeCurve, "num_evaluations" | "hypervolume">>();
   if (normalised)
     searches.forEach((search, place) => {
@@ -107,8 +108,8 @@ function Fronts({ groups, searches, fronts, stage }: { groups: Groups; searches:
   const option = useMemo(() => ({
     grid: { left: 84, right: 24, top: 40, bottom: 56 },
     legend: { type: "scroll", top: 0, data: groups.map((group) => group.name), textStyle: { color: colours.ink } },
-    xAxis: axisStyle(colours, title(x), { type: logX ? "log" : "value", axisLabel: { color: colours.muted, hideOverlap: true, formatter: (v: number) => metric(x, v) } }),
-    yAxis: axisStyle(colours, title(y), { type: "value", nameGap: 66, axisLabel: { color: colours.muted, formatter: (v: number) => metric(y, v) } }),
+    xAxis: axisStyle(colours, title(x), { type: logX ? "log" : "value", axisLabel: { formatter: (v: number) => metric(x, v) } }),
+    yAxis: axisStyle(colours, title(y), { type: "value", nameGap: 66, axisLabel: { formatter: (v: number) => metric(y, v) } }),
     tooltip: { ...tooltipStyle(colours), formatter: ({ data }: { data: { value: number[]; search: Search; number: number } }) => `${data.search.name}\ntrial ${data.number}\n${title(x)}: ${metric(x, data.value[0])}\n${title(y)}: ${metric(y, data.value[1])}` },
     series: groups.map((group, place) => ({ type: "scatter", name: group.name, symbol: SHAPES[place % SHAPES.length], symbolSize: 9, itemStyle: { color: colours.series[place % colours.series.length], opacity: 0.8 }, data: points[place] })),
   }), [groups, JSON.stringify(points.map((one) => one.map(({ value }) => value))), x, y, logX, colours]);

@@ -3,7 +3,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { get } from "../api";
-import { time } from "../format";
+import { figure, time } from "../format";
 import { Loading, ProblemNote } from "../problem";
 import { useRowKeys, useShortcut } from "../shortcuts";
 import type { Page, Search } from "../types";
@@ -69,12 +69,12 @@ export function SearchList() {
                   <td className="name"><Link href={`/searches/${search.id}`}>{search.name}</Link></td>
                   <td><span className={`chip ${search.state}`}>{search.state}</span></td>
                   <td>{ACTIVE.includes(search.state) ? <progress max={1} value={search.progress?.fraction ?? undefined} aria-label={search.phase} title={search.phase} /> : <span className="muted">{search.phase}</span>}</td>
-                  <td>{search.spec.objectives.filter((one) => one.optimize).map((one) => one.metric).join(", ")}</td>
+                  <td className="wrap">{search.spec.objectives.filter((one) => one.optimize).map((one) => one.metric).join(", ")}</td>
                   <td>{search.spec.strategy.name}</td>
                   <td className="number">{search.spec.seed}</td>
                   <td className="number">{search.num_told} / {search.spec.budget.trials}</td>
                   <td className="number">{search.front_size ?? "–"}</td>
-                  <td className="number">{search.hypervolume?.toPrecision(5) ?? "–"}</td>
+                  <td className="number">{figure(search.hypervolume)}</td>
                   <td>{time(search.created_at)}</td>
                 </tr>
               ))}

@@ -4,13 +4,13 @@ import { get, useGet } from "../api";
 import { Chart } from "../chart";
 import { useColumns } from "../columns";
 import { metric, percent, title } from "../format";
-import { metricsOf } from "../metrics";
+import { axesOf, metricsOf } from "../metrics";
 import { Loading, ProblemNote } from "../problem";
 import { useTheme } from "../theme";
 import type { Front, Search, SpaceDetail, TrialColumns } from "../types";
 import { useUrl } from "../url";
 import { associations } from "./association";
-import { axesOf } from "../metrics";
+import { nothingToDraw } from "./overview";
 
 const DRAWN = 1500;
 const AXES = 8;
@@ -104,6 +104,7 @@ export function ChoicesView({ search, live }: { search: Search; live: boolean })
 
   if (error ?? space.error) return <ProblemNote error={error ?? space.error} />;
   if (!columns || !space.data) return <Loading what="choices" />;
+  if (all.columns && !all.columns.state.includes("succeeded")) return <div className="card muted">{nothingToDraw(search)}</div>;
   const brushed = (event: unknown) => {
     const { parallelAxisId, intervals: parts } = event as { parallelAxisId: string; intervals: [number, number][] };
     const next = { ...latest.current };

@@ -3,13 +3,14 @@ import { useEffect, useMemo, useState } from "react";
 import { get, useGet } from "../api";
 import { useColumns } from "../columns";
 import { csv, download } from "../download";
-import { metric, milliseconds, percent, title } from "../format";
+import { figure, metric, milliseconds, percent, title } from "../format";
 import { metricsOf, rangeOf, testAccuracy, valueOf } from "../metrics";
 import { Loading, ProblemNote } from "../problem";
 import { useRowKeys } from "../shortcuts";
 import type { Device, Front, Page, Search, Trial, TrialColumns } from "../types";
 import { useUrl } from "../url";
 import { ExportButton } from "./export_button";
+import { nothingToDraw } from "./overview";
 import { defaultAxes, ParetoChart } from "./pareto_chart";
 import { Scrubber } from "./scrubber";
 import { BoundSliders, keeps, useBounds, useSelection } from "./selection";
@@ -98,7 +99,7 @@ export function FrontView({ search, live }: { search: Search; live: boolean }) {
         </div>
         {!final && <Scrubber total={search.num_told} at={at} history={front.history} onMove={(value) => set({ at: value === null ? null : String(value) }, true)} />}
         <div className="beside">
-          <ParetoChart search={search} heading={`${kept.length} of ${members.length} points${front.hypervolume != null ? ` · hypervolume ${front.hypervolume.toPrecision(5)}` : ""}`} members={kept} dominated={final ? front.dominated : []} cloud={cloud} x={x} y={y} colour={colour} logX={logX} logY={logY} size="tall" selected={selected} pins={pins} onPick={(found, pin) => void pick(found, pin)} />
+          <ParetoChart search={search} nothing={nothingToDraw(search)} heading={`${kept.length} of ${members.length} points${front.hypervolume != null ? ` · hypervolume ${figure(front.hypervolume)}` : ""}`} members={kept} dominated={final ? front.dominated : []} cloud={cloud} x={x} y={y} colour={colour} logX={logX} logY={logY} size="tall" selected={selected} pins={pins} onPick={(found, pin) => void pick(found, pin)} />
           <BoundSliders names={names} objectives={search.spec.objectives} range={range} />
         </div>
         <p className="muted">{front.latency_is && `Latency is ${front.latency_is}${front.device ? ` (${front.device})` : ""}. `}{final ? "Bars: 95 % interval of the accuracy, p10 to p90 of the latency. Hollow points were measured and are dominated." : "Grey: the other trials."} Shift-click or the box pins up to four trials for comparison; Ctrl and the wheel zoom.</p>
@@ -133,7 +134,7 @@ function FrontTable(props: { rows: Trial[]; front: Front; names: string[]; final
               <td><button className="link" onClick={(event) => { event.stopPropagation(); props.onOpen(trial.id); }} aria-label={`architecture of trial ${trial.number}`}>{trial.number}</button>{!gains.has(trial.id) && <span className="muted"> dominated</span>}</td>
               {props.names.map((name) => <td key={name} className="number">{metric(name, valueOf(trial, name))}{range(trial, name)}</td>)}
               {props.final && <td className="number">{percent(testAccuracy(trial))}</td>}
-              <td className="number">{gains.has(trial.id) ? gains.get(trial.id)!.toPrecision(3) : "–"}</td>
+              <td className="number">{gains.has(trial.id) ? String(+gains.get(trial.id)!.toPrecision(3)) : "–"}</td>
               {props.final && <td><ExportButton trialId={trial.id} searchId={props.searchId} /></td>}
             </tr>
           ))}

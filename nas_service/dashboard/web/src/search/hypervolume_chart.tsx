@@ -5,7 +5,7 @@ import { figure } from "../format";
 import { useTheme } from "../theme";
 import type { Front } from "../types";
 
-export function HypervolumeChart({ history, size }: { history: Front["history"]; size?: "small" | "tall" }) {
+export function HypervolumeChart({ history, nothing }: { history: Front["history"]; nothing: string }) {
   const { colours } = useTheme();
   const normalised = history.length > 0 && history.every((point) => normalisedOf(point) !== null);
   const option = useMemo(() => {
@@ -13,7 +13,7 @@ export function HypervolumeChart({ history, size }: { history: Front["history"];
     return {
       grid: { left: 76, right: 20, top: 12, bottom: 50 },
       xAxis: axisStyle(colours, "evaluations", { type: "value", scale: false }),
-      yAxis: axisStyle(colours, normalised ? "hypervolume / true front's" : "hypervolume", { type: "value", nameGap: 56, ...(normalised ? { max: 1 } : {}), axisLabel: { color: colours.muted, formatter: figure } }),
+      yAxis: axisStyle(colours, normalised ? "hypervolume / true front's" : "hypervolume", { type: "value", nameGap: 56, ...(normalised ? { max: 1 } : {}), axisLabel: { formatter: figure } }),
       tooltip: { ...tooltipStyle(colours), trigger: "axis" },
       series: [{ type: "line", step: "end", showSymbol: false, sampling: "max", data: points }],
     };
@@ -22,7 +22,8 @@ export function HypervolumeChart({ history, size }: { history: Front["history"];
   return (
     <Chart
       option={option}
-      size={size ?? "small"}
+      size="small"
+      empty={history.some((point) => point.front_size > 0) ? undefined : nothing}
       title={normalised ? "Hypervolume, share of the true front's" : "Hypervolume"}
       label={`Hypervolume over ${last?.num_evaluations ?? 0} evaluations, now ${figure(last && (normalised ? normalisedOf(last) : last.hypervolume))}`}
       table={{ head: ["Evaluations", "Hypervolume", "Front size"], rows: () => history.map((point) => [point.num_evaluations, figure(normalised ? normalisedOf(point) : point.hypervolume), point.front_size]) }}

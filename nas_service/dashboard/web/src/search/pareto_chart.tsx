@@ -1,7 +1,7 @@
 // Scatter of two metrics: the front, what it dominates, every other trial behind it, and measured spread as error bars.
 import { useMemo } from "react";
 import { axisStyle, Chart, tooltipStyle, type Pick } from "../chart";
-import { metric, title } from "../format";
+import { metric, RATIOS, title } from "../format";
 import { axesOf, rangeOf, valueOf } from "../metrics";
 import { useTheme } from "../theme";
 import type { Search, Trial } from "../types";
@@ -19,6 +19,7 @@ interface Props {
   logY?: boolean;
   size?: "small" | "tall";
   heading: string;
+  nothing: string;
   selected: string | null;
   pins?: string[];
   onPick: (trial: { id?: string; number?: number }, pin: boolean) => void;
@@ -29,6 +30,9 @@ export function defaultAxes(search: Search): [string, string] {
   const axes = axesOf(search);
   return [axes[1]?.metric ?? (axes[0]?.metric === "macs" ? "params" : "macs"), axes[0]?.metric ?? "accuracy_top1"];
 }
+
+// No axis of a share goes beyond 100 %.
+const topOf = (name: string) => (RATIOS.includes(name) ? ({ max }: { max: number }) => (max > 0.95 ? 1 : null) : undefined);
 
 export function ParetoChart(props: Props) {
   const { colours } = useTheme();
@@ -74,8 +78,8 @@ export function ParetoChart(props: Props) {
     const values = front.map((point) => point.value[2]).filter((value): value is number => value != null);
     return {
       grid: { left: 84, right: colour ? 96 : 24, top: 12, bottom: 56 },
-      xAxis: axisStyle(colours, title(x), { type: props.logX ? "log" : "value", axisLabel: { color: colours.muted, hideOverlap: true, formatter: (v: number) => metric(x, v) } }),
-      yAxis: axisStyle(colours, title(y), { type: props.logY ? "log" : "value", nameGap: 66, axisLabel: { color: colours.muted, formatter: (v: number) => metric(y, v) } }),
+      xAxis: axisStyle(colours, title(x), { type: props.logX ? "log" : "value", max: topOf(x), axisLabel: { formatter: (v: number) => metric(x, v) } }),
+      yAxis: axisStyle(colours, title(y), { type: props.logY ? "log" : "value", nameGap: 66, max: topOf(y), axisLabel: { formatter: (v: number) => metric(y, v) } }),
       dataZoom: [{ type: "inside", xAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: "ctrl" }, { type: "inside", yAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: "ctrl" }],
       visualMap: colour && values.length > 1
         ? { seriesId: "front", dimension: 2, min: Math.min(...values), max: Math.max(...values), calculable: false, right: 0, top: "middle", text: [title(colour), ""], textStyle: { color: colours.muted }, formatter: (v: number) => metric(colour, v), inRange: { color: ["#440154", "#31688e", "#35b779", "#fde725"] } }
@@ -131,6 +135,7 @@ export function ParetoChart(props: Props) {
       title={props.heading}
       label={`${title(y)} against ${title(x)}: ${members.length} non-dominated trials${numbers.length ? ` before ${numbers.length} others` : ""}`}
       table={{ head: ["Trial", title(x), title(y)], rows: () => members.map((trial) => [trial.number, metric(x, valueOf(trial, x)), metric(y, valueOf(trial, y))]) }}
+      empty={members.length + numbers.length + (dominated?.length ?? 0) === 0 ? props.nothing : undefined}
       onPick={pick}
     />
   );

@@ -22,7 +22,7 @@ export function SupernetView({ supernetId, live }: { supernetId: string | null; 
     grid: { left: 76, right: 20, top: 40, bottom: 50 },
     legend: { top: 0, data: names, textStyle: { color: colours.ink } },
     xAxis: axisStyle(colours, "step", { type: "value", scale: false }),
-    yAxis: axisStyle(colours, shown === "loss" ? "loss" : "accuracy", { type: shown === "loss" ? "log" : "value", nameGap: 56, axisLabel: { color: colours.muted, formatter: format } }),
+    yAxis: axisStyle(colours, shown === "loss" ? "loss" : "accuracy", { type: shown === "loss" ? "log" : "value", nameGap: 56, axisLabel: { formatter: format } }),
     tooltip: { ...tooltipStyle(colours), trigger: "axis", valueFormatter: format },
     series: names.map((name, place) => ({ name, type: "line", symbol: ["circle", "rect", "triangle", "diamond"][place % 4], symbolSize: 7, data: points.filter((point) => point.subnet === name).map((point) => [point.step, point[shown]]) })),
   }), [points, names, shown, colours]);

@@ -37,7 +37,7 @@ export function TimelineView({ search, live }: { search: Search; live: boolean }
     return {
       grid: { left: 110, right: 20, top: 34, bottom: 76 },
       legend: { top: 0, textStyle: { color: colours.ink }, data: KINDS.filter((kind) => bars.some((bar) => bar.item.kind === kind)) },
-      xAxis: axisStyle(colours, "", { type: "value", scale: false, min: 0, axisLabel: { color: colours.muted, formatter: (v: number) => duration(v) } }),
+      xAxis: axisStyle(colours, "", { type: "value", scale: false, min: 0, axisLabel: { formatter: (v: number) => duration(v) } }),
       yAxis: { type: "category", inverse: true, data: names.map((owner, lane) => `${owner.slice(-12)} ${lane + 1}`), axisLabel: { color: colours.muted, fontSize: 10 }, axisLine: { lineStyle: { color: colours.line } } },
       dataZoom: [{ type: "slider", xAxisIndex: 0, filterMode: "weakFilter", height: 18, bottom: 8, textStyle: { color: colours.muted }, labelFormatter: (v: number) => duration(v) }],
       tooltip: {
@@ -73,14 +73,14 @@ export function TimelineView({ search, live }: { search: Search; live: boolean }
   }, [finished]);
   const rateOption = useMemo(() => ({
     grid: { left: 70, right: 20, top: 12, bottom: 40 },
-    xAxis: axisStyle(colours, "", { type: "value", scale: false, axisLabel: { color: colours.muted, formatter: (v: number) => duration(v) } }),
+    xAxis: axisStyle(colours, "", { type: "value", scale: false, axisLabel: { formatter: (v: number) => duration(v) } }),
     yAxis: axisStyle(colours, "trials / s", { type: "value", scale: false, nameGap: 44 }),
     tooltip: { ...tooltipStyle(colours), trigger: "axis", valueFormatter: (v: number) => `${v.toFixed(2)} / s` },
     series: [{ type: "line", step: "end", showSymbol: false, areaStyle: { opacity: 0.25 }, data: rate }],
   }), [rate, colours]);
   if (error) return <ProblemNote error={error} />;
   if (!data) return <Loading what="the timeline" />;
-  if (bars.length === 0) return <div className="card muted">Nothing has been executed yet. Jobs appear here as soon as a worker takes one.</div>;
+  if (bars.length === 0) return <div className="card muted">{live ? "Nothing has been executed yet. Jobs appear here as soon as a worker takes one." : "No job of this search was executed."}</div>;
   const lost = bars.filter((bar) => bar.item.outcome === "lost" || bar.item.outcome === "failed").length;
   return (
     <>
