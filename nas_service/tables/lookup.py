@@ -147,6 +147,7 @@ class TableLookup:
             known=tuple(axis.metric in known and axis.sign > 0 for axis in spec.axes),
             budget=spec.budget.trials,
             fidelities=self.table.shares,
+            members=self.table.genes if self.table.is_sparse else None,
         )
 
     @cached_property

@@ -66,6 +66,11 @@ class Table:
         """The fidelities as shares of the largest, which is 1."""
         return tuple(float(value / self.fidelities[-1]) for value in self.fidelities)
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether it holds less than half of its space: then searches propose what it has and nothing else."""
+        return 2 * len(self.genes) < self.space.cardinality
+
     def metric(self, name: str) -> TableMetric | None:
         """The metric of this name, if there is one."""
         return next((metric for metric in self.metrics if metric.name == name), None)

@@ -19,7 +19,7 @@ from nas_service.methods.strategies.nsga2 import Nsga2
 from nas_service.methods.strategies.surrogate import Surrogate
 
 _MODEL_ONLY_UNTIL = 600
-_MODEL_EVERY = 4
+_MODEL_EVERY, _MODEL_RARELY, _RARELY_FROM = 4, 20, 2_000
 _MOST_OBJECTIVES = 4
 _MOST_GENES = 200
 
@@ -29,7 +29,7 @@ class AutoParams(StrategyParams):
 
 
 class Auto(Strategy):
-    """Surrogate first; later one ask in four, with NSGA-II between. NSGA-II alone where the model does not scale."""
+    """Surrogate first; later one ask in four, then in twenty, with NSGA-II between; that alone for too many genes."""
 
     name = "auto"
     help = "The best known composition, without choices. Below about 30 evaluations nothing beats random search."
@@ -48,7 +48,8 @@ class Auto(Strategy):
     def ask(self, number: int, pending: Sequence[Genes]) -> Proposal | Wait | Exhausted:
         if number < 2 and any(gene.ordered for gene in self.problem.space.genes):
             return self._evolution.ask(number, pending)
-        model = self._modelled and (number < _MODEL_ONLY_UNTIL or number % _MODEL_EVERY == 0)
+        every = _MODEL_EVERY if number < _RARELY_FROM else _MODEL_RARELY
+        model = self._modelled and (number < _MODEL_ONLY_UNTIL or number % every == 0)
         return (self._surrogate if model else self._evolution).ask(number, pending)
 
     @property

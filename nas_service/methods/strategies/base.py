@@ -33,7 +33,8 @@ class Problem:
     ``known[i]`` says that ``costs(genes)[objective_names[i]]`` is objective i, in the minimised direction.
     ``budget`` is the number of trials the search may spend, where it is known. ``fidelities`` are the shares of the
     full evaluation that can be asked for, ascending, the last one 1. ``earlier`` are results of other searches of the
-    same space in these objectives, for ``warm_start``.
+    same space in these objectives, for ``warm_start``. ``members`` (N, G) are the only architectures that can be
+    evaluated, where they are a small part of the space; None: all of it.
     """
 
     space: SearchSpace
@@ -47,6 +48,7 @@ class Problem:
     budget: int | None = None
     fidelities: tuple[float, ...] = (1.0,)
     earlier: tuple[Evaluation, ...] = ()
+    members: Genes | None = None
 
 
 @dataclass(frozen=True)

@@ -179,8 +179,15 @@ class GaussianProcess:
 
     def _kernel(self, a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> Floats:
         s1, s2, s3, _ = self._amplitudes()
+        near = _squared_distances(a[0], b[0])
+        near += _TINY
+        np.sqrt(near, out=near)
+        np.negative(near, out=near)
+        np.exp(near, out=near)
+        near *= s1
         linear = a[1] @ b[1].T
-        return s1 * np.exp(-np.sqrt(_squared_distances(a[0], b[0]) + _TINY)) + linear * (s2 + s3 * linear)
+        near += linear * (s2 + s3 * linear)
+        return near
 
 
 def _first_places(size: int, ordered: bool) -> Floats:
@@ -193,8 +200,10 @@ def _first_places(size: int, ordered: bool) -> Floats:
 
 
 def _squared_distances(a: Floats, b: Floats) -> Floats:
-    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None] - 2.0 * a @ b.T
-    return np.maximum(squares, 0.0)
+    squares = (-2.0 * a) @ b.T
+    squares += np.einsum("ij,ij->i", a, a)[:, None]
+    squares += np.einsum("ij,ij->i", b, b)
+    return np.maximum(squares, 0.0, out=squares)
 
 
 def _softmax(values: Floats) -> Floats:

@@ -50,7 +50,7 @@ class LocalSearch(ProposingStrategy):
         """Feasible neighbours (m, G) not told yet; the list is computed once and then only shrinks."""
         key = key_of(evaluation.genes)
         if key not in self._around:
-            rows = self.problem.space.neighbours(evaluation.genes)
+            rows = self.candidates.neighbours(evaluation.genes)
             ok = np.asarray(self.problem.feasible(rows), dtype=bool) if len(rows) else np.zeros(0, dtype=bool)
             self._around[key] = rows[ok]
         rows = self._around[key]

@@ -26,7 +26,7 @@ _FIT_POINTS = 150
 _NEIGHBOURS = 300
 _PROMISING = 500
 _BROWSED, _BROWSED_BY_SAMPLING = 5_000, 1_500  # with three objectives and more a gain costs more to compute
-_REACH, _FAR_REACH, _MARGIN = 1.5, 2.5, 0.1
+_REACH, _MARGIN = 1.5, 0.8
 _FEWEST = 4
 _PIECE = 2_000
 _COVERED = 16
@@ -108,7 +108,7 @@ class Surrogate(StartingStrategy):
     def _neighbours(self, centre: Genes) -> Genes:
         key = key_of(centre)
         if key not in self._around:
-            self._around[key] = self.problem.space.neighbours(centre)
+            self._around[key] = self.candidates.neighbours(centre)
         return self._around[key]
 
     def _near(self, rng: np.random.Generator) -> Genes:
@@ -164,6 +164,7 @@ class Surrogate(StartingStrategy):
         """Expected gains (n,) of genes (n, G) from the first ``count`` results; ``waiting`` ones at their means."""
         points = self._archive.window(count, self.params.max_points)
         F = self._archive.objectives[points]
+        reference = self._reference(count)
         costs = self._known(np.concatenate((rows, waiting)))
         told, asked, extra = (self._encoder(genes) for genes in (self._archive.genes(points), rows, waiting))
         beliefs, expected = [], np.empty((len(waiting), F.shape[1]))
@@ -173,7 +174,7 @@ class Surrogate(StartingStrategy):
                 beliefs.append(Belief(exact[: len(rows)], np.zeros(len(rows))))
                 expected[:, j] = exact[len(rows) :]
                 continue
-            scale = ObjectiveScale.of(F[:, j])
+            scale = ObjectiveScale.of(F[:, j], reference[j])
             scaled = scale.to(F[:, j])
             centre, spread = scaled.mean(), scaled.std() or 1.0
             model.condition(told, (scaled - centre) / spread, extra)
@@ -182,23 +183,24 @@ class Surrogate(StartingStrategy):
             if len(waiting):
                 expected[:, j] = scale.back(model.mean(extra) * spread + centre)
         front = np.concatenate((self._front(count), expected))
-        return expected_improvement(beliefs, front[non_dominated(front)], self._reference(count), rng)
+        return expected_improvement(beliefs, front[non_dominated(front)], reference, rng)
 
     def _reference(self, count: int) -> Floats:
         """Objectives (M,) up to which a gain counts.
 
         It must reach beyond the front found so far, or a front that began at one end would never be extended to the
-        other. The first random trials tell what is ordinary: half as far again behind their median as the best is
-        before it, which leaves out the long tail of useless architectures; further where the front reaches further.
+        other: by most of the front's own extent, and at least half as far again behind the median of the first random
+        trials as that is behind the best. As in the hypervolume of a table, points below half of the best of a
+        maximised metric do not set it: a front often ends in cheap architectures that have learned nothing.
         """
         F = self._archive.objectives[:count]
         best, worst = F.min(axis=0), F.max(axis=0)
         typical = np.median(F[: self.params.initial], axis=0)
-        limit = np.minimum(worst, typical + _REACH * (typical - best))
         front = self._front(count)
-        front = front[(front <= typical + _FAR_REACH * (typical - best)).all(axis=1)]
-        if len(front):
-            limit = np.maximum(limit, front.max(axis=0) + _MARGIN * (front.max(axis=0) - best))
+        maximised = (F <= 0).all(axis=0)
+        useful = front[(~maximised | (front <= best / 2)).all(axis=1)]
+        end = (useful if len(useful) else front).max(axis=0)
+        limit = np.maximum(end + _MARGIN * (end - best), best + _REACH * (typical - best))
         return np.where(limit > best, limit, best + np.maximum(worst - best, 1e-9 * (1 + np.abs(best))))
 
     def _front(self, count: int) -> Floats:
@@ -229,11 +231,11 @@ class Surrogate(StartingStrategy):
         self._fitted_at = count
         points = self._archive.window(count, _FIT_POINTS)
         x = self._encoder(self._archive.genes(points))
-        self._models = []
+        self._models, reference = [], self._reference(count)
         for j in range(self.problem.num_objectives):
             model = GaussianProcess(self._encoder.columns)
             values = self._archive.objectives[points, j]
-            scaled = ObjectiveScale.of(values).to(values)
+            scaled = ObjectiveScale.of(values, reference[j]).to(values)
             spread = scaled.std()
             if spread > 0 and not self.problem.known[j]:
                 model.fit(x, (scaled - scaled.mean()) / spread)

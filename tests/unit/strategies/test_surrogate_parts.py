@@ -101,13 +101,15 @@ def test_one_place_teaches_the_others_what_an_option_does():
 
 def test_scale_goes_there_and_back_whatever_the_unit():
     values = np.array([3.0, 1.0, 2.0, 2.0, 1e9])
-    scale = ObjectiveScale.of(values)
+    scale = ObjectiveScale.of(values, values.min())
     scaled = scale.to(values)
     np.testing.assert_array_equal(np.argsort(scaled, kind="stable"), [1, 2, 3, 0, 4])
-    np.testing.assert_allclose(ObjectiveScale.of(1e-6 * values - 7).to(1e-6 * values - 7), scaled, rtol=1e-6)
+    np.testing.assert_allclose(ObjectiveScale.of(1e-6 * values - 7, -7).to(1e-6 * values - 7), scaled, rtol=1e-6)
     np.testing.assert_allclose(scale.back(scaled[:4]), values[:4])
     assert scale.back(np.array([-0.5]))[0] < 1.0
-    assert ObjectiveScale.of(np.ones(3)).to(np.ones(3)).tolist() == [0.0, 0.0, 0.0]
+    assert ObjectiveScale.of(np.ones(3), 1.0).to(np.ones(3)).tolist() == [0.0, 0.0, 0.0]
+    far = ObjectiveScale.of(values, 900.0)  # what counts is not cut off
+    np.testing.assert_allclose(far.back(far.to(np.array([900.0]))), 900.0)
 
 
 def live_by_hand(row, none):
