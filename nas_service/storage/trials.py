@@ -102,8 +102,9 @@ def reusable(session: Session, evaluation_keys: Sequence[str]) -> dict[str, Tria
         return {}
     query = (
         select(TrialRow)
+        .distinct(TrialRow.evaluation_key)  # the first of each key: many searches may have reused it
         .where(TrialRow.evaluation_key.in_(evaluation_keys), TrialRow.state == "succeeded")
-        .order_by(TrialRow.reused_from.is_not(None).desc(), TrialRow.created_at.desc(), TrialRow.id.desc())
+        .order_by(TrialRow.evaluation_key, TrialRow.reused_from.is_not(None), TrialRow.created_at, TrialRow.id)
     )
     return {row.evaluation_key: to_record(row, TrialRecord) for row in session.scalars(query)}
 
