@@ -8,13 +8,24 @@ NasError
 ├── Forbidden         403
 ├── PreconditionFailed 412
 ├── TooLarge          413
-├── Unavailable       503
-└── InsufficientStorage 507
+└── Unavailable       503
 """
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+MAX_NAMES = 50
+
+
+def allowed(given: str, names: Iterable[str]) -> str:
+    """A suggestion for an unknown name: the one that was probably meant, and all there are."""
+    known = list(names)
+    near = difflib.get_close_matches(given, known, 1, cutoff=0.5)
+    more = ", ..." if len(known) > MAX_NAMES else ""
+    return (f"did you mean '{near[0]}'? " if near else "") + f"allowed: {', '.join(known[:MAX_NAMES]) or 'none'}{more}"
 
 
 @dataclass(frozen=True)
@@ -112,11 +123,3 @@ class Unavailable(NasError):
     status = 503
     code = "unavailable"
     title = "Temporarily unavailable"
-
-
-class InsufficientStorage(NasError):
-    """The disk is below its watermark."""
-
-    status = 507
-    code = "insufficient_storage"
-    title = "Insufficient storage"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, get_args
@@ -15,12 +15,13 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from nas_service.datasets.errors import DatasetError
-from nas_service.errors import InvalidInput, NasError, Problem
+from nas_service.errors import InvalidInput, NasError, Problem, allowed
 from search_spaces.errors import SpaceError
 
 MEDIA_TYPE = "application/problem+json"
 MAX_PROBLEMS = 50
 _MAX_TEXT = 500
+_ID_PATTERN = re.compile(r"\^([a-z]+_)\[0-9a-f\]\{32\}\$")
 
 
 class BadRequest(NasError):
@@ -115,13 +116,11 @@ def from_validation(
         location = [part for part in item["loc"] if not (isinstance(part, str) and part.startswith("<"))]
         if location and location[0] == "body":
             location = location[1:]
-        elif location and location[0] in ("query", "path", "header", "cookie"):
+        place = pointer_of([*prefix, *location])
+        if item["loc"] and item["loc"][0] in ("query", "path", "header", "cookie"):
             # No JSON pointer leads there; the name says where.
-            problems.append(Problem(f"#{location[0]}{pointer_of(location[1:])}", item["type"], item["msg"], None))
-            continue
-        problems.append(
-            Problem(pointer_of([*prefix, *location]), item["type"], item["msg"], _allowed(item, model, location))
-        )
+            place = f"#{location[0]}{pointer_of(location[1:])}"
+        problems.append(Problem(place, item["type"], _message(item), _suggestion(item, model, location)))
     first = problems[0]
     return InvalidInput(f"{first.pointer or 'the request'}: {first.message}", problems=tuple(problems))
 
@@ -185,16 +184,22 @@ def from_status(status: int, detail: str) -> NasError:
     return error
 
 
-def _allowed(item: Mapping[str, Any], model: Any, location: Sequence[str | int]) -> str | None:
-    context = item.get("ctx") or {}
-    if "expected" in context:
-        return f"allowed: {context['expected']}"
+def _message(item: Mapping[str, Any]) -> str:
+    """What is wrong, without what is allowed, which is the suggestion's."""
+    if item["type"] == "literal_error":
+        return f"unknown value {str(item['input'])[:80]!r}"
+    pattern = _ID_PATTERN.fullmatch(str((item.get("ctx") or {}).get("pattern")))
+    return f"an id is {pattern[1]} with 32 hexadecimal digits after it" if pattern else item["msg"]
+
+
+def _suggestion(item: Mapping[str, Any], model: Any, location: Sequence[str | int]) -> str | None:
+    expected = (item.get("ctx") or {}).get("expected")
+    if expected is not None:
+        names = re.findall(r"'([^']*)'", str(expected))
+        return allowed(str(item["input"]), names) if names else f"allowed: {expected}"
     if item["type"] == "extra_forbidden":
         names = _field_names(model, location[:-1])
-        if not names:
-            return "remove it; the OpenAPI document lists the fields"
-        near = difflib.get_close_matches(str(location[-1]), names, 1)
-        return (f"did you mean '{near[0]}'? " if near else "") + "allowed: " + ", ".join(names)
+        return allowed(str(location[-1]), names) if names else "remove it; the OpenAPI document lists the fields"
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from nas_service.api.problems import from_space_error
 from nas_service.api.schemas import SpaceIn
 from nas_service.control.spaces import store_space
-from nas_service.errors import InvalidInput, NotFound, Problem
+from nas_service.errors import InvalidInput, NotFound, Problem, allowed
 from nas_service.storage import spaces
 from nas_service.storage.session import Session
 from search_spaces.errors import SpaceError
@@ -41,10 +41,8 @@ def stored_space_id(session: Session, space: SpaceIn, created_by: str) -> str:
             ) from None
     if space.library is not None:
         if space.library not in LIBRARY:
-            allowed = "allowed: " + ", ".join(LIBRARY)
-            raise InvalidInput.at(
-                "/space/library", "no built-in space has this name", code="unknown", suggestion=allowed
-            )
+            message = f"no built-in space is called '{space.library}'"
+            raise InvalidInput.at("/space/library", message, code="unknown", suggestion=allowed(space.library, LIBRARY))
         return store_space(session, load_library(space.library), created_by)
     return store_space(session, compile_document(space.document or {}, "/space/document"), created_by)
 

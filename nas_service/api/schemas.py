@@ -30,7 +30,7 @@ from nas_service.domain.search import (
     Objective,
     SearchSpec,
 )
-from nas_service.errors import InvalidInput
+from nas_service.errors import InvalidInput, allowed
 from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES
 from nas_service.methods.strategies.registry import STRATEGIES
 
@@ -261,8 +261,8 @@ def _objectives(objectives: list[ObjectiveIn]) -> tuple[Objective, ...]:
     if not 1 <= axes <= MAX_AXES:
         raise InvalidInput.at("/objectives", f"{axes} objectives are optimized; allowed are 1 to {MAX_AXES}")
     if not any(objective.source == "evaluator" and objective.optimize for objective in result):
-        allowed = ", ".join(name for name, metric in METRICS.items() if metric.source == "evaluator")
-        raise InvalidInput.at("/objectives", "nothing to evaluate", suggestion=f"optimize one of: {allowed}")
+        scores = ", ".join(name for name, metric in METRICS.items() if metric.source == "evaluator")
+        raise InvalidInput.at("/objectives", "nothing to evaluate", suggestion=f"optimize one of: {scores}")
     return tuple(result)
 
 
@@ -300,15 +300,15 @@ def _finalists(item: FinalistsIn) -> Finalists:
 def strategy_of(item: MethodIn) -> MethodChoice:
     """The strategy with complete parameters. Raises InvalidInput with pointers below ``/strategy``."""
     if item.name not in STRATEGIES:
-        allowed = ", ".join(sorted(STRATEGIES))
-        raise InvalidInput.at("/strategy/name", f"unknown strategy '{item.name}'", suggestion=f"allowed: {allowed}")
+        message = f"unknown strategy '{item.name}'"
+        raise InvalidInput.at("/strategy/name", message, suggestion=allowed(item.name, sorted(STRATEGIES)))
     return MethodChoice(item.name, _complete(STRATEGIES[item.name].Params, item.params, "strategy"))
 
 
-def _recipe(item: MethodIn, place: str, allowed: frozenset[str]) -> MethodChoice:
-    if item.name not in allowed:
-        names = ", ".join(sorted(allowed))
-        raise InvalidInput.at(f"{place}/name", f"unknown recipe '{item.name}'", suggestion=f"allowed: {names}")
+def _recipe(item: MethodIn, place: str, names: frozenset[str]) -> MethodChoice:
+    if item.name not in names:
+        message = f"unknown recipe '{item.name}'"
+        raise InvalidInput.at(f"{place}/name", message, suggestion=allowed(item.name, sorted(names)))
     params = _complete(RECIPES[item.name], item.params, *place.strip("/").split("/"))
     # Only what was said: the rest follows from the task, which is known once the space is.
     return MethodChoice(item.name, {name: params[name] for name in item.params})

@@ -32,7 +32,7 @@ from nas_service.control.queries import Progress, SearchDetail, search_detail
 from nas_service.domain.records import SearchRecord
 from nas_service.domain.search import SearchSpec
 from nas_service.domain.states import SEARCH_TERMINAL
-from nas_service.errors import InvalidInput, NotFound
+from nas_service.errors import MAX_NAMES, InvalidInput, NotFound, allowed
 from nas_service.storage import audit, datasets, searches
 from nas_service.storage.session import Session, run_in_transaction
 
@@ -186,8 +186,9 @@ def _spec(session: Session, body: SearchIn | TableSearchIn, created_by: str) -> 
     try:
         dataset_id = datasets.get(session, body.dataset).id
     except NotFound as error:
+        names = [item.name for item in datasets.page(session, limit=MAX_NAMES + 1)]
         raise InvalidInput.at(
-            "/dataset", error.detail, code="unknown", suggestion="GET /v1/datasets lists them"
+            "/dataset", error.detail, code="unknown", suggestion=allowed(body.dataset, names)
         ) from None
     return body.to_spec(space_id, dataset_id)
 

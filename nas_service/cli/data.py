@@ -52,7 +52,10 @@ def add(
     seed: Annotated[int, typer.Option(help="seed of the split")] = 0,
     output: FormatOption = Format.table,
 ) -> None:
-    """Read, check, split and store a data set."""
+    """Read, check, split and store a data set.
+
+    Example: nas data add pets ./pets --size 32
+    """
     real = resolve_inside(path, root or [Path.cwd()])
     kind = detect_format(real)
     if kind == "table" and text is not None:

@@ -37,8 +37,13 @@ CODE_OF_STATUS = {
     428: 6,
     429: 7,
     503: 7,
-    507: 7,
 }
+# What shows the things of which one was not found.
+LISTED = (
+    ("/v1/tables/", "nas table list"),
+    ("/v1/trials/", "nas front SEARCH_ID"),
+    ("/v1/exports", "nas front SEARCH_ID"),
+)
 
 
 class SchemaMismatch(Exception):
@@ -62,6 +67,11 @@ def guarded(run: Callable[[], object]) -> int:
         return _tell(CODE_OF_STATUS.get(error.status, FAILURE), error.detail, lines)
     except ApiError as error:
         lines = [_line(p.get("pointer", ""), p.get("message", ""), p.get("suggestion")) for p in error.fields]
+        lines += [
+            f"{command} lists them"
+            for start, command in LISTED
+            if error.status == 404 and str(error.problem.get("instance")).startswith(start)
+        ]
         return _tell(CODE_OF_STATUS.get(error.status, FAILURE), str(error), lines)
     except Unreachable as error:
         return _tell(UNAVAILABLE, str(error), ["is the service running? `nas up` starts it"])
@@ -79,12 +89,16 @@ def _place(problem: Problem) -> str:
 
 
 def _line(pointer: str, message: str, suggestion: str | None) -> str:
-    place = f"{pointer}: " if pointer else ""
+    # A place outside of the body is named by the API as "#query/name".
+    place = f"{pointer.rpartition('/')[2] if pointer.startswith('#') else pointer}: " if pointer else ""
     return f"{place}{message}" + (f" ({suggestion})" if suggestion else "")
 
 
 def _tell(code: int, message: str, lines: list[str] | None = None) -> int:
+    lines = lines or []
+    if len(lines) == 1 and (lines[0].startswith(message) or message.startswith("#")):
+        message, lines = lines[0], []  # the only finding says all that the message does
     sys.stderr.write(f"nas: {message}\n")
-    for line in lines or []:
+    for line in lines:
         sys.stderr.write(f"  {line}\n")
     return code

@@ -9,7 +9,7 @@ import typer
 
 from nas_service.cli.connection import database
 from nas_service.cli.output import Format, FormatOption, print_facts, print_rows
-from nas_service.errors import InvalidInput, NotFound
+from nas_service.errors import InvalidInput, NotFound, allowed
 from nas_service.storage import keys
 from nas_service.storage.session import unit_of_work
 
@@ -24,11 +24,14 @@ def create(
     days: Annotated[float, typer.Option(help="lifetime in days")] = 90,
     output: FormatOption = Format.table,
 ) -> None:
-    """Make a key; its text is shown once."""
+    """Make a key; its text is shown once.
+
+    Example: nas key create ci --scope search:read --days 30
+    """
     scopes = scope or ["search:read", "search:write", "artifact:read"]
     for given in scopes:
         if given not in SCOPES:
-            raise InvalidInput.at("--scope", f"unknown scope {given!r}", suggestion=f"known: {', '.join(SCOPES)}")
+            raise InvalidInput.at("--scope", f"unknown scope {given!r}", suggestion=allowed(given, SCOPES))
     with unit_of_work(database()) as session:
         made = keys.create_key(session, name, scopes, days * 86_400)
     print_facts({"id": made.id, "key": made.token, "scopes": scopes}, output)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+import yaml
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 out = Console()
 progress = Console(stderr=True)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(Z|\+00:00)")
 
 
 class Format(StrEnum):
@@ -37,12 +42,20 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: 
     if form is Format.json:
         print_json(rows)
         return
-    table = Table(title=title or None)
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        # An id is there to be copied; what is too wide for the terminal goes on below.
-        table.add_column(column, overflow="fold", no_wrap=column == "id")
+        values = [row.get(column) for row in rows]
+        numeric = all(value is None or isinstance(value, int | float) for value in values)
+        # An id is there to be copied and a number to be compared; what is too wide for the terminal goes on below.
+        table.add_column(
+            column.replace("_", " "),
+            overflow="fold",
+            min_width=min(12, max((len(word) for value in values for word in show(value).split()), default=0)),
+            no_wrap=column in ("id", "state") or (numeric and any(value is not None for value in values)),
+            justify="right" if numeric else "left",
+        )
     for row in rows:
-        table.add_row(*(show(row.get(column)) for column in columns))
+        table.add_row(*(Text(show(row.get(column))) for column in columns))
     out.print(table)
 
 
@@ -51,23 +64,51 @@ def print_facts(facts: Mapping[str, Any], form: Format) -> None:
     if form is Format.json:
         print_json(facts)
         return
-    table = Table(show_header=False)
+    table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(name, show(value))
+        table.add_row(name, Text(show(value)))
     out.print(table)
 
 
 def show(value: Any) -> str:
-    """A value as people read it."""
-    if value is None:
+    """A value as people read it: six digits, minutes in UTC, and YAML for what has parts."""
+    if value is None or value == []:
         return "-"
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, dict | list):
-        return json.dumps(value, default=_plain, ensure_ascii=False)
-    return str(value)
+    if isinstance(value, datetime):
+        value = value.isoformat()
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
+    if isinstance(value, dict):
+        return "\n".join(
+            _yaml({key: part}) if isinstance(part, dict | list) else f"{key}: {show(part)}"
+            for key, part in value.items()
+        )
+    if isinstance(value, list | tuple):
+        return _yaml(value)
+    return _TIME.sub(r"\1 \2", str(value)) if isinstance(value, str) else str(value)
+
+
+def _yaml(value: Any) -> str:
+    """What has parts: a line for each, the innermost ones in one line."""
+    width = max(40, out.width - 40)
+    text = yaml.safe_dump(_readable(value), sort_keys=False, allow_unicode=True, default_flow_style=None, width=width)
+    return text.rstrip()
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _readable(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(part) for part in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value if _is_yaml(value) else str(value)
+
+
+def _is_yaml(value: Any) -> bool:
+    return value is None or isinstance(value, str | int)
 
 
 def _plain(value: Any) -> Any:

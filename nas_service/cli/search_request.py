@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from nas_service.errors import InvalidInput
+from nas_service.errors import InvalidInput, allowed
 from search_spaces.library_index import LIBRARY, load_file
 
 
@@ -80,6 +80,9 @@ def space_reference(text: str) -> dict[str, Any]:
         return {"id": text}
     if text in LIBRARY:
         return {"library": text}
+    if not Path(text).is_file():
+        message = f"{text!r} is neither a built-in family nor a file"
+        raise InvalidInput.at("--space", message, suggestion=allowed(text, LIBRARY))
     return {"document": load_file(Path(text)).document.to_json()}
 
 

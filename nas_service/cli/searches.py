@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +15,7 @@ from rich.live import Live
 from nas_service.cli.connection import connect
 from nas_service.cli.output import Format, FormatOption, out, print_facts, print_rows, progress, show
 from nas_service.cli.search_request import described
-from nas_service.client import FINISHED, Client
+from nas_service.client import FINISHED, ApiError, Client
 from nas_service.client_types import Search
 
 app = typer.Typer(no_args_is_help=True, help="Searches.")
@@ -30,7 +33,10 @@ def create(
     wait: Annotated[bool, typer.Option(help="follow it to the end; Ctrl-C detaches")] = False,
     output: FormatOption = Format.table,
 ) -> None:
-    """Start a search. With --wait exit code 1 unless it succeeds."""
+    """Start a search. With --wait exit code 1 unless it succeeds.
+
+    Example: nas search create --dataset pets --objective accuracy_top1 --objective 'macs<1e6' --wait
+    """
     with connect() as nas:
         search = nas.create_search(body)
         if wait:
@@ -43,7 +49,10 @@ def create(
 @app.command()
 @described
 def plan(body: dict[str, Any], output: FormatOption = Format.table) -> None:
-    """What a search would cost; starts nothing."""
+    """What a search would cost; starts nothing.
+
+    Example: nas search plan --file request.yaml
+    """
     with connect() as nas:
         print_facts(nas.plan_search(body), output)
 
@@ -58,35 +67,35 @@ def list_searches(output: FormatOption = Format.table) -> None:
 @app.command("show")
 def show_search(search_id: str, output: FormatOption = Format.table) -> None:
     """One search."""
-    with connect() as nas:
+    with asking_about(search_id) as nas:
         print_facts(nas.search(search_id), output)
 
 
 @app.command()
 def watch(search_id: str, output: FormatOption = Format.table) -> None:
     """Follow a search to its end; Ctrl-C detaches, the search goes on. Exit code 1 unless it succeeds."""
-    with connect() as nas:
+    with asking_about(search_id) as nas:
         _follow_and_print(nas, search_id, output)
 
 
 @app.command()
 def pause(search_id: str, output: FormatOption = Format.table) -> None:
     """Start nothing new; finish what runs."""
-    with connect() as nas:
+    with asking_about(search_id) as nas:
         _print_search(nas.pause(search_id), output)
 
 
 @app.command()
 def resume(search_id: str, output: FormatOption = Format.table) -> None:
     """Go on with a paused search."""
-    with connect() as nas:
+    with asking_about(search_id) as nas:
         _print_search(nas.resume(search_id), output)
 
 
 @app.command()
 def cancel(search_id: str, output: FormatOption = Format.table) -> None:
     """End a search; its trials stay."""
-    with connect() as nas:
+    with asking_about(search_id) as nas:
         _print_search(nas.cancel(search_id), output)
 
 
@@ -97,18 +106,42 @@ def front(
     device: Annotated[str | None, typer.Option(help="latencies of this device, not the search's own")] = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """The Pareto front of a search."""
-    with connect() as nas:
+    """The Pareto front of a search.
+
+    Example: nas front SEARCH_ID --stage search --at-evaluation 50
+    """
+    with asking_about(search_id) as nas:
         print_front(nas.front(search_id, stage, at_evaluation=at_evaluation, device=device), output)
 
 
 @exports.command("download")
 def download(trial_id: str, folder: Path, output: FormatOption = Format.table) -> None:
-    """Make the export of a finalist, download its files, verify their checksums."""
+    """Make the export of a finalist, download its files, verify their checksums. Goes on with a broken download.
+
+    Example: nas export download TRIAL_ID ./model
+    """
     with connect() as nas:
         export = nas.wait_for_export(nas.create_export(trial_id)["id"])
         paths = nas.download(export, folder)
     print_rows([{"file": str(path), "bytes": path.stat().st_size} for path in paths], ["file", "bytes"], output)
+
+
+@contextmanager
+def asking_about(search_id: str) -> Iterator[Client]:
+    """A client, for what concerns one search. Where there is no such search the error says which one may be meant."""
+    with connect() as nas:
+        try:
+            yield nas
+        except ApiError as error:
+            if error.status != 404 and [field["pointer"] for field in error.fields] != ["#path/search_id"]:
+                raise
+            latest = {search["id"]: search["name"] for search in islice(nas.searches(), 200)}
+            named = [known for known, name in latest.items() if name == search_id]
+            near = named or difflib.get_close_matches(search_id, latest, 1, cutoff=0.9)
+            message = f"there is no search {search_id!r}"
+            hint = f"did you mean {near[0]} ({latest[near[0]]!r})?" if near else "`nas search list` shows their ids"
+            field = {"pointer": "", "message": message, "suggestion": hint}
+            raise ApiError({**error.problem, "detail": message, "errors": [field]}) from None
 
 
 def follow(nas: Client, search_id: str) -> Search:
@@ -178,11 +211,12 @@ def print_front(found: Mapping[str, Any], output: Format) -> None:
         print_search_front(found)
         return
     rows = [front_row(member) for member in found["members"]]
-    columns = ["trial", "accuracy select", "accuracy test", "macs", "params", "latency ms", "p10 - p90"]
+    columns = ["trial", "accuracy select", "accuracy test", "macs", "params", "latency ms"]
     columns[1:1] = [f"{name} {split}" for name in found["axes"] if name in SCORES for split in ("select", "test")]
     if output is Format.json:
         print_facts(found, output)
     else:
+        columns = [name for name in columns if any(row[name] is not None for row in rows)]
         print_rows(sorted(rows, key=lambda row: row["macs"] or 0), columns, output)
         for member in sorted(found["members"], key=lambda member: member.get("macs") or 0):
             out.print(f"trial {member['number']} is {member['id']}", soft_wrap=True)
@@ -206,11 +240,11 @@ def print_search_front(found: Mapping[str, Any]) -> None:
 
 
 def front_row(member: Mapping[str, Any]) -> dict[str, Any]:
-    """What people compare of one finalist: accuracies with 95 % intervals, costs, measured latency with spread."""
+    """What people compare of one finalist: accuracies with 95 % intervals, costs, measured latency [p10-p90]."""
     test = (member.get("metrics") or {}).get("test") or {}
-    spread = None
-    if member.get("latency_p10_ms") is not None:
-        spread = f"{member['latency_p10_ms']:.3f} - {member['latency_p90_ms']:.3f}"
+    latency = None if member.get("latency_ms") is None else f"{member['latency_ms']:.3f}"
+    if latency is not None and member.get("latency_p10_ms") is not None:
+        latency += f" [{member['latency_p10_ms']:.3f}-{member['latency_p90_ms']:.3f}]"
     scores = {f"{name} select": (member.get("metrics") or {}).get(name) for name in SCORES}
     return {
         "trial": member["number"],
@@ -221,8 +255,7 @@ def front_row(member: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy test": with_interval(test.get("accuracy_top1"), test.get("num_samples")),
         "macs": member.get("macs"),
         "params": member.get("params"),
-        "latency ms": None if member.get("latency_ms") is None else f"{member['latency_ms']:.3f}",
-        "p10 - p90": spread,
+        "latency ms": latency,
     }
 
 
@@ -235,4 +268,4 @@ def with_interval(accuracy: float | None, n: int | None) -> str | None:
     z = 1.96
     middle = (accuracy + z * z / (2 * n)) / (1 + z * z / n)
     half = z * ((accuracy * (1 - accuracy) / n + z * z / (4 * n * n)) ** 0.5) / (1 + z * z / n)
-    return f"{accuracy:.4f} [{middle - half:.3f}, {middle + half:.3f}]"
+    return f"{accuracy:.4f} [{middle - half:.3f}-{middle + half:.3f}]"

@@ -15,7 +15,7 @@ from nas_service.control.strategy_fit import check_fit
 from nas_service.domain.metrics import METRICS
 from nas_service.domain.records import DatasetRecord, DeviceRecord, SupernetRecord
 from nas_service.domain.search import MethodChoice, SearchSpec
-from nas_service.errors import InvalidInput, NotFound, Problem
+from nas_service.errors import MAX_NAMES, InvalidInput, NotFound, Problem, allowed
 from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES, for_task
 from nas_service.methods.strategies.registry import STRATEGIES
 from nas_service.storage import datasets, devices, latencies, supernets
@@ -148,12 +148,14 @@ def _check_objectives(session: Session, spec: SearchSpec, problems: list[Problem
             try:
                 device = devices.get(session, objective.target.device)
             except NotFound as error:
-                problems.append(Problem(f"{here}/target/device", "unknown", error.detail))
+                names = [known.name for known in devices.page(session, limit=MAX_NAMES + 1)]
+                hint = allowed(objective.target.device, names)
+                problems.append(Problem(f"{here}/target/device", "unknown", error.detail, hint))
                 continue
             if objective.target.runtime not in device.runtimes:
-                allowed = "allowed: " + ", ".join(device.runtimes)
+                runtimes = "allowed: " + ", ".join(device.runtimes)
                 message = f"device {device.name} has no runtime {objective.target.runtime!r}"
-                problems.append(Problem(f"{here}/target/runtime", "unknown", message, allowed))
+                problems.append(Problem(f"{here}/target/runtime", "unknown", message, runtimes))
     return device
 
 

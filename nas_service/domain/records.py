@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+# Two sums of the same volumes in another order differ by less than this share.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class SpaceRecord:
@@ -165,6 +168,8 @@ class SearchRecord:
         share = self.normalised(hypervolume)
         if share is None or hypervolume is None or self.true_hypervolume is None:
             return None
+        if abs(1.0 - share) < ROUNDING:
+            return 0.0
         num_axes = sum(objective["optimize"] for objective in self.spec["objectives"])
         return self.true_hypervolume - hypervolume if num_axes == 1 else 1.0 - share
 

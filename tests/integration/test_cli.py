@@ -18,6 +18,9 @@ from nas_service.storage.session import unit_of_work
 from tests.support import api, searches
 
 
+ACCURATE = ("search", "create", "--objective", "accuracy_top1")
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     return tmp_path_factory.mktemp("home")
@@ -118,9 +121,19 @@ def test_exit_codes(nas, engine, url, monkeypatch, postgres_server):
     assert nas("search", "show", "srch_1")[0] == 2
     code, out, err = nas("search", "create", "--dataset", "none-such")
     assert (code, out) == (2, "")
-    assert "/dataset: data set none-such does not exist (GET /v1/datasets lists them)" in err
+    assert err == "nas: /dataset: data set none-such does not exist (allowed: digits)\n"
     assert nas("search", "create", "--objective", "macs<many")[0] == 2
     assert nas("search", "show", "srch_" + "0" * 32)[0] == 5
+    assert f"did you mean {search['id']}" in nas("search", "show", search["id"][:-1] + "x")[2]
+    assert f"did you mean {search['id']}" in nas("front", search["name"])[2]
+    assert "nas search list" in nas("search", "pause", "srch_" + "0" * 32)[2]
+    assert "did you mean 'digits-mobile'?" in nas("search", "create", "--space", "digits-mobil")[2]
+    assert "did you mean 'nsga" in nas("search", "create", "--strategy", "nsga")[2]
+    assert "'acuracy' (did you mean 'accuracy_top1'?" in nas("search", "create", "--objective", "acuracy")[2]
+    assert "did you mean 'local-cpu'?" in nas(*ACCURATE, "--objective", "latency_ms@localcpu<3")[2]
+    assert "tri_ with 32 hexadecimal digits" in nas("export", "download", "tri_1", "nowhere")[2]
+    code, err = nas("table", "show", "none-such")[::2]
+    assert (code, "nas table list" in err) == (5, True)
     code, _, err = nas("search", "resume", search["id"])
     assert (code, "cancelled" in err) == (6, True)
     monkeypatch.setenv("NAS_API_KEY", "nas_wrong")

@@ -79,7 +79,7 @@ def test_intervals_contain_the_share_and_shrink_with_n() -> None:
     few, many = with_interval(0.9, 10), with_interval(0.9, 1000)
     assert few is not None
     assert many is not None
-    bounds = [[float(part) for part in text.split("[")[1].rstrip("]").split(",")] for text in (few, many)]
+    bounds = [[float(part) for part in text.split("[")[1].rstrip("]").split("-")] for text in (few, many)]
     assert all(low < 0.9 < high for low, high in bounds)
     assert bounds[0][1] - bounds[0][0] > 5 * (bounds[1][1] - bounds[1][0])
 

@@ -1,0 +1,79 @@
+"""What a command prints: the line of a search, values as people read them, errors said once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from nas_service.cli import output
+from nas_service.cli.failures import guarded
+from nas_service.cli.output import Format, print_rows, show
+from nas_service.cli.searches import print_front, status_line
+from nas_service.errors import InvalidInput, Problem, allowed
+
+
+def test_a_failed_search_says_why():
+    search = {"name": "one", "state": "failed", "num_told": 5, "error": {"reason": "no_result", "message": "no trial"}}
+    assert status_line(search) == "one: failed | 5 trials | no trial"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        ([], "-"),
+        (2.000000000000001, "2"),
+        (True, "True"),
+        ("2026-11-21T03:51:08.298508Z", "2026-11-21 03:51"),
+        (datetime(2026, 11, 21, 3, 51, 8, tzinfo=UTC), "2026-11-21 03:51"),
+        (("search:read", "admin"), "search:read, admin"),
+        ({"macs": {"minimum": 1, "median": 2.0000000001}}, "macs: {minimum: 1, median: 2.0}"),
+        ({"trials": 3, "wall_s": None}, "trials: 3\nwall_s: -"),
+        ("of 2026-11-21T03:51", "of 2026-11-21T03:51"),
+    ],
+)
+def test_values_as_people_read_them(value, text):
+    assert show(value) == text
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_lists_fit_the_terminal_and_keep_ids_whole(monkeypatch, capsys, width):
+    monkeypatch.setattr(output.out, "_width", width)
+    name = "srch_01a1fc3ab4316e5ea73c6955af166298"
+    row = {"id": name, "name": "one of [b]mine", "state": "succeeded", "num_told": 100_000}
+    print_rows([row | {"created_at": "2026-11-21T03:51:08.298508Z"}], [*row, "created_at"], Format.table)
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= width
+    for part in (name, "[b]mine", "succeeded", "100000", "2026-11-21"):
+        assert part in text
+
+
+def test_a_front_shows_what_was_measured_and_fits_eighty_columns(monkeypatch, capsys):
+    monkeypatch.setattr(output.out, "_width", 80)
+    member = {"number": 7, "id": "tri_x", "accuracy_top1": 0.5, "metrics": {"num_samples": 226}, "macs": 1, "params": 2}
+    found = {"stage": "final", "axes": ["accuracy_top1"], "members": [member], "hypervolume": 1.0}
+    print_front(found, Format.table)
+    assert "latency" not in capsys.readouterr().out
+    print_front(
+        found | {"members": [member | {"latency_ms": 1.5, "latency_p10_ms": 1, "latency_p90_ms": 2}]}, Format.table
+    )
+    text = capsys.readouterr().out
+    assert "1.500 [1.000-2.000]" in text
+    assert "0.5000 [0.435-0.565]" in text
+
+
+def test_an_error_with_one_finding_is_said_once(capsys):
+    def fail():
+        raise InvalidInput.at("/dataset", "there is none", suggestion=allowed("digit", ["pets", "digits"]))
+
+    assert guarded(fail) == 2
+    assert capsys.readouterr().err == "nas: /dataset: there is none (did you mean 'digits'? allowed: pets, digits)\n"
+
+
+def test_several_findings_are_listed(capsys):
+    def fail():
+        raise InvalidInput("two things", problems=(Problem("/a", "x", "first"), Problem("/b", "x", "second")))
+
+    assert guarded(fail) == 2
+    assert capsys.readouterr().err == "nas: two things\n  /a: first\n  /b: second\n"
