@@ -119,7 +119,7 @@ def _table_of_file(path: Path, choices: str | None, metrics: str | None) -> Tabl
     options = TableOptions(metrics=tuple(_list(metrics or "")), choices=tuple(_list(choices or "")))
     reading = understand(open_table_file(path), options)
     for note in reading.notes:
-        progress.print(f"understood: {note}")
+        progress.print(f"understood: {note}", markup=False)
     rows = list(reading.rows())
     definition = TableDefinition(
         name=path.stem,

@@ -153,7 +153,7 @@ def space_choices(nas: Client, space: str) -> tuple[Choice, ...]:
 
 def _print_understood(table: Mapping[str, Any], reading: Reading) -> None:
     for note in reading.notes:
-        out.print(f"understood: {note}", highlight=False)
+        _say(f"understood: {note}")
     print_facts(facts(table) | {"rows": reading.num_rows}, Format.table)
     shown = [
         {"choice": name, "options": len(options), "values": ", ".join(map(str, sorted(options, key=_by_kind)))[:120]}
@@ -163,9 +163,14 @@ def _print_understood(table: Mapping[str, Any], reading: Reading) -> None:
     print_rows(table["manifest"]["metrics"], METRIC_COLUMNS, Format.table)
     names = [metric["name"] for metric in table["manifest"]["metrics"]]
     objectives = " ".join(f"--objective '{name}'" for name in _suggested(table["manifest"]["metrics"]))
-    out.print(f"search it: nas search create --table {table['name']} {objectives} --trials 200 --wait")
+    _say(f"search it: nas search create --table {table['name']} {objectives} --trials 200 --wait")
     if len(names) > 2:
-        out.print("its other metrics may be objectives, constraints or reported: nas table show", highlight=False)
+        _say("its other metrics may be objectives, constraints or reported: nas table show")
+
+
+def _say(text: str) -> None:
+    """A line as it is: names of columns may look like markup, and commands are copied."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _suggested(metrics: list[dict[str, Any]]) -> list[str]:
