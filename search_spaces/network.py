@@ -135,12 +135,18 @@ class Network:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Network:
-        """Inverse of `to_json`."""
+        """Inverse of `to_json`. Parameters that a block has got since the network was stored take their defaults."""
+        from search_spaces.blocks.registry import BLOCKS
+
+        def defaults(kind: str) -> dict[str, Scalar]:
+            declared = BLOCKS[kind].params if kind in BLOCKS else ()
+            return {param.name: param.default for param in declared if param.default is not None}
+
         nodes = tuple(
             Node(
                 key=node["key"],
                 block=node["block"],
-                params=dict(node["params"]),
+                params=defaults(node["block"]) | node["params"],
                 inputs=tuple(node["inputs"]),
                 in_shapes=tuple(shape_from_json(shape) for shape in node["in_shapes"]),
                 out_shape=shape_from_json(node["out_shape"]),

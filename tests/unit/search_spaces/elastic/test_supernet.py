@@ -165,3 +165,12 @@ def test_nodes_of_one_key_share_weights_and_names_never_collide_with_attributes(
     network = build_plain(shared, seed=0)
     assert sum(p.numel() for p in network.parameters()) == shared.cost().params
     assert network(torch.randn(2, 4, 6, 6)).shape == (2, 3)
+
+
+def test_a_network_stored_before_a_block_got_a_parameter_is_read(supernet: Supernet) -> None:
+    network = supernet.space.resolve(supernet.space.smallest())
+    stored = network.to_json()
+    for node in stored["nodes"]:
+        node["params"].pop("se_from", None)
+        node["params"].pop("bias", None)
+    assert Network.from_json(stored) == network
