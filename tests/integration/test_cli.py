@@ -17,7 +17,6 @@ from nas_service.storage import searches as stored
 from nas_service.storage.session import unit_of_work
 from tests.support import api, searches
 
-
 ACCURATE = ("search", "create", "--objective", "accuracy_top1")
 
 
