@@ -144,7 +144,7 @@ def _train_member(config: dict[str, Any]) -> str:
 
     group, settings = WorkerGroup.current(), config["settings"]
     line = _Line(config["group"], group.rank)
-    ray.get(config["group"].settle.remote(ray.util.get_current_placement_group()), timeout=_GET_S)
+    config["group"].settle.remote(ray.util.get_current_placement_group())
     context = WorkContext(
         artifacts=Path(settings.artifacts),
         report=line.report,

@@ -67,7 +67,7 @@ def payload(name: str, epoch: int = 1, workers: int = 2, **recipe) -> dict:
 
 
 def collect(pool, until):
-    return PoolContract().collect(pool, until)
+    return PoolContract().collect(pool, until, timeout_s=300.0)  # Ray Train starts six processes for a group
 
 
 def members() -> list[psutil.Process]:
