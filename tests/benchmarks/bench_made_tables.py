@@ -66,7 +66,7 @@ def wide(rng):
 
 
 def sparse(rng):
-    """22 choices, 400 rows of 743 million."""
+    """22 choices, 400 rows of 363 million."""
     X = subset(rng, [2, 3] * 11, 400)
     a = effects(X, rng, 0.3)
     c = X @ rng.random(22)
@@ -78,7 +78,7 @@ def sparse(rng):
     )
 
 
-def ordinal(rng):
+def ordinal10(rng):
     """10 widths of 5, 15,000 draws of 9.8 million; quadratic."""
     X = subset(rng, [5] * 10, 15_000)
     v = X / 4.0
@@ -145,7 +145,7 @@ def noise(rng):
     )
 
 
-KINDS = {f.__name__: f for f in (size, wide, sparse, ordinal, three, four, missing, tails, ties, noise)}
+KINDS = {f.__name__: f for f in (size, wide, sparse, ordinal10, three, four, missing, tails, ties, noise)}
 
 
 @cache
