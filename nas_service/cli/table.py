@@ -84,10 +84,11 @@ def add(
             "attribution": attribution,
             **({} if space is None else {"space": space_reference(space)}),
         }
-        table = nas.add_table(
-            definition, reading.rows(), on_progress=lambda num_rows: progress.print(f"{num_rows} rows sent", end="\r")
-        )
-        progress.print()
+        # Gone before the result or an error is printed; nothing where standard error is no terminal.
+        with progress.status("sending rows") as sending:
+            table = nas.add_table(
+                definition, reading.rows(), on_progress=lambda num_rows: sending.update(f"{num_rows} rows sent")
+            )
     if output is Format.json:
         print_facts(facts(table) | understood(reading), output)
         return
