@@ -251,7 +251,10 @@ class MeasurementRow(Base):
     """A measured value with its protocol, device and spread."""
 
     __tablename__ = "measurement"
-    __table_args__ = (Index("ix_measurement_architecture", "architecture_hash", "device_id"),)
+    __table_args__ = (
+        Index("ix_measurement_architecture", "architecture_hash", "device_id"),
+        Index("ix_measurement_search", "search_id"),
+    )
     id: Mapped[str] = mapped_column(primary_key=True)
     search_id: Mapped[str | None] = mapped_column(ForeignKey("search.id", ondelete="CASCADE"))
     trial_id: Mapped[str | None] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"))
@@ -345,7 +348,11 @@ class ExportRow(Base):
     """Files of one subnet, made on request; the directory carries the epoch that wrote it."""
 
     __tablename__ = "export"
-    __table_args__ = (UniqueConstraint("trial_id"), one_of("state", states.EXPORT_STATES))
+    __table_args__ = (
+        UniqueConstraint("trial_id"),
+        one_of("state", states.EXPORT_STATES),
+        Index("ix_export_search", "search_id"),
+    )
     id: Mapped[str] = mapped_column(primary_key=True)
     search_id: Mapped[str] = mapped_column(ForeignKey("search.id", ondelete="CASCADE"))
     trial_id: Mapped[str] = mapped_column(ForeignKey("trial.id", ondelete="CASCADE"))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import case, func, insert, select, tuple_, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from nas_service.domain.records import MeasurementRecord, TrialRecord
@@ -102,7 +103,7 @@ def reusable(session: Session, evaluation_keys: Sequence[str]) -> dict[str, Tria
         return {}
     query = (
         select(TrialRow)
-        .distinct(TrialRow.evaluation_key)  # the first of each key: many searches may have reused it
+        .ext(distinct_on(TrialRow.evaluation_key))  # the first of each key: many searches may have reused it
         .where(TrialRow.evaluation_key.in_(evaluation_keys), TrialRow.state == "succeeded")
         .order_by(TrialRow.evaluation_key, TrialRow.reused_from.is_not(None), TrialRow.created_at, TrialRow.id)
     )

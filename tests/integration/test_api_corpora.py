@@ -23,8 +23,8 @@ from nas_service.control.exports import request_export
 from nas_service.storage import exports
 from nas_service.storage.session import run_in_transaction, unit_of_work
 from search_spaces.library_index import library_text
-from tests.integration.test_api_search import BODY
 from tests.support import api, searches
+from tests.support.api import SEARCH
 
 TRAVERSALS = [
     "../../../../etc/passwd",
@@ -116,12 +116,12 @@ def test_no_path_parameter_leads_out(client):
 def test_no_name_in_a_body_or_query_leads_out(client):
     for text in TRAVERSALS:
         for body in (
-            {**BODY, "dataset": text},
-            {**BODY, "space": {"library": text}},
-            {**BODY, "space": {"id": text}},
-            {**BODY, "objectives": [{"metric": "accuracy_top1"}, {"metric": "latency_ms", "device": text}]},
-            {**BODY, "strategy": {"name": text}},
-            {**BODY, "evaluator": {"supernet_id": text}},
+            {**SEARCH, "dataset": text},
+            {**SEARCH, "space": {"library": text}},
+            {**SEARCH, "space": {"id": text}},
+            {**SEARCH, "objectives": [{"metric": "accuracy_top1"}, {"metric": "latency_ms", "device": text}]},
+            {**SEARCH, "strategy": {"name": text}},
+            {**SEARCH, "evaluator": {"supernet_id": text}},
         ):
             refused(client.post("/v1/search-plans", json=body), body)
         refused(client.post("/v1/exports", json={"trial_id": text}), text)
@@ -188,8 +188,8 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 def bodies() -> dict[str, Any]:
     small = {**yaml.safe_load(library_text("digits-mobile")), "name": "small"}
     return {
-        "/v1/searches": {**BODY, "finalists": {"count": 3, "mode": "retrain", "recipe": {"name": "alone"}}},
-        "/v1/search-plans": {**BODY, "space": {"library": "digits-mobile"}},
+        "/v1/searches": {**SEARCH, "finalists": {"count": 3, "mode": "retrain", "recipe": {"name": "alone"}}},
+        "/v1/search-plans": {**SEARCH, "space": {"library": "digits-mobile"}},
         "/v1/search-space-checks": {"document": small},
         "/v1/exports": {"trial_id": "tri_" + "0" * 32},
         "/v1/keys": {"name": "a", "scopes": ["search:read"], "expires_in_s": 60},

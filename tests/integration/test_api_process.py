@@ -13,8 +13,8 @@ import pytest
 from nas_service.client import Client
 from nas_service.storage.searches import page
 from nas_service.storage.session import unit_of_work
-from tests.integration.test_api_search import BODY
 from tests.support import api, searches
+from tests.support.api import SEARCH
 from tests.support.parts import is_ready, started, wait_until
 
 
@@ -51,7 +51,7 @@ def test_it_stops_within_seconds_while_fifty_streams_are_open(serve, engine):
     process, url = serve()
     keys = [api.new_key(engine) for _ in range(5)]
     with Client(url, keys[0]) as nas:
-        search_id = nas.create_search(BODY)["id"]
+        search_id = nas.create_search(SEARCH)["id"]
     with httpx.Client(base_url=url, timeout=30, limits=httpx.Limits(max_connections=60)) as http:
         streams = []
         for key in keys * 10:
@@ -77,7 +77,7 @@ def test_a_kill_during_a_burst_loses_and_doubles_nothing(serve, engine):
     def submit(number: int) -> None:
         """Repeats one request under one key until it is answered, however long the restart takes."""
         headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": f"burst-{number}"}
-        body = {**BODY, "name": f"burst {number}", "seed": 1000}
+        body = {**SEARCH, "name": f"burst {number}", "seed": 1000}
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             try:

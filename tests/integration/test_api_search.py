@@ -14,23 +14,7 @@ from nas_service.storage import devices, exports
 from nas_service.storage.session import unit_of_work
 from search_spaces.library_index import library_text
 from tests.support import api, searches
-
-ACCURACY = {"metric": "accuracy_top1"}
-BODY = {
-    "name": "over rest",
-    "space": {"library": "digits-mobile"},
-    "dataset": "digits",
-    "objectives": [
-        ACCURACY,
-        {"metric": "macs"},
-        {"metric": "latency_ms", "optimize": False, "constraint": {"maximum": 50.0}},
-    ],
-    "evaluator": {"recipe": {"name": "sandwich", "params": {"num_epochs": 1}}},
-    "budget": {"trials": 24},
-    "finalists": {"count": 3},
-    "parallelism": 4,
-    "seed": 7,
-}
+from tests.support.api import ACCURACY, SEARCH
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +35,7 @@ def client(app, engine):
 
 @pytest.fixture(scope="module")
 def finished(client, engine) -> dict:
-    answer = client.post("/v1/searches", json=BODY)
+    answer = client.post("/v1/searches", json=SEARCH)
     assert answer.status_code == 201, answer.text
     created = answer.json()
     assert answer.headers["location"] == f"/v1/searches/{created['id']}"
@@ -122,7 +106,7 @@ def test_pages_of_trials_cover_everything_once(client, finished, sort):
 
 def test_the_plan_starts_nothing(client, engine, finished):
     before = len(client.get("/v1/searches?page_size=1000").json()["items"])
-    plan = client.post("/v1/search-plans", json=BODY).json()
+    plan = client.post("/v1/search-plans", json=SEARCH).json()
     assert plan["supernet_is_ready"] is True
     assert plan["jobs"]["train_supernet"] == 0
     assert int(plan["space"]["cardinality"]) > 1000
@@ -134,18 +118,18 @@ def test_the_plan_stores_no_document(client):
     import yaml
 
     document = {**yaml.safe_load(library_text("digits-mobile")), "name": "only planned"}
-    planned = client.post("/v1/search-plans", json={**BODY, "space": {"document": document}})
+    planned = client.post("/v1/search-plans", json={**SEARCH, "space": {"document": document}})
     assert planned.status_code == 200, planned.text
     space_id = client.post("/v1/search-space-checks", json={"document": document}).json()["id"]
     for path in ("", "/profile", "/samples"):
         assert client.get(f"/v1/search-spaces/{space_id}{path}").status_code == 404
-    assert client.post("/v1/searches", json={**BODY, "space": {"id": space_id}}).status_code == 422
+    assert client.post("/v1/searches", json={**SEARCH, "space": {"id": space_id}}).status_code == 422
     assert client.post("/v1/search-spaces", json={"document": document}).json()["id"] == space_id
     assert client.get(f"/v1/search-spaces/{space_id}/samples").status_code == 200
 
 
 def test_an_action_on_a_changed_search_is_refused(client):
-    search_id = client.post("/v1/searches", json={**BODY, "seed": 21}).json()["id"]
+    search_id = client.post("/v1/searches", json={**SEARCH, "seed": 21}).json()["id"]
     path = f"/v1/searches/{search_id}"
     read = client.get(path)
     unchanged = client.get(path, headers={"If-None-Match": read.headers["etag"]})
@@ -168,7 +152,7 @@ def test_a_repeated_request_gives_the_first_answer(client):
     headers = {"Idempotency-Key": "one"}
     answers = []
     threads = [
-        threading.Thread(target=lambda: answers.append(client.post("/v1/searches", json=BODY, headers=headers)))
+        threading.Thread(target=lambda: answers.append(client.post("/v1/searches", json=SEARCH, headers=headers)))
         for _ in range(12)
     ]
     for thread in threads:
@@ -178,7 +162,7 @@ def test_a_repeated_request_gives_the_first_answer(client):
     assert {answer.status_code for answer in answers} == {201}
     assert all(answer.json() == answers[0].json() for answer in answers)
     assert sum("idempotency-replayed" in answer.headers for answer in answers) == 11
-    other = client.post("/v1/searches", json={**BODY, "seed": 8}, headers=headers)
+    other = client.post("/v1/searches", json={**SEARCH, "seed": 8}, headers=headers)
     assert other.status_code == 422
     assert other.json()["errors"][0]["code"] == "idempotency_key_reused"
     search_id = answers[0].json()["id"]
@@ -210,7 +194,7 @@ def test_a_repeated_request_gives_the_first_answer(client):
 )
 def test_a_wrong_search_names_the_field(client, fields, pointer):
     for path in ("/v1/searches", "/v1/search-plans"):
-        answer = client.post(path, json={**BODY, **fields})
+        answer = client.post(path, json={**SEARCH, **fields})
         assert answer.status_code == 422, answer.text
         assert pointer in [item["pointer"] for item in answer.json()["errors"]], answer.text
 
@@ -249,7 +233,7 @@ def test_spaces(client):
 
 
 def test_a_front_of_the_past_never_changes(client, engine):
-    search_id = client.post("/v1/searches", json={**BODY, "seed": 31}).json()["id"]
+    search_id = client.post("/v1/searches", json={**SEARCH, "seed": 31}).json()["id"]
     path = f"/v1/searches/{search_id}/front"
     worker, reconciler = searches.FormulaWorker(engine), Reconciler(engine)
     while searches.search_of(engine, search_id).num_told < 8:
@@ -286,7 +270,7 @@ def test_latencies_of_another_device(client, engine, finished):
     both = {member["architecture_hash"] for member in client.get(first).json()["members"]}
     choices = [client.get(f"/v1/architectures/{name}").json()["choices"] for name in sorted(both)]
     body = {
-        **BODY,
+        **SEARCH,
         "objectives": [ACCURACY, {"metric": "macs"}, latency],
         "strategy": {"name": "fixed", "params": {"architectures": choices}},
         "budget": {"trials": len(choices)},
@@ -390,7 +374,7 @@ def test_events_as_json_and_as_a_stream(client, app, engine, finished):
     assert client.get(path, headers={**stream, "Last-Event-ID": "x"}).status_code == 422
 
     with api.served(app) as url, Client(url, api.new_key(engine)) as nas:
-        created = nas.create_search({**BODY, "seed": 11, "finalists": {"count": 1}})
+        created = nas.create_search({**SEARCH, "seed": 11, "finalists": {"count": 1}})
         seen: list[dict] = []
         follower = threading.Thread(target=lambda: seen.extend(nas.events(created["id"])))
         follower.start()
@@ -409,7 +393,7 @@ def test_streams_of_one_key_are_limited(app, engine):
 
     key = api.new_key(engine)
     with api.served(app) as url, Client(url, key) as nas:
-        created = nas.create_search({**BODY, "seed": 12})
+        created = nas.create_search({**SEARCH, "seed": 12})
         headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
         limits = httpx.Limits(max_connections=20)
         with httpx.Client(base_url=url, headers=headers, timeout=10, limits=limits) as http:

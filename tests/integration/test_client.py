@@ -16,8 +16,8 @@ from nas_service.client_async import AsyncClient
 from nas_service.storage import exports
 from nas_service.storage.session import unit_of_work
 from search_spaces.library_index import library_text
-from tests.integration.test_api_search import BODY
 from tests.support import api, searches
+from tests.support.api import SEARCH
 
 
 class Unreliable:
@@ -77,12 +77,12 @@ def nas(url, engine, network, monkeypatch):
 
 def test_a_lost_answer_creates_nothing_twice(nas, network):
     network.next = ["answer lost", "busy", "delivered"]
-    created = nas.create_search({**BODY, "name": "only once"})
+    created = nas.create_search({**SEARCH, "name": "only once"})
     assert [found["id"] for found in nas.searches(name="only once")] == [created["id"]]
     tries = [key for path, key in network.seen if path == "POST /v1/searches"]
     assert len(tries) == 3
     assert len(set(tries)) == 1
-    mine = [nas.create_search({**BODY, "name": "mine"}, idempotency_key="mine")["id"] for _ in range(2)]
+    mine = [nas.create_search({**SEARCH, "name": "mine"}, idempotency_key="mine")["id"] for _ in range(2)]
     assert mine[0] == mine[1]
 
 
@@ -96,7 +96,7 @@ def test_what_is_not_safe_is_not_repeated(nas, network):
     nas.revoke_key(made["id"])
     listed = nas.keys()
     assert next(key for key in listed if key["id"] == made["id"])["revoked_at"]
-    search = nas.create_search({**BODY, "seed": 41})
+    search = nas.create_search({**SEARCH, "seed": 41})
     _, etag = nas.search_and_etag(search["id"])
     network.next = ["answer lost"]
     with pytest.raises(Unreachable):
@@ -121,7 +121,7 @@ def test_patience_ends(nas, network):
 
 def test_refusals_say_where(nas):
     with pytest.raises(ApiError) as refused:
-        nas.plan_search({**BODY, "dataset": "none-such", "typo": 1})
+        nas.plan_search({**SEARCH, "dataset": "none-such", "typo": 1})
     assert refused.value.status == 422
     assert [field["pointer"] for field in refused.value.fields] == ["/typo"]
 
@@ -140,9 +140,9 @@ def test_every_method(nas, engine):
     table = nas.add_table({"name": "of-the-client", "choices": ["depth", "width"], "metrics": metrics}, rows)
     assert nas.table("of-the-client") == table
     assert table["id"] in [found["id"] for found in nas.tables()]
-    assert nas.plan_search(BODY)["num_trials"] == BODY["budget"]["trials"]
+    assert nas.plan_search(SEARCH)["num_trials"] == SEARCH["budget"]["trials"]
 
-    search = nas.create_search({**BODY, "seed": 42})
+    search = nas.create_search({**SEARCH, "seed": 42})
     changes: list[str] = []
     worker = threading.Thread(target=searches.work_off, args=(engine, search["id"]))
     worker.start()
@@ -179,7 +179,7 @@ def test_the_same_without_blocking(nas, url, engine, network, home, tmp_path):
     async def use() -> None:
         async with AsyncClient(url, api.new_key(engine)) as service:
             network.next = ["answer lost", "busy", "delivered"]
-            created = await service.create_search({**BODY, "name": "awaited", "seed": 43})
+            created = await service.create_search({**SEARCH, "name": "awaited", "seed": 43})
             assert [item["id"] async for item in service.searches(name="awaited")] == [created["id"]]
             events = asyncio.create_task(_all(service.events(created["id"])))
             work = asyncio.create_task(asyncio.to_thread(finish, created["id"]))

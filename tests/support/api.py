@@ -19,6 +19,24 @@ from nas_service.storage.session import unit_of_work
 
 HOST = "127.0.0.1"
 
+ACCURACY = {"metric": "accuracy_top1"}
+# A whole search of digits with every kind of objective.
+SEARCH = {
+    "name": "over rest",
+    "space": {"library": "digits-mobile"},
+    "dataset": "digits",
+    "objectives": [
+        ACCURACY,
+        {"metric": "macs"},
+        {"metric": "latency_ms", "optimize": False, "constraint": {"maximum": 50.0}},
+    ],
+    "evaluator": {"recipe": {"name": "sandwich", "params": {"num_epochs": 1}}},
+    "budget": {"trials": 24},
+    "finalists": {"count": 3},
+    "parallelism": 4,
+    "seed": 7,
+}
+
 
 def settings_for(database_url: str, home: Path) -> Settings:
     return Settings(home=home, database_url=database_url)
