@@ -14,9 +14,8 @@ from nas_service.cli.table_files import open_table_file
 from nas_service.cli.table_profile import TableOptions
 from nas_service.cli.table_reading import understand
 from nas_service.errors import InvalidInput
-from nas_service.methods.strategies.registry import STRATEGIES
-from nas_service.tables.benchmark import Contest, Outcome, paired_tests, search_once, summary
-from nas_service.tables.builtin import NASBENCH201, nasbench201
+from nas_service.tables.benchmark import Contest, Outcome, check_name, paired_tests, search_once, summary
+from nas_service.tables.builtin import NASBENCH201, NASBENCH201_EPOCHS, nasbench201, nasbench201_epochs
 from nas_service.tables.peers import PEERS, require
 from nas_service.tables.table import TABLES_FOLDER, Table, load_table
 
@@ -32,12 +31,19 @@ def _group() -> None:
 def strategies(
     objectives: Annotated[str, typer.Option(help="metrics of the table, separated by commas")],
     table: Annotated[
-        str, typer.Option(help="nasbench201, a tab_... of this NAS_HOME, or a .csv or .parquet file")
+        str,
+        typer.Option(help="nasbench201, nasbench201-epochs, a tab_... of this NAS_HOME, or a .csv or .parquet file"),
     ] = NASBENCH201,
-    names: Annotated[str, typer.Option("--strategies", help="the first is tested against the others")] = (
-        "auto,nsga2,local_search,random"
-    ),
-    evaluations: Annotated[str, typer.Option(help="where the curves are read")] = "50,100,200,500",
+    names: Annotated[
+        str,
+        typer.Option(
+            "--strategies",
+            help="the first is tested against the others; successive_halving:NAME says what proposes to it",
+        ),
+    ] = "auto,nsga2,local_search,random",
+    evaluations: Annotated[
+        str, typer.Option(help="where the curves are read: what was spent, counted in full evaluations")
+    ] = "50,100,200,500",
     seeds: Annotated[int, typer.Option(min=1, max=10_000)] = 30,
     track: Annotated[
         str, typer.Option(help="A: nothing known; B: all objectives but the first known; C: report other metrics")
@@ -48,6 +54,9 @@ def strategies(
         str | None, typer.Option(help="of a file: the columns with the choices, if its names do not tell")
     ] = None,
     metrics: Annotated[str | None, typer.Option(help="of a file: col:goal:unit,..., if its names do not tell")] = None,
+    fidelity: Annotated[
+        str | None, typer.Option(help="of a file: the column with how much was spent, e.g. epochs, if no name tells")
+    ] = None,
     parallelism: Annotated[int, typer.Option(min=1, max=1_000, help="trials pending at a time")] = 1,
     processes: Annotated[int, typer.Option(min=1, max=256, help="searches at the same time")] = 1,
     plot: Annotated[Path | None, typer.Option(help="a .png with the curves and their bands")] = None,
@@ -56,10 +65,7 @@ def strategies(
     """Searches a table with every strategy and seed; prints means, spreads and paired tests."""
     wanted = [*_list(names), *_list(peers or "")]
     for name in wanted:
-        if name not in STRATEGIES and name not in PEERS:
-            raise InvalidInput.at(
-                "--strategies", f"no strategy '{name}'", suggestion=", ".join([*sorted(STRATEGIES), *PEERS])
-            )
+        check_name(name)
         if name in PEERS:
             require(name)
     if track not in ("A", "B", "C") or (track == "C") != (report is not None):
@@ -71,7 +77,7 @@ def strategies(
         raise InvalidInput.at("--report", f"names {len(reported)} metrics for {len(searched)} objectives")
     if track == "B" and len(searched) < 2:
         raise InvalidInput.at("--track", "B needs two objectives or more: the first is the one that costs something")
-    rules = (table, choices, metrics, searched, reported, counts, track, parallelism)
+    rules = (table, choices, metrics, fidelity, searched, reported, counts, track, parallelism)
     contest = _contest(*rules)
     for judged in (contest.lookup(searched), contest.lookup(reported)):
         if judged.true_front is None:
@@ -97,10 +103,12 @@ def strategies(
     _print(rows, tests, counts)
 
 
-def open_table(name: str, choices: str | None, metrics: str | None) -> Table:
+def open_table(name: str, choices: str | None, metrics: str | None, fidelity: str | None) -> Table:
     """A table by name, id or file. Raises InvalidInput."""
     if name == NASBENCH201:
         return nasbench201()
+    if name == NASBENCH201_EPOCHS:
+        return nasbench201_epochs()
     if name.startswith("tab_"):
         from nas_service.settings import Settings
 
@@ -109,14 +117,14 @@ def open_table(name: str, choices: str | None, metrics: str | None) -> Table:
             return load_table(artifacts, name)
         except FileNotFoundError:
             raise InvalidInput.at("--table", f"no file of {name} in {artifacts / TABLES_FOLDER}") from None
-    return _table_of_file(Path(name), choices, metrics)
+    return _table_of_file(Path(name), choices, metrics, fidelity)
 
 
-def _table_of_file(path: Path, choices: str | None, metrics: str | None) -> Table:
+def _table_of_file(path: Path, choices: str | None, metrics: str | None, fidelity: str | None) -> Table:
     from nas_service.tables.build import build_table
     from nas_service.tables.definition import TableDefinition
 
-    options = TableOptions(metrics=tuple(_list(metrics or "")), choices=tuple(_list(choices or "")))
+    options = TableOptions(metrics=tuple(_list(metrics or "")), choices=tuple(_list(choices or "")), fidelity=fidelity)
     reading = understand(open_table_file(path), options)
     for note in reading.notes:
         progress.print(f"understood: {note}", markup=False)
@@ -132,8 +140,8 @@ def _table_of_file(path: Path, choices: str | None, metrics: str | None) -> Tabl
 
 
 @cache
-def _contest(table: str, choices: str | None, metrics: str | None, *rules: Any) -> Contest:
-    return Contest(open_table(table, choices, metrics), *rules)
+def _contest(table: str, choices: str | None, metrics: str | None, fidelity: str | None, *rules: Any) -> Contest:
+    return Contest(open_table(table, choices, metrics, fidelity), *rules)
 
 
 def _one(job: tuple[tuple[Any, ...], str, int]) -> Outcome:

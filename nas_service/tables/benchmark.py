@@ -2,6 +2,9 @@
 
 Tracks: A, nothing is known before an evaluation; B, every objective but the first is known of any candidate; C, the
 search sees some metrics and others are reported (``report``), e.g. a short training against the whole one.
+
+On a table with fidelities an evaluation costs its share of a full one, curves are read at what was spent in full
+evaluations, and only results of full evaluations are judged.
 """
 
 from __future__ import annotations
@@ -14,12 +17,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy.stats import wilcoxon
 
 from nas_service.domain.pareto import non_dominated
 from nas_service.domain.search import Budget, Finalists, MethodChoice, Objective, SearchSpec, TableEvaluatorSpec
 from nas_service.errors import InvalidInput
-from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal
+from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal, Strategy
 from nas_service.methods.strategies.registry import STRATEGIES
 from nas_service.tables.lookup import TableLookup
 from nas_service.tables.peers import PEERS
@@ -28,11 +32,15 @@ from nas_service.tables.table import Table
 Floats = NDArray[np.float64]
 Track = Literal["A", "B", "C"]
 _LEAST_MISSING = 1e-6
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Contest:
-    """What is searched on a table, what is reported of it (the same metrics unless the track is C), and how."""
+    """What is searched on a table, what is reported of it (the same metrics unless the track is C), and how.
+
+    ``evaluations`` are counted in full ones: one at a fidelity of 0.06 is 0.06 of an evaluation.
+    """
 
     table: Table
     objectives: tuple[str, ...]
@@ -70,7 +78,8 @@ class Outcome:
     """One search: at each number of evaluations the normalised hypervolume and IGD+ of what is reported.
 
     With one objective ``hypervolume`` holds the reported metric of the best searched, in its own unit, and ``igd_plus``
-    the regret of the searched metric.
+    the regret of the searched metric. Until a full evaluation has succeeded, both are those of the reference point, and
+    with one objective of the worst of the table.
     """
 
     hypervolume: list[float]
@@ -78,24 +87,55 @@ class Outcome:
     ask_ms_p95: float
 
 
+def check_name(name: str) -> None:
+    """Raises InvalidInput unless ``search_once`` knows the name; the library of a peer may still be missing."""
+    outer, colon, inner = name.partition(":")
+    if name in PEERS or (not colon and name in STRATEGIES):
+        return
+    if outer not in STRATEGIES:
+        known = ", ".join([*sorted(STRATEGIES), *PEERS])
+        raise InvalidInput.at("--strategies", f"no strategy '{outer}'", suggestion=known)
+    try:
+        STRATEGIES[outer].Params.model_validate({"strategy": {"name": inner}})
+    except ValidationError as error:
+        message = f"'{name}': {'; '.join(item['msg'] for item in error.errors())}"
+        suggestion = "successive_halving:NAME says what proposes"
+        raise InvalidInput.at("--strategies", message, suggestion=suggestion) from None
+
+
+def _strategy(name: str, problem: Problem) -> Strategy:
+    if name in PEERS:
+        return PEERS[name].make(problem)
+    outer, _, inner = name.partition(":")
+    kind = STRATEGIES[outer]
+    return kind(problem, kind.Params.model_validate({"strategy": {"name": inner}})) if inner else kind(problem)
+
+
 def search_once(contest: Contest, name: str, seed: int) -> Outcome:
-    """One search of a strategy, or of a peer by its name."""
+    """One search of a strategy, of one with an inner one (``successive_halving:nsga2``), or of a peer by its name."""
     lookup = contest.lookup(contest.objectives, seed)
     known = contest.track == "B"
     problem = _with_known_costs(lookup, contest) if known else lookup.problem()
-    strategy = PEERS[name].make(problem) if name in PEERS else STRATEGIES[name](problem)
+    if len(problem.fidelities) > 1:  # how many trials the evaluations are is up to the strategy
+        problem = replace(problem, budget=None)
+    strategy = _strategy(name, problem)
     pending: deque[tuple[int, Proposal]] = deque()
-    told: list[Genes] = []
+    full: list[tuple[float, Genes]] = []  # full evaluations, and what was spent with each and all before
     ask_s: list[float] = []
-    number, budget = 0, max(contest.evaluations)
+    number, spent, told = 0, 0.0, 0.0
 
     def tell() -> None:
+        nonlocal told
         asked, proposal = pending.popleft()
         found = lookup.evaluate(proposal.genes, proposal.fidelity, 0)
-        told.append(proposal.genes)
-        strategy.tell(Evaluation(asked, proposal.genes, found.objectives, found.status, proposal.token))
+        told += proposal.fidelity
+        if proposal.fidelity == 1.0:
+            full.append((told, proposal.genes))
+        strategy.tell(
+            Evaluation(asked, proposal.genes, found.objectives, found.status, proposal.token, proposal.fidelity)
+        )
 
-    while number < budget:
+    while spent < max(contest.evaluations) - _ROUNDING:
         if len(pending) >= contest.parallelism:
             tell()
         start = time.perf_counter()
@@ -104,13 +144,14 @@ def search_once(contest: Contest, name: str, seed: int) -> Outcome:
         if isinstance(answer, Proposal):
             pending.append((number, answer))
             number += 1
+            spent += answer.fidelity
         elif pending:
             tell()
         else:
             break
     while pending:
         tell()
-    return _judged(contest, lookup, told, float(np.percentile(ask_s, 95)) * 1000)
+    return _judged(contest, lookup, full, float(np.percentile(ask_s, 95)) * 1000)
 
 
 def _with_known_costs(lookup: TableLookup, contest: Contest) -> Problem:
@@ -134,31 +175,35 @@ def _full_means(table: Table, name: str) -> Floats:
     return table.mean_values[:, -1, [metric.name for metric in table.metrics].index(name)]
 
 
-def _judged(contest: Contest, lookup: TableLookup, told: list[Genes], ask_ms_p95: float) -> Outcome:
+def _judged(contest: Contest, lookup: TableLookup, full: list[tuple[float, Genes]], ask_ms_p95: float) -> Outcome:
     reported = contest.lookup(contest.report)
-    searched_values, values = _objectives(lookup, told), _objectives(reported, told)
+    front, searched_front = reported.true_front, lookup.true_front
+    assert front is not None
+    assert searched_front is not None
+    spent = np.array([told for told, _ in full])
+    searched_values, values = _objectives(lookup, full), _objectives(reported, full)
+    complete = np.isfinite(searched_values).all(axis=1) & np.isfinite(values).all(axis=1)
     quality, distance = [], []
     for count in contest.evaluations:
-        seen = np.isfinite(searched_values[:count]).all(axis=1) & np.isfinite(values[:count]).all(axis=1)
-        searched, shown = searched_values[:count][seen], values[:count][seen]
+        seen = complete & (spent <= count + _ROUNDING)
+        searched, shown = searched_values[seen], values[seen]
         if len(contest.objectives) == 1:
-            best = int(np.argmin(searched[:, 0]))
-            quality.append(float(reported.spec.axes[0].sign * shown[best, 0]))
-            front = lookup.true_front
-            assert front is not None
-            distance.append(float(searched[best, 0] - front.ideal[0]))
+            best = int(np.argmin(searched[:, 0])) if len(searched) else None
+            sign = reported.spec.axes[0].sign
+            quality.append(float(sign * (front.nadir[0] if best is None else shown[best, 0])))
+            at = searched_front.nadir[0] if best is None else searched[best, 0]
+            distance.append(float(at - searched_front.ideal[0]))
             continue
-        front = reported.true_front
-        assert front is not None
-        shown = shown[non_dominated(searched)]
+        shown = shown[non_dominated(searched)] if len(searched) else front.raw_reference[None]
         quality.append(float(front.share(shown)[-1]))
         distance.append(front.igd_plus(shown))
     return Outcome(quality, distance, ask_ms_p95)
 
 
-def _objectives(lookup: TableLookup, told: list[Genes]) -> Floats:
+def _objectives(lookup: TableLookup, full: list[tuple[float, Genes]]) -> Floats:
     missing = (np.nan,) * len(lookup.spec.axes)
-    return np.array([lookup.evaluate(genes, 1.0, 0).objectives or missing for genes in told])
+    found = [lookup.evaluate(genes, 1.0, 0).objectives or missing for _, genes in full]
+    return np.array(found, dtype=np.float64).reshape(-1, len(missing))
 
 
 def summary(name: str, outcomes: Sequence[Outcome], single: bool) -> dict[str, Any]:

@@ -70,6 +70,8 @@ def test_one_objective_reports_another_metric_and_the_regret():
     [
         (["--objectives", "accuracy"], "no metric 'accuracy'"),
         (["--objectives", BOTH, "--strategies", "best"], "no strategy 'best'"),
+        (["--objectives", BOTH, "--strategies", "successive_halving:best"], "no strategy 'best' can be named here"),
+        (["--objectives", BOTH, "--strategies", "nsga2:random"], "'nsga2:random': Extra inputs are not permitted"),
         (["--objectives", BOTH, "--track", "C"], "needs --report"),
         (["--objectives", "cifar10_test_e200", "--track", "B"], "two objectives"),
         (["--objectives", BOTH, "--evaluations", "0,ten"], "no list of numbers"),
@@ -79,6 +81,42 @@ def test_one_objective_reports_another_metric_and_the_regret():
 def test_wrong_requests_say_what_is_wrong(options, message):
     with pytest.raises(InvalidInput, match=message):
         bench(*options)
+
+
+def test_what_a_short_evaluation_costs_counts_and_only_full_ones_are_judged(tmp_path):
+    """Half of the loss after 10 of 30 epochs: were short results judged, they would surpass the true front."""
+    path = tmp_path / "curves.csv"
+    with path.open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["a", "b", "epochs", "loss", "cost"])
+        for a, b in np.ndindex(6, 8):
+            loss = 40 - a * b
+            rows.writerows([[a, b, 10, loss / 2, a + b], [a, b, 30, loss, a + b]])
+    options = ["--table", str(path), "--choices", "a,b", "--fidelity", "epochs"]
+    options += [
+        "--metrics",
+        "loss:minimize:nats,cost:minimize:ms",
+        "--seeds",
+        "2",
+        "--evaluations",
+        "1,2,48,64",
+        "-o",
+        "json",
+    ]
+    names = ["random", "successive_halving", "successive_halving:nsga2"]
+    found = json.loads(bench(*options, "--objectives", "loss,cost", "--strategies", ",".join(names)))
+    assert [row["strategy"] for row in found["results"]] == names
+    full, *halved = (np.array(row["values"]) for row in found["results"])
+    assert (full[:, 0] > 0).all()
+    np.testing.assert_allclose(full[:, 2], 1.0)  # 48 in full are all
+    for values in halved:
+        assert (values[:, 0] == 0).all()  # three short ones are spent, none is judged
+        assert (values[:, 1] > 0).all()  # the best of them in full
+        assert (np.diff(values, axis=1) >= 0).all()
+        np.testing.assert_allclose(values[:, 3], 1.0)  # 48 short ones cost 16, then all in full
+    single = json.loads(bench(*options, "--objectives", "loss", "--strategies", "successive_halving"))["results"][0]
+    assert (single["mean"][0], single["distance"][0]) == (40, 35)  # nothing yet: the worst of the table
+    assert (single["mean"][3], single["distance"][3]) == (5, 0)
 
 
 def test_a_peer_is_a_column_and_one_whose_library_is_missing_says_so(file, monkeypatch, capsys):

@@ -25,7 +25,7 @@ from nas_service.methods.strategies.base import Proposal
 from nas_service.methods.strategies.proposing import ProposingStrategy
 from nas_service.methods.strategies.registry import STRATEGIES
 from nas_service.tables.build import build_table
-from nas_service.tables.builtin import nasbench201
+from nas_service.tables.builtin import nasbench201, nasbench201_epochs
 from nas_service.tables.definition import TableDefinition, TableMetric
 from nas_service.tables.hashes import ArchitectureHasher
 from nas_service.tables.inline import InlineSearch, RepeatCounter, decode_genes, encode_genes
@@ -270,3 +270,14 @@ def test_rows_that_say_the_same_are_named_with_their_numbers():
         build_table(definition, lambda: [(0, [[0, 1.0, 1.0], [1, 1.0, 1.0]]), (2, [[0, 2.0, 1.0]])], None)
     with pytest.raises(InvalidInput, match="no rows"):
         build_table(definition, lambda: [], None)
+
+
+def test_the_epochs_of_the_builtin_table_are_its_fidelities():
+    table, data = nasbench201_epochs(), load_nasbench201().columns
+    assert table.shares == (0.06, 1.0)
+    accuracy, latency = table.column("cifar100_test"), table.column("cifar100_raspi4_latency")
+    np.testing.assert_array_equal(accuracy[:, :, 0].T, [data["cifar100_test_e12"], data["cifar100_test_e200"]])
+    np.testing.assert_array_equal(latency[:, :, 0].T, [data["cifar100_raspi4_latency"]] * 2)
+    assert {metric.name for metric in table.metrics if metric.goal == "maximize"} == {
+        "cifar10_valid", "cifar10_test", "cifar100_test", "imagenet16_test"
+    }  # fmt: skip
