@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from search_spaces.elastic.padding import REAL, call_inputs, real_tokens
 from search_spaces.elastic.plain import last_uses, module_names
 from search_spaces.elastic.registry import MODULES
 from search_spaces.network import ImageShape, Network, Shape, TokensShape
@@ -35,7 +36,13 @@ def _class_sources(network: Network) -> list[str]:
         for item in (*spec.helpers, spec.cls):
             if not item.__module__.startswith("torch."):
                 wanted.setdefault(item)
+    if _masks(network):
+        wanted.setdefault(real_tokens)
     return [inspect.getsource(item).rstrip() for item in wanted]
+
+
+def _masks(network: Network) -> bool:
+    return any(REAL in inputs for inputs in call_inputs(network))
 
 
 def _model_source(network: Network) -> str:
@@ -48,9 +55,12 @@ def _model_source(network: Network) -> str:
         arguments = spec.arguments(node.in_shapes, node.params)
         lines += _call(f"        self.{name} = {prefix}{spec.cls.__name__}", arguments)
     lines += ["", "    def forward(self, x: torch.Tensor) -> torch.Tensor:"]
-    variables = {0: "x"}
-    for number, (name, node, finished) in enumerate(zip(names, network.nodes, last_uses(network), strict=True)):
-        arguments_text = ", ".join(variables[value] for value in node.inputs)
+    if _masks(network):
+        lines.append("        real = real_tokens(x)")
+    variables = {0: "x", REAL: "real"}
+    calls = zip(names, network.nodes, call_inputs(network), last_uses(network), strict=True)
+    for number, (name, node, inputs, finished) in enumerate(calls):
+        arguments_text = ", ".join(variables[value] for value in inputs)
         reuse = len(node.inputs) == 1 and node.inputs[0] in finished
         variables[number + 1] = variables[node.inputs[0]] if reuse else f"v{number + 1}"
         lines.append(f"        {variables[number + 1]} = self.{name}({arguments_text})")

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from search_spaces.elastic.initialise import initialise
+from search_spaces.elastic.padding import REAL, call_inputs, real_tokens
 from search_spaces.elastic.registry import MODULES
 from search_spaces.network import Network
 
-RESERVED = frozenset(dir(nn.Module())) | {"network", "steps", "batch_norms", "residual_norms"}
+RESERVED = frozenset(dir(nn.Module())) | {"network", "steps", "masks", "batch_norms", "residual_norms"}
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,15 @@ class PlainNetwork(nn.Module):
                 spec = MODULES[node.block]
                 self.add_module(name, spec.cls(**spec.arguments(node.in_shapes, node.params)))
         self.steps = tuple(
-            Step(name, node.inputs, finished)
-            for name, node, finished in zip(names, network.nodes, last_uses(network), strict=True)
+            Step(name, inputs, finished)
+            for name, inputs, finished in zip(names, call_inputs(network), last_uses(network), strict=True)
         )
+        self.masks = any(REAL in step.inputs for step in self.steps)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         values = {0: x}
+        if self.masks:
+            values[REAL] = real_tokens(x)
         for number, step in enumerate(self.steps):
             values[number + 1] = getattr(self, step.name)(*[values[value] for value in step.inputs])
             for value in step.finished:

@@ -116,7 +116,7 @@ class LanguageHead(nn.Module):
 
 
 class SequenceHead(nn.Module):
-    """Class logits from the first token or the mean of all."""
+    """Class logits from the first token or the mean of all real ones."""
 
     def __init__(self, in_features: int, classes: int, pool: str, dropout: float) -> None:
         super().__init__()
@@ -124,8 +124,14 @@ class SequenceHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(in_features, classes)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled = x[:, 0] if self.pool == "first" else x.mean(1)
+    def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
+        if self.pool == "first":
+            pooled = x[:, 0]
+        elif real is None:
+            pooled = x.mean(1)
+        else:
+            weights = real[..., None].to(x.dtype)
+            pooled = (x * weights).sum(1) / weights.sum(1)
         return self.classifier(self.dropout(pooled))
 
 
@@ -185,5 +191,5 @@ TOKEN_EMBEDDING = ModuleSpec(TokenEmbedding, token_embedding_arguments)
 TOKEN_NORM = ModuleSpec(TokenNorm, token_norm_arguments)
 TOKEN_PROJECTION = ModuleSpec(TokenProjection, token_projection_arguments)
 TOKEN_REDUCTION = ModuleSpec(TokenReduction, token_reduction_arguments)
-SEQUENCE_HEAD = ModuleSpec(SequenceHead, sequence_head_arguments)
+SEQUENCE_HEAD = ModuleSpec(SequenceHead, sequence_head_arguments, masks=True)
 LANGUAGE_HEAD = ModuleSpec(LanguageHead, language_head_arguments)

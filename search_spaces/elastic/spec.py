@@ -30,7 +30,8 @@ class ModuleSpec:
     `widen` switches on layers that some member of an envelope has but the one with the largest
     numbers may lack. `last_norm` is the path of the norm that ends a residual branch (its scale is
     what zero initialisation sets to 0), None where there is no such branch. `branch` is the path of the layer whose
-    output is the residual branch, which training may drop (stochastic depth).
+    output is the residual branch, which training may drop (stochastic depth). `masks` says that the module's forward
+    takes, after its inputs, which tokens are real (N, L; None: all), and keeps padding out of the others.
     """
 
     cls: type[nn.Module]
@@ -39,3 +40,4 @@ class ModuleSpec:
     widen: Callable[[Arguments, Envelope], Arguments] = as_given
     last_norm: str | None = None
     branch: str | None = None
+    masks: bool = False

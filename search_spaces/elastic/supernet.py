@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from search_spaces.elastic.elastic_block import ElasticBlock, Skeleton
+from search_spaces.elastic.padding import REAL, call_inputs, real_tokens
 from search_spaces.elastic.plain import PlainNetwork, last_uses, module_names
 from search_spaces.elastic.resize import at_resolution
 from search_spaces.network import Network
@@ -26,6 +27,7 @@ class Active:
 
     network: Network
     steps: tuple[tuple[ElasticBlock, Skeleton, tuple[int, ...], tuple[int, ...]], ...]
+    masks: bool
 
 
 class Supernet(nn.Module):
@@ -71,10 +73,10 @@ class Supernet(nn.Module):
         if found is None:
             network = self.space.resolve(np.asarray(genes, dtype=np.int16), self.scale)
             steps = []
-            for node, finished in zip(network.nodes, last_uses(network), strict=True):
+            for node, inputs, finished in zip(network.nodes, call_inputs(network), last_uses(network), strict=True):
                 block = self.block(node.key)
-                steps.append((block, block.skeleton(node.in_shapes, node.params), node.inputs, finished))
-            found = Active(network, tuple(steps))
+                steps.append((block, block.skeleton(node.in_shapes, node.params), inputs, finished))
+            found = Active(network, tuple(steps), any(REAL in inputs for _, _, inputs, _ in steps))
             self._plans[name] = found
             if len(self._plans) > MAX_ACTIVE_PLANS:
                 self._plans.popitem(last=False)
@@ -111,6 +113,8 @@ class Supernet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Output of the active architecture; images are resized (bicubic) to its input resolution."""
         values = {0: at_resolution(x, self._active.network.input_shape)}
+        if self._active.masks:
+            values[REAL] = real_tokens(values[0])
         for number, (block, skeleton, inputs, finished) in enumerate(self._active.steps):
             values[number + 1] = block.run(skeleton, *[values[value] for value in inputs])
             for value in finished:

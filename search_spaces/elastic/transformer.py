@@ -75,16 +75,20 @@ class SelfAttention(nn.Module):
         y = x.permute(2, 0, 1, 3).flatten(1, 2) @ table
         return y.unflatten(1, (-1, x.shape[1])).permute(1, 2, 0, 3)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
         y = self.norm(x) if self.pre_norm else x
+        # Padding stands behind the text, where causal attention does not look.
+        mask = None if real is None or self.causal else real[:, None, None]
         query, key, value = self.split(self.query(y)), self.split(self.key(y)), self.split(self.value(y))
         if self.similarity is not None:
             query = torch.matmul(query, self.similarity)
         if self.key_positions is None or self.value_positions is None:
-            y = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
+            y = F.scaled_dot_product_attention(query, key, value, mask, is_causal=self.causal)
         else:
             vectors = self.key_positions(x.shape[1])
             scores = query @ key.transpose(2, 3) + self.against(query, vectors.transpose(1, 2))
+            if mask is not None:
+                scores = scores.masked_fill(~mask, -math.inf)
             weights = (scores / math.sqrt(self.head_dim)).softmax(3)
             y = weights @ value + self.against(weights, self.value_positions(x.shape[1]))
         y = x + self.dropout(self.output(y.transpose(1, 2).flatten(2)))
@@ -125,8 +129,10 @@ class TransformMixer(nn.Module):
             return torch.outer(index, index).remainder(size) * (2 * math.pi / size)
         return torch.outer(index, index + 0.5) * (math.pi / size)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
         y = self.norm(x) if self.pre_norm else x
+        if real is not None:
+            y = y.masked_fill(~real[..., None], 0.0)
         rows, columns = self.angles(x.shape[1], x), self.angles(x.shape[2], x)
         scale = 1 / math.sqrt(x.shape[1] * x.shape[2])
         mixed = torch.cos(rows) @ y @ torch.cos(columns).T
@@ -149,8 +155,10 @@ class ConvMixer(nn.Module):
         self.output = nn.Linear(features, features, bias=bias)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
         y = self.norm(x) if self.pre_norm else x
+        if real is not None:
+            y = y.masked_fill(~real[..., None], 0.0)
         y = self.output(self.conv(y.transpose(1, 2)).transpose(1, 2))
         y = x + self.dropout(y)
         return y if self.pre_norm else self.norm(y)
@@ -199,7 +207,9 @@ def conv_mixer_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arg
     }
 
 
-SELF_ATTENTION = ModuleSpec(SelfAttention, self_attention_arguments, helpers=(RelativeVectors,), branch="dropout")
+SELF_ATTENTION = ModuleSpec(
+    SelfAttention, self_attention_arguments, helpers=(RelativeVectors,), branch="dropout", masks=True
+)
 FEED_FORWARD = ModuleSpec(FeedForward, feed_forward_arguments, helpers=(make_activation,), branch="dropout")
-TRANSFORM_MIXER = ModuleSpec(TransformMixer, transform_mixer_arguments)
-CONV_MIXER = ModuleSpec(ConvMixer, conv_mixer_arguments, branch="dropout")
+TRANSFORM_MIXER = ModuleSpec(TransformMixer, transform_mixer_arguments, masks=True)
+CONV_MIXER = ModuleSpec(ConvMixer, conv_mixer_arguments, branch="dropout", masks=True)
