@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _GET_S = 10.0
 _START_S = 120.0
+_MAX_STILLBORN = 10
 _CLOSE_S = 10.0
 # The head of a cluster that is only busy answers well within this.
 _HEAD_SILENCE_S = 12.0
@@ -237,6 +238,7 @@ class RayPool:
         self._settings = SlotSettings(str(artifacts), marker, self.device, 1)
         self._workers = [self._start() for _ in range(self.num_slots)]
         self._head = _Head()
+        self._stillborn = 0
 
     @property
     def num_free(self) -> int:
@@ -276,6 +278,7 @@ class RayPool:
             try:
                 if worker.ready is not None and worker.ready in done:
                     worker.pid, worker.ready = ray.get(worker.ready, timeout=_GET_S), None
+                    self._stillborn = 0
                 self._collect(worker, done, messages)
                 if worker.life in done:
                     ray.get(worker.life, timeout=_GET_S)  # raises why it has died
@@ -286,7 +289,10 @@ class RayPool:
                     messages.append(Lost(*worker.job, f"{type(error).__name__}: {error}"[:2000]))
                 else:
                     log.warning("an idle worker is lost: %s", error)
+                was_ready = worker.pid is not None
                 self._replace(worker)
+                if not was_ready:
+                    self._note_stillborn(error)
         return messages
 
     def stop(self, job_id: str) -> None:
@@ -325,6 +331,13 @@ class RayPool:
             return
         if all(time.monotonic() - worker.started > _START_S for worker in self._workers):
             raise RuntimeError(f"Ray has started no worker within {_START_S:.0f} s")
+
+    def _note_stillborn(self, error: RayError) -> None:
+        """Raise when workers keep ending before they are ready: what they start with is wrong (after an update of the
+        code below a running dispatcher, say), and only a new start helps."""
+        self._stillborn += 1
+        if self._stillborn >= _MAX_STILLBORN:
+            raise RuntimeError(f"{self._stillborn} workers in a row ended as they started: {error}")
 
     def _collect(self, worker: _Worker, done: set[Any], messages: list[Message]) -> None:
         if worker.job is None:

@@ -42,6 +42,13 @@ def pool(artifacts):  # noqa: F811
     pool.close()
 
 
+class Unreadable:
+    """What can be sent to a worker, which cannot read it."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
 class TestRayPool(PoolContract):
     def test_a_worker_that_dies_idle_is_replaced_before_it_costs_a_job(self, pool):
         pool.submit("job_m", 1, "train_supernet", self.training("sup_m", num_steps=2))
@@ -52,6 +59,18 @@ class TestRayPool(PoolContract):
         self.wait_until_free(pool)
         pool.submit("job_n", 1, "train_supernet", self.training("sup_m", num_steps=2))
         assert isinstance(self.collect(pool, self.ended("job_n"))[-1], Done)
+
+    def test_workers_that_cannot_start_end_the_pool_with_the_reason(self, pool, monkeypatch):
+        pool.submit("job_o", 1, "train_supernet", self.training("sup_m", num_steps=2))
+        pid = pool.pids["job_o"]
+        self.collect(pool, self.ended("job_o"))
+        monkeypatch.setattr(pool, "_settings", Unreadable())  # as after an update of the code below the pool
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(RuntimeError, match=r"10 workers in a row ended as they started: (?s:.)*no number"):
+            self.collect(pool, lambda _: False)
+        monkeypatch.undo()
+        pool._stillborn = 0  # the tests behind go on with this pool
+        self.wait_until_free(pool)
 
 
 def payload(name: str, epoch: int = 1, workers: int = 2, **recipe) -> dict:
