@@ -75,4 +75,5 @@ def test_a_service_that_goes_and_comes_back(engine, database_url, search_id, tmp
     with api.served(api.app_on(database_url, tmp_path), port):
         expect(page.get_by_text("The service has not answered")).to_be_hidden(timeout=30_000)
         expect(page.get_by_role("heading", name="Front so far")).to_be_visible()
+        page.goto("about:blank")  # asks for nothing more once the service is gone again
     visit.forgive("ERR_")

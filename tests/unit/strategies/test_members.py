@@ -11,7 +11,6 @@ from tests.contracts.strategy_contract import Runner, landscape, make_problem
 
 FAST = [
     "random",
-    "grid",
     "local_search",
     "aging_evolution",
     "nsga2",
