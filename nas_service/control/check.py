@@ -16,7 +16,7 @@ from nas_service.domain.metrics import METRICS
 from nas_service.domain.records import DatasetRecord, DeviceRecord, SupernetRecord
 from nas_service.domain.search import MethodChoice, SearchSpec
 from nas_service.errors import MAX_NAMES, InvalidInput, NotFound, Problem, allowed
-from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES, for_task
+from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES, for_networks
 from nas_service.methods.strategies.registry import STRATEGIES
 from nas_service.storage import datasets, devices, latencies, supernets
 from nas_service.storage.session import Session
@@ -67,14 +67,14 @@ def check_spec(session: Session, spec: SearchSpec) -> CheckedSpec:
             problems.append(Problem("/evaluator/recipe", "conflict", "an existing supernet has its recipe already"))
         supernet = _existing_supernet(session, spec, space, dataset, problems)
     else:
-        chosen = _for_task(recipe or MethodChoice("sandwich"), space)
+        chosen = _suited(recipe or MethodChoice("sandwich"), space)
         recipe = _method(chosen, recipes, "/evaluator/recipe", problems)
     finalists = spec.finalists
     if finalists.mode == "inherit":
         if finalists.recipe is not None or finalists.seeds != 1:
             problems.append(Problem("/finalists/mode", "conflict", "inherited weights are not trained with a recipe"))
     else:
-        chosen = _for_task(finalists.recipe or MethodChoice("alone"), space)
+        chosen = _suited(finalists.recipe or MethodChoice("alone"), space)
         finalists = replace(finalists, recipe=_method(chosen, network_recipes, "/finalists/recipe", problems))
     if finalists.count < 0 or finalists.seeds < 1:
         problems.append(Problem("/finalists", "invalid_value", "count must be at least 0 and seeds at least 1"))
@@ -168,9 +168,12 @@ def _fitted_estimator(
     return latencies.estimators(session, space.id, spec.latency_target).get(device.name)
 
 
-def _for_task(choice: MethodChoice, space: SearchSpace | None) -> MethodChoice:
-    """The recipe with what suits networks for the task, wherever the request says nothing."""
-    return choice if space is None else MethodChoice(choice.name, for_task(space.program.task, choice.params))
+def _suited(choice: MethodChoice, space: SearchSpace | None) -> MethodChoice:
+    """The recipe with what suits the networks of the space, wherever the request says nothing."""
+    if space is None:
+        return choice
+    blocks = {node.block for genes in (space.smallest(), space.largest()) for node in space.resolve(genes).nodes}
+    return MethodChoice(choice.name, for_networks(space.program.task, blocks, choice.params))
 
 
 def _method(choice: MethodChoice, allowed: dict[str, type[Any]], pointer: str, problems: list[Problem]) -> MethodChoice:

@@ -1,5 +1,6 @@
 """The recipes a user may name, with the parameters of each; implementations are in `workers/recipes/`."""
 
+from collections.abc import Collection
 from typing import Any
 
 from nas_service.methods.recipes.alone import AloneParams
@@ -37,8 +38,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-# Networks without convolutions and batch norm hardly learn with the rate and momentum that suit images.
-_TEXT_AND_VECTORS: dict[str, Any] = {
+# Networks of tokens or plain linear layers hardly learn with the rate and momentum that suit convolutions: digits-vit
+# stays at guessing (tests/benchmarks/results/families.md).
+_NO_CONVOLUTIONS: dict[str, Any] = {
     "optimiser": "adamw",
     "learning_rate": 2e-3,
     "weight_decay": 0.01,
@@ -47,12 +49,13 @@ _TEXT_AND_VECTORS: dict[str, Any] = {
 }
 
 
-def for_task(task: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of a recipe, with what suits a task of the language where they say nothing.
+def for_networks(task: str, blocks: Collection[str], params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a recipe, with what suits networks of these ``blocks`` for a task where they say nothing.
 
     Who names another optimiser gets the recipe's own defaults: the rates of one say nothing about the other.
     """
-    suits = _TEXT_AND_VECTORS if task != "image_classification" else {}
+    convolutional = task == "image_classification" and "patch_embedding" not in blocks
+    suits = {} if convolutional else _NO_CONVOLUTIONS
     if params.get("optimiser", suits.get("optimiser")) != suits.get("optimiser"):
         return dict(params)
     return {**suits, **params}

@@ -16,7 +16,7 @@ from nas_service.methods.recipes.registry import (
     PRESETS,
     RECIPES,
     SUPERNET_RECIPES,
-    for_task,
+    for_networks,
     parse_recipe,
 )
 from nas_service.methods.recipes.sandwich import SandwichParams
@@ -51,14 +51,26 @@ def test_wrong_parameters_are_refused(wrong: dict) -> None:
         parse_recipe({"name": "sandwich", **wrong})
 
 
-def test_recipes_suit_the_task_where_they_say_nothing() -> None:
-    assert for_task("image_classification", {"num_epochs": 2}) == {"num_epochs": 2}
-    for task in ("sequence_classification", "vector_classification", "causal_lm", "masked_lm"):
-        params = for_task(task, {"learning_rate": 0.5})
-        assert params["optimiser"] == "adamw"
-        assert params["learning_rate"] == 0.5
-        assert parse_recipe({"name": "sandwich", **params})[1].weight_decay == 0.01
-        assert for_task(task, {"optimiser": "sgd"}) == {"optimiser": "sgd"}
+@pytest.mark.parametrize(
+    ("task", "blocks"),
+    [
+        ("sequence_classification", {"token_embedding", "conv_mixer"}),
+        ("vector_classification", {"linear"}),
+        ("causal_lm", {"self_attention"}),
+        ("masked_lm", {"self_attention"}),
+        ("image_classification", {"patch_embedding", "self_attention"}),
+    ],
+)
+def test_recipes_suit_the_networks_where_they_say_nothing(task: str, blocks: set[str]) -> None:
+    params = for_networks(task, blocks, {"learning_rate": 0.5})
+    assert params["optimiser"] == "adamw"
+    assert params["learning_rate"] == 0.5
+    assert parse_recipe({"name": "sandwich", **params})[1].weight_decay == 0.01
+    assert for_networks(task, blocks, {"optimiser": "sgd"}) == {"optimiser": "sgd"}
+
+
+def test_recipes_are_made_for_convolutions() -> None:
+    assert for_networks("image_classification", {"mbconv", "map_attention"}, {"num_epochs": 2}) == {"num_epochs": 2}
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
