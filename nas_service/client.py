@@ -173,11 +173,12 @@ class Client:
     ) -> Search:
         """Follow a search to its end; ``on_change`` sees each poll's answer. Survives restarts of the service.
 
-        Raises ``TimeoutError`` when it is not finished after ``timeout_s``.
+        Raises ``TimeoutError`` when it is not finished after ``timeout_s``, and ``Unreachable`` when the service stays
+        away for minutes.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            search = self.search(search_id)
+            search = self._search_when_back(search_id)
             on_change(search)
             if search["state"] in FINISHED:
                 return search
@@ -205,9 +206,19 @@ class Client:
                 lost = True
             if lost:
                 time.sleep(client_http.delay_s(2, None))
-            search = self.search(search_id)
+            search = self._search_when_back(search_id)
             if search["state"] in FINISHED and not self.get(path, after=after)["items"]:
                 return
+
+    def _search_when_back(self, search_id: str) -> Search:
+        """The search, from a service that may be restarting."""
+        deadline = time.monotonic() + client_http.RESTART_S
+        while True:
+            try:
+                return self.search(search_id)
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
 
     # --- what a search has found ---
 

@@ -11,6 +11,8 @@ import httpx
 RETRY_STATUS = frozenset({429, 502, 503, 504})
 MAX_TRIES = 5
 MAX_WAIT_S = 30.0
+# Who follows a search waits this long for a service that is being restarted.
+RESTART_S = 180.0
 
 
 class ApiError(Exception):

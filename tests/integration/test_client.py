@@ -119,6 +119,16 @@ def test_patience_ends(nas, network):
         nobody.methods()
 
 
+def test_who_follows_a_search_waits_for_a_restarting_service(nas, network, monkeypatch):
+    search_id = nas.cancel(nas.create_search({**SEARCH, "seed": 42})["id"])["id"]
+    network.next = ["answer lost"] * 12
+    assert nas.wait(search_id)["state"] == "cancelled"
+    monkeypatch.setattr(client_http, "RESTART_S", 0.0)
+    network.next = ["answer lost"] * 12
+    with pytest.raises(Unreachable):
+        nas.wait(search_id)
+
+
 def test_refusals_say_where(nas):
     with pytest.raises(ApiError) as refused:
         nas.plan_search({**SEARCH, "dataset": "none-such", "typo": 1})
