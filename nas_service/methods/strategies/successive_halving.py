@@ -37,7 +37,7 @@ class SuccessiveHalvingParams(StrategyParams):
 
     eta: int = Field(3, ge=2, le=100, description="One in so many moves up; also the least ratio of fidelities.")
     strategy: Nested = Field(
-        default_factory=lambda: Nested(name="random", params={}), description="What proposes new architectures."
+        default_factory=lambda: Nested(name="auto", params={}), description="What proposes new architectures."
     )
 
 
