@@ -35,8 +35,8 @@ Each row is one search over REST with default settings ({TRIALS} trials, {FINALI
 the supernet, "default" where the recipe decides), then the export of the front's first network, whose `predict.py` was
 run in a process of its own. Best: highest (perplexity: lowest) of the front, on the test split in brackets. Guessing:
 the most frequent class, or a uniform choice among the tokens. One seed each; seconds under changing load.
-Twenty steps show that the path of a family works, not how good it is. With the recipe that suits convolutions digits-vit
-stayed at guessing (0.10) and digits-vit-stages at 0.59; images read as tokens get AdamW since.
+Twenty steps show that the path of a family works, not how good it is. With the recipe that suits convolutions
+digits-vit stayed at guessing (0.10) and digits-vit-stages at 0.59; images read as tokens get AdamW since.
 Commands: the docstring of `tests/benchmarks/bench_families.py`.
 
 | family | data | steps | s | front | metric | best (test) | guessing | torch - ONNX, largest |
