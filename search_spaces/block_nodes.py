@@ -107,11 +107,11 @@ class BlockCompiler(EdgeCompiler):
         weights = raw.get("weights")
         if weights:
             key = f"shared.{weights}"
-            if self.shared_keys.setdefault(key, kind) != kind:
+            if self.shared_kinds.setdefault(key, kind) != kind:
                 raise SpaceError(
                     f"{pointer}/weights",
                     "weights",
-                    f"'{weights}' are the weights of a {self.shared_keys[key]}, not of a {kind}",
+                    f"'{weights}' are the weights of a {self.shared_kinds[key]}, not of a {kind}",
                     "use another name; a language_head shares those of a token_embedding by tied: NAME",
                 )
         else:
@@ -145,7 +145,6 @@ class BlockCompiler(EdgeCompiler):
                 f"'{raw['tied']}' is not a token_embedding",
                 "name the block that reads the token ids",
             )
-        self.shared_keys[found.key] = found.block.kind
         return self._block_op(found.key, found.block, found.params, inputs, pointer)
 
     def _selected(self, block: Block, params: dict[str, Value]) -> tuple[tuple[Value, tuple[str, ...]], ...]:
@@ -179,6 +178,7 @@ class BlockCompiler(EdgeCompiler):
         self.num_steps += 1
         if self.num_steps > MAX_NODES:
             raise LimitError(pointer, "limits", f"more than {MAX_NODES} nodes when unrolled", "repeat less often")
+        self.key_uses[key] += 1
         return BlockOp(self.num_steps - 1, key, block, params, inputs, pointer)
 
     def _params(self, block: Block, raw: Mapping[str, Any], frame: Frame, pointer: str) -> dict[str, Value]:

@@ -64,7 +64,7 @@ class _Compiler(NodeCompiler):
             num_steps=self.num_steps,
             max_back=self.max_back,
             edge_genes=frozenset(self.edge_genes),
-            shared_keys=frozenset(self.shared_keys),
+            shared_keys=frozenset(key for key, uses in self.key_uses.items() if uses > 1),
         )
 
     # --- the head of the document ----------------------------------------------------------------------

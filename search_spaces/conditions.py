@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,7 +34,8 @@ class ConditionCompiler:
         self.shared_genes: dict[str, int] = {}
         self.share_guards: dict[str, tuple[Value, ...]] = {}
         self.keys: dict[str, int] = {}
-        self.shared_keys: dict[str, str] = {}  # weights that several nodes use, and the kind of block they belong to
+        self.shared_kinds: dict[str, str] = {}  # names of shared weights and the kind of block they belong to
+        self.key_uses: Counter[str] = Counter()  # how many operations use the weights of a key
         self.block_at: dict[int, BlockOp] = {}  # named single blocks by their register
         self.constraints: list[Constraint] = []
         self.problems: list[Problem] = []

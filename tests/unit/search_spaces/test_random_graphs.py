@@ -82,6 +82,17 @@ def test_batches_cost_what_single_networks_cost(network: list[Any], seed: int) -
         assert sorted(found.rank(everything)) == list(range(found.cardinality))
 
 
+def test_shared_weights_that_are_apart_by_source_count_once_for_each() -> None:
+    reader = conv(out=WIDTH, kernel=3) | {
+        "weights": "all",
+        "inputs": [{"choose": "earlier", "name": "edge"}],
+        "weights_per": "source",
+    }
+    body = [conv(out=WIDTH, kernel=1), dict(reader), dict(reader)]
+    found = space([conv(out=WIDTH), {"graph": {"inputs": ["x"], "body": body, "output": "last"}}])
+    check_costs(found, found.enumerate())
+
+
 def compiled(network: list[Any]) -> SearchSpace | None:
     """The space; None where a random document asks for more than the language allows, with nothing else wrong."""
     try:
