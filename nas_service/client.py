@@ -238,8 +238,8 @@ class Client:
         path = f"/v1/searches/{search_id}/front"
         return self.get(path, stage=stage, at_evaluation=at_evaluation, device=device)
 
-    def measurements(self, search_id: str) -> list[Measurement]:
-        return self.get(f"/v1/searches/{search_id}/measurements")["items"]
+    def measurements(self, search_id: str) -> Iterator[Measurement]:
+        return self.pages(f"/v1/searches/{search_id}/measurements", page_size=1000)
 
     def architecture(self, architecture_hash: str) -> Architecture:
         return self.get(f"/v1/architectures/{architecture_hash}")

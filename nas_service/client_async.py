@@ -240,8 +240,8 @@ class AsyncClient:
         path = f"/v1/searches/{search_id}/front"
         return await self.get(path, stage=stage, at_evaluation=at_evaluation, device=device)
 
-    async def measurements(self, search_id: str) -> list[Measurement]:
-        return (await self.get(f"/v1/searches/{search_id}/measurements"))["items"]
+    def measurements(self, search_id: str) -> AsyncIterator[Measurement]:
+        return self.pages(f"/v1/searches/{search_id}/measurements", page_size=1000)
 
     async def architecture(self, architecture_hash: str) -> Architecture:
         return await self.get(f"/v1/architectures/{architecture_hash}")

@@ -218,6 +218,7 @@ class Search(TypedDict):
     regret: float | None
     front_size: int | None
     error: Json | None
+    warnings: list[Warning]
     created_at: str
     created_by: str | None
     started_at: str | None
@@ -310,6 +311,7 @@ class Supernet(TypedDict):
     state: str
     checkpoint: Json | None
     train_s: float | None
+    warnings: list[Warning]
     error: Json | None
     created_at: str
     ready_at: str | None
@@ -377,3 +379,11 @@ class Trial(TypedDict):
     eval_s: float | None
     created_at: str
     finished_at: str | None
+
+
+class Warning(TypedDict):
+    """Something that went wrong without ending anything: which kind, what, and what to change."""
+
+    code: str
+    message: str
+    suggestion: str

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import field_validator
 
-from nas_service.api.views import Json, View
+from nas_service.api.views import Json, View, WarningOut
 
 
 class SpaceOut(View):
@@ -106,6 +106,7 @@ class SupernetOut(View):
     state: str
     checkpoint: Json | None
     train_s: float | None
+    warnings: list[WarningOut]
     error: Json | None
     created_at: datetime
     ready_at: datetime | None

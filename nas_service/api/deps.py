@@ -20,7 +20,7 @@ from nas_service.api.throttle import FailureThrottle
 from nas_service.api.views import Page
 from nas_service.ids import content_key
 from nas_service.settings import Settings
-from nas_service.storage import idempotency, installation
+from nas_service.storage import idempotency, installation, searches
 from nas_service.storage.session import Engine, Session, run_in_transaction, unit_of_work
 
 MAX_STREAMS = 10
@@ -132,6 +132,18 @@ def page_by_id(
     shown = found[: paging.page_size]
     token = service.cursors.write(shown[-1].id, chosen) if len(found) > len(shown) else None
     return Page[view](items=[view.model_validate(item) for item in shown], next_page_token=token)  # type: ignore[valid-type]
+
+
+def page_of_search(
+    service: Service, paging: Paging, view: type[View], read: Callable[..., Sequence[Any]], search_id: str
+) -> Page[View]:
+    """A page of ``read(session, search_id, limit=, after=)``. Raises NotFound for a search that is not there."""
+
+    def found(session: Session, **place: Any) -> Sequence[Any]:
+        searches.get(session, search_id)
+        return read(session, search_id, **place)
+
+    return page_by_id(service, paging, view, found, {"search_id": search_id})
 
 
 def once(

@@ -11,12 +11,12 @@ from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, JSONResponse
 
 from nas_service.api.asset_views import ExportOut
-from nas_service.api.deps import IdempotencyKey, PrincipalDep, Service, ServiceDep, once
+from nas_service.api.deps import IdempotencyKey, PagingDep, PrincipalDep, Service, ServiceDep, once, page_of_search
 from nas_service.api.schemas import ExportId, ExportIn, SearchId
 from nas_service.api.views import Page
 from nas_service.control.exports import request_export
 from nas_service.errors import Conflict, NotFound
-from nas_service.storage import audit, exports, searches, trials
+from nas_service.storage import audit, exports, trials
 from nas_service.storage.session import Session
 
 router = APIRouter(prefix="/v1", tags=["exports"])
@@ -46,12 +46,9 @@ def get(export_id: ExportId, service: ServiceDep) -> ExportOut:
 
 
 @router.get("/searches/{search_id}/exports", response_model=Page[ExportOut])
-def list_of_search(search_id: SearchId, service: ServiceDep) -> Page[ExportOut]:
+def list_of_search(search_id: SearchId, service: ServiceDep, paging: PagingDep) -> Page[ExportOut]:
     """Exports of a search, oldest first."""
-    with service.reading() as session:
-        searches.get(session, search_id)
-        found = exports.of_search(session, search_id)
-    return Page[ExportOut](items=[ExportOut.model_validate(item) for item in found])
+    return page_of_search(service, paging, ExportOut, exports.of_search, search_id)
 
 
 @router.get(

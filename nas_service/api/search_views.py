@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import Field
+
 from nas_service.api.spec_views import SpecOut
-from nas_service.api.views import Json, View
+from nas_service.api.views import Json, View, WarningOut
 
 
 class EstimatorOut(View):
@@ -58,6 +60,7 @@ class SearchOut(View):
     regret: float | None
     front_size: int | None
     error: Json | None
+    warnings: list[WarningOut] = Field(default_factory=list)
     created_at: datetime
     created_by: str | None
     started_at: datetime | None

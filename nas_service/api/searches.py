@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -23,15 +22,14 @@ from nas_service.api.requested_space import in_request, stored_space_id
 from nas_service.api.schemas import SearchId, SearchIn
 from nas_service.api.search_views import EstimatorOut, PlanOut, ProgressOut, SearchOut
 from nas_service.api.table_schemas import AnySearchIn, TableSearchIn
-from nas_service.api.views import Page
+from nas_service.api.views import Page, WarningOut
 from nas_service.control import searches as actions
 from nas_service.control.check_table import goals_of
 from nas_service.control.create import create_search
 from nas_service.control.plan import plan_search
-from nas_service.control.queries import Progress, SearchDetail, search_detail
+from nas_service.control.queries import Overview, Progress, SearchDetail, overviews, search_detail
 from nas_service.domain.records import SearchRecord
 from nas_service.domain.search import SearchSpec
-from nas_service.domain.states import SEARCH_TERMINAL
 from nas_service.errors import MAX_NAMES, InvalidInput, NotFound, allowed
 from nas_service.storage import audit, datasets, searches
 from nas_service.storage.session import Session, run_in_transaction
@@ -127,13 +125,12 @@ def list_all(
     name: Annotated[ShortText | None, Query(description="Text that the name contains.")] = None,
 ) -> Page[SearchOut]:
     """Searches, newest first."""
-    filters = {"state": state, "name": name}
-    page = page_by_id(service, paging, SearchOut, partial(searches.page, state=state, name=name), filters)
-    active = [item for item in page.items if item.state not in SEARCH_TERMINAL]
-    with service.reading() as session:
-        for item in active:
-            item.progress = _progress(search_detail(session, item.id).progress)
-    return page
+
+    def read(session: Session, *, limit: int, after: str | None) -> list[SearchOut]:
+        found = searches.page(session, limit=limit, after=after, state=state, name=name)
+        return [_of_overview(one) for one in overviews(session, found)]
+
+    return page_by_id(service, paging, SearchOut, read, {"state": state, "name": name})
 
 
 @router.get("/searches/{search_id}", response_model=SearchOut)
@@ -168,8 +165,20 @@ def of_detail(detail: SearchDetail) -> SearchOut:
     view = SearchOut.model_validate(detail.search)
     view.progress = _progress(detail.progress)
     view.trial_counts = detail.trial_counts
+    view.warnings = _warnings([] if detail.supernet is None else detail.supernet.warnings)
     view.latency_estimator = None if detail.estimator is None else EstimatorOut.model_validate(detail.estimator)
     return view
+
+
+def _of_overview(overview: Overview) -> SearchOut:
+    view = SearchOut.model_validate(overview.search)
+    view.progress = None if overview.progress is None else _progress(overview.progress)
+    view.warnings = _warnings(overview.warnings)
+    return view
+
+
+def _warnings(found: list[dict[str, str]]) -> list[WarningOut]:
+    return [WarningOut.model_validate(warning) for warning in found]
 
 
 def _progress(progress: Progress) -> ProgressOut:

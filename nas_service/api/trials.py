@@ -9,7 +9,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Response
 
 from nas_service.api.conditional import IMMUTABLE
-from nas_service.api.deps import PagingDep, ServiceDep
+from nas_service.api.deps import PagingDep, ServiceDep, page_of_search
 from nas_service.api.schemas import ArchitectureHash, Label, SearchId, TrialId
 from nas_service.api.search_views import (
     ArchitectureOut,
@@ -148,12 +148,9 @@ def front(
 
 
 @router.get("/searches/{search_id}/measurements", response_model=Page[MeasurementOut])
-def measurements(search_id: SearchId, service: ServiceDep) -> Page[MeasurementOut]:
-    """What was measured for a search, in order of time."""
-    with service.reading() as session:
-        searches.get(session, search_id)
-        found = trials.measurements(session, search_id)
-    return Page[MeasurementOut](items=[MeasurementOut.model_validate(item) for item in found])
+def measurements(search_id: SearchId, service: ServiceDep, paging: PagingDep) -> Page[MeasurementOut]:
+    """What was measured for a search, oldest first."""
+    return page_of_search(service, paging, MeasurementOut, trials.measurements, search_id)
 
 
 @router.get("/architectures/{architecture_hash}", response_model=ArchitectureOut)

@@ -46,6 +46,14 @@ class ProblemOut(View):
     errors: list[FieldProblem] | None = None
 
 
+class WarningOut(View):
+    """Something that went wrong without ending anything: which kind, what, and what to change."""
+
+    code: str
+    message: str
+    suggestion: str
+
+
 class SessionOut(View):
     """Who is signed in, and what they may do."""
 

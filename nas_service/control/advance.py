@@ -54,7 +54,7 @@ def search_phase(session: Session, around: Surroundings, lives: dict[str, Live])
     if live is None or (live.num_asked, live.num_told) != (search.num_asked, search.num_told):
         live = _rebuild(session, around)
     exhausted = search.exhausted
-    out_of_time = spec.budget.wall_s is not None and searches.searching_for_s(session, search.id) >= spec.budget.wall_s
+    out_of_time = spec.budget.wall_s is not None and searches.searching_for_s(session, search) >= spec.budget.wall_s
     window = trials.of_search(session, search.id, "search", first=live.num_told)
     if settle(session, search.id, window):
         window = trials.of_search(session, search.id, "search", first=live.num_told)
@@ -256,6 +256,6 @@ def _save(session: Session, around: Surroundings, live: Live, points: list[Front
 def _why_empty(session: Session, around: Surroundings, live: Live) -> tuple[str, str]:
     if live.num_asked == 0:
         return "infeasible", "no architecture of the space keeps the constraints"
-    states = trials.counts(session, around.search.id).get("search", {})
+    states = trials.counts(session, [around.search.id])[around.search.id].get("search", {})
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     return "no_result", f"no trial succeeded: {told}"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nas_service.control.fronts import joined_front
 from nas_service.domain.pareto import hypervolume, non_dominated
 from nas_service.domain.search import SearchSpec
 from nas_service.errors import InvalidInput
-from nas_service.storage import columns, searches
+from nas_service.storage import searches
 from nas_service.storage.session import Session
 
 
@@ -36,17 +37,12 @@ def hypervolume_curve(session: Session, search_id: str, reference: list[float] |
     if len(chosen) != len(axes):
         names = ", ".join(axis.metric for axis in axes)
         raise InvalidInput(f"reference_point: {len(chosen)} numbers, but the axes are {names}")
-    fields = ["state", "fidelity", *(axis.metric for axis in axes)]
-    found, _ = columns.read(session, search_id, "search", fields, limit=max(1, search.num_told))
-    signs = np.array([axis.sign for axis in axes])
-    values = np.array([found[axis.metric] for axis in axes], dtype=np.float64).T.reshape(-1, len(axes)) * signs
-    number = np.array(found["number"], dtype=np.int64)
-    usable = np.isfinite(values).all(axis=1) & (np.array(found["state"]) == "succeeded")
-    usable &= np.array(found["fidelity"], dtype=np.float64) == 1.0
+    # Every front of the search, at any time and seen from anywhere, is among the few trials that ever joined it.
+    numbers, values = joined_front(session, search, search.num_told)
     counts = np.unique(np.linspace(0, search.num_told, num_points + 1).round().astype(int))
     front, volumes, told = np.empty((0, len(axes))), [], 0
     for count in counts:
-        fresh = values[usable & (number >= told) & (number < count)]
+        fresh = values[(numbers >= told) & (numbers < count)]
         told = int(count)
         if len(fresh):
             both = np.concatenate((front, fresh))

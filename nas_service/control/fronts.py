@@ -46,12 +46,19 @@ def read_front(session: Session, search_id: str, stage: str = "search", at_evalu
 
 def front_members(session: Session, search: SearchRecord, before: int) -> list[TrialRecord]:
     """The search-stage front after ``before`` told trials: found by the values of those that ever joined, then read."""
+    numbers, F = joined_front(session, search, before)
+    return trials.numbered(session, search.id, numbers[non_dominated(F)].tolist())
+
+
+def joined_front(session: Session, search: SearchRecord, before: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of the first ``before`` told trials those that nothing told before them dominated: numbers (n,) in order, and
+    minimised objectives (n, axes)."""
     axes = SearchSpec.from_json(search.spec).axes
     joined = trials.that_joined_front(session, search.id, [axis.metric for axis in axes], before)
     F = np.array([values for _, *values in joined], dtype=np.float64).reshape(-1, len(axes))
     F, numbers = F * [axis.sign for axis in axes], np.array([number for number, *_ in joined], dtype=np.int64)
     finite = np.isfinite(F).all(axis=1)
-    return trials.numbered(session, search.id, numbers[finite][non_dominated(F[finite])].tolist())
+    return numbers[finite], F[finite]
 
 
 def front_of(search: SearchRecord, stage: str, found: list[TrialRecord], num_evaluations: int) -> Front:

@@ -30,7 +30,7 @@ def inline_phase(session: Session, search: SearchRecord, spec: SearchSpec) -> bo
     """Whether every trial has been told; until then sees to it that a job is at it."""
     remaining_s = None
     if spec.budget.wall_s is not None:
-        remaining_s = spec.budget.wall_s - searches.searching_for_s(session, search.id)
+        remaining_s = spec.budget.wall_s - searches.searching_for_s(session, search)
     over = search.exhausted or search.num_asked >= spec.budget.trials or (remaining_s is not None and remaining_s <= 0)
     if over and search.num_told == search.num_asked and search.reference_point is not None:
         if not search.front_size:
@@ -148,6 +148,6 @@ def _why_empty(session: Session, search: SearchRecord) -> tuple[str, str]:
         return "infeasible", "no architecture of the space keeps the constraints"
     if search.num_asked == 0:
         return "no_result", "the time was over before the first trial"
-    states = trials.counts(session, search.id).get("search", {})
+    states = trials.counts(session, [search.id])[search.id].get("search", {})
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     return "no_result", f"no full evaluation succeeded: {told}"

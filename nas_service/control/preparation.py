@@ -6,7 +6,7 @@ from nas_service.control import payloads
 from nas_service.control.ending import fail_search
 from nas_service.control.payloads import Surroundings
 from nas_service.domain.states import JOB_TERMINAL
-from nas_service.storage import estimators, jobs, supernets, work
+from nas_service.storage import estimators, events, jobs, supernets, work
 from nas_service.storage.session import Session
 
 
@@ -14,6 +14,8 @@ def supernet_phase(session: Session, around: Surroundings) -> bool:
     """Whether the supernet is ready; until then sees to it that somebody trains it."""
     supernet = around.supernet
     if supernet.state == "ready":
+        for warning in supernet.warnings:
+            events.record(session, "search.warning", warning, search_id=around.search.id)
         return True
     job = work.of_subject(session, supernet.id)
     if job is None:

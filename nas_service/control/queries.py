@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy as np
 from nas_service.control.spaces import compiled_space
 from nas_service.domain.records import CurvePoint, EstimatorRecord, JobRecord, SearchRecord, SupernetRecord, TrialRecord
 from nas_service.domain.search import SearchSpec
-from nas_service.domain.states import TRIAL_TERMINAL
+from nas_service.domain.states import SEARCH_TERMINAL, TRIAL_TERMINAL
 from nas_service.errors import NotFound
 from nas_service.storage import estimators, searches, supernets, trials, work
 from nas_service.storage.session import Session
@@ -42,6 +44,15 @@ class SearchDetail:
 
 
 @dataclass(frozen=True)
+class Overview:
+    """A search as it stands in a list: with progress unless it is over, and with what is wrong with its supernet."""
+
+    search: SearchRecord
+    progress: Progress | None
+    warnings: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
 class SupernetDetail:
     """A supernet with its learning curves and the job that trains or trained it."""
 
@@ -66,24 +77,50 @@ class ArchitectureDetail:
 def search_detail(session: Session, search_id: str) -> SearchDetail:
     """Raises NotFound."""
     search = searches.get(session, search_id)
-    counts = trials.counts(session, search_id)
+    counts = trials.counts(session, [search_id])
     return SearchDetail(
         search=search,
         spec=SearchSpec.from_json(search.spec),
-        progress=progress_of(session, search, counts),
-        trial_counts=counts,
+        progress=progress_of(session, [search], counts)[search_id],
+        trial_counts=counts[search_id],
         supernet=supernets.get(session, search.supernet_id) if search.supernet_id else None,
         estimator=estimators.get(session, search.estimator_id) if search.estimator_id else None,
     )
 
 
-def progress_of(session: Session, search: SearchRecord, counts: dict[str, dict[str, int]]) -> Progress:
-    """Progress of the current phase; the counts are those of ``trials.counts``."""
+def overviews(session: Session, found: Sequence[SearchRecord]) -> list[Overview]:
+    """What a list shows of these searches, in their order; as many queries for many searches as for one."""
+    active = [search for search in found if search.state not in SEARCH_TERMINAL]
+    progress = progress_of(session, active, trials.counts(session, [search.id for search in active])) if active else {}
+    known = supernets.get_many(session, {search.supernet_id for search in found if search.supernet_id})
+    return [
+        Overview(
+            search, progress.get(search.id), known[search.supernet_id].warnings if search.supernet_id in known else []
+        )
+        for search in found
+    ]
+
+
+def progress_of(
+    session: Session, found: Sequence[SearchRecord], counts: dict[str, dict[str, dict[str, int]]]
+) -> dict[str, Progress]:
+    """By search the progress of its current phase; the counts are those of ``trials.counts``."""
+    jobs = work.of_subjects(session, {subject for search in found if (subject := _awaited(search)) is not None})
+    now = searches.now(session)
+    return {search.id: _progress(search, counts[search.id], jobs.get(_awaited(search) or ""), now) for search in found}
+
+
+def _awaited(search: SearchRecord) -> str | None:
+    """The supernet or estimator that the search waits for."""
+    return {"supernet": search.supernet_id, "latency": search.estimator_id}.get(search.phase)
+
+
+def _progress(
+    search: SearchRecord, counts: dict[str, dict[str, int]], job: JobRecord | None, now: datetime
+) -> Progress:
     phases = SearchSpec.from_json(search.spec).phases
     fraction, eta_s, detail = None, None, None
     if search.phase in ("supernet", "latency"):
-        subject = search.supernet_id if search.phase == "supernet" else search.estimator_id
-        job = work.of_subject(session, subject) if subject else None
         detail = None if job is None else job.progress
         if detail and detail.get("num_steps"):
             fraction = min(1.0, detail.get("step", 0) / detail["num_steps"])
@@ -92,8 +129,9 @@ def progress_of(session: Session, search: SearchRecord, counts: dict[str, dict[s
         budget = search.spec["budget"]["trials"]
         done = _num_terminal(counts.get("search", {}))
         fraction = done / budget
-        elapsed_s = searches.searching_for_s(session, search.id)
-        eta_s = elapsed_s / done * (budget - done) if done and search.state == "running" else None
+        started = search.search_started_at
+        if started is not None and done and search.state == "running":
+            eta_s = (now - started).total_seconds() / done * (budget - done)
         detail = {"num_finished": done, "num_trials": budget}
     elif search.phase == "finalists":
         wanted = search.spec["finalists"]["count"]

@@ -89,7 +89,13 @@ def _train_supernet(session: Session, claim: Claim, result: dict[str, Any]) -> N
     for point in result["curve"]:  # all of it, earlier attempts included; most came as reports
         if (point["subnet"], point["step"]) not in known:
             _add_curve_point(session, claim, point)
-    supernets.set_ready(session, supernet_id, checkpoint=result["checkpoint"], train_s=result["train_s"])
+    supernets.set_ready(
+        session,
+        supernet_id,
+        checkpoint=result["checkpoint"],
+        train_s=result["train_s"],
+        warnings=result["warnings"],
+    )
     events.record(session, "supernet.ready", {"supernet_id": supernet_id, "train_s": result["train_s"]})
 
 

@@ -73,7 +73,10 @@ class DeviceRecord:
 
 @dataclass(frozen=True)
 class SupernetRecord:
-    """Shared weights; ``recipe`` is ``{name, **params}``, ``checkpoint`` ``{path, step, sha256}`` once ready."""
+    """Shared weights; ``recipe`` is ``{name, **params}``, ``checkpoint`` ``{path, step, sha256}`` once ready.
+
+    ``warnings`` are of ``{code, message, suggestion}``.
+    """
 
     id: str
     definition_key: str
@@ -84,6 +87,7 @@ class SupernetRecord:
     state: str
     checkpoint: dict[str, Any] | None
     train_s: float | None
+    warnings: list[dict[str, str]]
     error: dict[str, Any] | None
     created_at: datetime
     ready_at: datetime | None

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from nas_service.domain.records import ExportRecord
 from nas_service.errors import NotFound
 from nas_service.ids import new_id
-from nas_service.storage.records import to_record
+from nas_service.storage.records import oldest_first, to_record
 from nas_service.storage.tables import ExportRow
 
 
@@ -33,10 +33,10 @@ def get(session: Session, export_id: str) -> ExportRecord:
     return to_record(row, ExportRecord)
 
 
-def of_search(session: Session, search_id: str) -> list[ExportRecord]:
+def of_search(session: Session, search_id: str, *, limit: int, after: str | None = None) -> list[ExportRecord]:
     """Exports of a search, oldest first."""
-    query = select(ExportRow).where(ExportRow.search_id == search_id).order_by(ExportRow.created_at, ExportRow.id)
-    return [to_record(row, ExportRecord) for row in session.scalars(query)]
+    query = select(ExportRow).where(ExportRow.search_id == search_id)
+    return oldest_first(session, query, ExportRow, ExportRecord, limit=limit, after=after)
 
 
 def unfinished_ids(session: Session) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, and_, or_
+from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import Session
 
 Record = TypeVar("Record")
@@ -24,8 +24,22 @@ def newest_first(
         last = session.get(table, after)
         if last is None:
             return []
-        query = query.where(
-            or_(table.created_at < last.created_at, and_(table.created_at == last.created_at, table.id < after))
-        )
+        query = query.where(_place(table) < (last.created_at, after))
     rows = session.scalars(query.order_by(table.created_at.desc(), table.id.desc()).limit(limit))
     return [to_record(row, cls) for row in rows]
+
+
+def oldest_first(
+    session: Session, query: Select[Any], table: Any, cls: type[Record], *, limit: int, after: str | None
+) -> list[Record]:
+    """As ``newest_first``, the other way round."""
+    if after is not None:
+        last = session.get(table, after)
+        if last is None:
+            return []
+        query = query.where(_place(table) > (last.created_at, after))
+    return [to_record(row, cls) for row in session.scalars(query.order_by(table.created_at, table.id).limit(limit))]
+
+
+def _place(table: Any) -> Any:
+    return tuple_(table.created_at, table.id)

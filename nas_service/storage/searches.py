@@ -92,10 +92,9 @@ def enter_phase(session: Session, search_id: str, phase: str) -> None:
     session.execute(update(SearchRow).where(SearchRow.id == search_id).values(**values))
 
 
-def searching_for_s(session: Session, search_id: str) -> float:
+def searching_for_s(session: Session, search: SearchRecord) -> float:
     """Seconds since phase ``search`` began, by the database clock; 0 before."""
-    query = select(func.extract("epoch", func.now() - SearchRow.search_started_at)).where(SearchRow.id == search_id)
-    return float(session.scalar(query) or 0.0)
+    return 0.0 if search.search_started_at is None else (now(session) - search.search_started_at).total_seconds()
 
 
 def now(session: Session) -> datetime:

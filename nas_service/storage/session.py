@@ -26,6 +26,7 @@ DEADLOCK, SERIALIZATION = "40P01", "40001"
 AWAY = frozenset({"57P01", "57P02", "57P03", "53300"})
 
 # A lost network shows within about 30 s instead of hours, and no statement or idle transaction outlives its use.
+# Compiling a query takes Postgres longer than any query here runs.
 CONNECT_ARGS = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -33,7 +34,7 @@ CONNECT_ARGS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
     "application_name": "nas",
-    "options": "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c timezone=UTC",
+    "options": "-c statement_timeout=30s -c idle_in_transaction_session_timeout=30s -c timezone=UTC -c jit=off",
 }
 
 

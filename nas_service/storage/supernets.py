@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -44,6 +45,14 @@ def get(session: Session, supernet_id: str) -> SupernetRecord:
     return to_record(row, SupernetRecord)
 
 
+def get_many(session: Session, supernet_ids: Collection[str]) -> dict[str, SupernetRecord]:
+    """Supernets by id."""
+    if not supernet_ids:
+        return {}
+    found = session.scalars(select(SupernetRow).where(SupernetRow.id.in_(supernet_ids)))
+    return {row.id: to_record(row, SupernetRecord) for row in found}
+
+
 def find(session: Session, definition_key: str) -> SupernetRecord | None:
     """The supernet of this definition, or None."""
     row = session.scalars(select(SupernetRow).where(SupernetRow.definition_key == definition_key)).first()
@@ -64,12 +73,21 @@ def set_state(session: Session, supernet_id: str, state: str, error: dict[str, A
     )
 
 
-def set_ready(session: Session, supernet_id: str, *, checkpoint: dict[str, Any], train_s: float) -> None:
-    """The supernet is trained: ``checkpoint`` is ``{path, step, sha256}``."""
+def set_ready(
+    session: Session, supernet_id: str, *, checkpoint: dict[str, Any], train_s: float, warnings: list[dict[str, str]]
+) -> None:
+    """The supernet is trained: ``checkpoint`` is ``{path, step, sha256}``, ``warnings`` what should be known of it."""
     session.execute(
         update(SupernetRow)
         .where(SupernetRow.id == supernet_id)
-        .values(state="ready", checkpoint=checkpoint, train_s=train_s, error=None, ready_at=func.now())
+        .values(
+            state="ready",
+            checkpoint=checkpoint,
+            train_s=train_s,
+            warnings=warnings,
+            error=None,
+            ready_at=func.now(),
+        )
     )
 
 

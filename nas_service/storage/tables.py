@@ -119,6 +119,8 @@ class SupernetRow(Base):
     state: Mapped[str]
     checkpoint: Mapped[dict[str, Any] | None]
     train_s: Mapped[float | None]
+    # Of ``{code, message, suggestion}``: what came of the training, when that is not what anybody wants.
+    warnings: Mapped[list[Any]] = mapped_column(server_default=text("'[]'::jsonb"))
     error: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = created_at()
     ready_at: Mapped[datetime | None]
@@ -291,6 +293,7 @@ class JobRow(Base):
         Index("ix_job_claimable", "priority", "id", postgresql_where=text("state = 'queued'")),
         Index("ix_job_leased", "lease_until", postgresql_where=text("state = 'running'")),
         Index("ix_job_search", "search_id"),
+        Index("ix_job_subject", "subject_id"),
         {"postgresql_with": {"fillfactor": "70"}},
     )
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -14,7 +14,7 @@ from nas_service.domain.states import TRIAL_TERMINAL
 from nas_service.errors import NotFound
 from nas_service.ids import new_id
 from nas_service.storage.columns import metric as metric_column
-from nas_service.storage.records import to_record
+from nas_service.storage.records import oldest_first, to_record
 from nas_service.storage.tables import MeasurementRow, SearchRow, TrialRow
 
 OPEN = ("pending", "running")
@@ -65,7 +65,11 @@ def page(
     limit: int,
     after: tuple[Any, str] | None = None,
 ) -> list[TrialRecord]:
-    """Trials sorted by a column of ``SORT_COLUMNS`` and then id, missing values as 0; ``after`` = (value, id) seen."""
+    """Trials sorted by a column of ``SORT_COLUMNS`` and then id, missing values as 0; ``after`` = (value, id) seen.
+
+    Only numbers have an index. Of 100,000 trials a page by a metric takes about 60 ms; with an index for each metric it
+    took 30, and recording trials (``trial_copy``) twice as long.
+    """
     column: Any = SORT_COLUMNS[sort]
     if sort not in ("number", "created_at"):  # the others may be missing
         column = func.coalesce(column, 0)
@@ -81,12 +85,13 @@ def page(
     return [to_record(row, TrialRecord) for row in session.scalars(query.order_by(*order).limit(limit))]
 
 
-def counts(session: Session, search_id: str) -> dict[str, dict[str, int]]:
-    """Number of trials by stage and state."""
-    query = select(TrialRow.stage, TrialRow.state, func.count()).where(TrialRow.search_id == search_id)
-    result: dict[str, dict[str, int]] = {}
-    for stage, state, count in session.execute(query.group_by(TrialRow.stage, TrialRow.state)):
-        result.setdefault(stage, {})[state] = count
+def counts(session: Session, search_ids: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
+    """Number of trials of each of these searches by stage and state."""
+    what = (TrialRow.search_id, TrialRow.stage, TrialRow.state)
+    query = select(*what, func.count()).where(TrialRow.search_id.in_(search_ids)).group_by(*what)
+    result: dict[str, dict[str, dict[str, int]]] = {search_id: {} for search_id in search_ids}
+    for search_id, stage, state, count in session.execute(query):
+        result[search_id].setdefault(stage, {})[state] = count
     return result
 
 
@@ -196,7 +201,7 @@ def add_measurement(session: Session, **values: Any) -> None:
     session.flush()
 
 
-def measurements(session: Session, search_id: str) -> list[MeasurementRecord]:
-    """What was measured for a search, in order of time."""
-    query = select(MeasurementRow).where(MeasurementRow.search_id == search_id).order_by(MeasurementRow.id)
-    return [to_record(row, MeasurementRecord) for row in session.scalars(query)]
+def measurements(session: Session, search_id: str, *, limit: int, after: str | None = None) -> list[MeasurementRecord]:
+    """What was measured for a search, oldest first."""
+    query = select(MeasurementRow).where(MeasurementRow.search_id == search_id)
+    return oldest_first(session, query, MeasurementRow, MeasurementRecord, limit=limit, after=after)

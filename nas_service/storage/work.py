@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from nas_service.domain.records import JobRecord
@@ -32,9 +33,16 @@ def get_many(session: Session, job_ids: Sequence[str]) -> dict[str, JobRecord]:
 
 def of_subject(session: Session, subject_id: str) -> JobRecord | None:
     """The newest job about a supernet, an estimator or an export."""
-    query = select(JobRow).where(JobRow.subject_id == subject_id).order_by(JobRow.id.desc()).limit(1)
-    row = session.scalars(query.execution_options(populate_existing=True)).first()
-    return None if row is None else to_record(row, JobRecord)
+    return of_subjects(session, [subject_id]).get(subject_id)
+
+
+def of_subjects(session: Session, subject_ids: Collection[str]) -> dict[str, JobRecord]:
+    """By subject the newest job about it, where there is one."""
+    if not subject_ids:
+        return {}
+    query = select(JobRow).ext(distinct_on(JobRow.subject_id)).where(JobRow.subject_id.in_(subject_ids))
+    query = query.order_by(JobRow.subject_id, JobRow.id.desc()).execution_options(populate_existing=True)
+    return {str(row.subject_id): to_record(row, JobRecord) for row in session.scalars(query)}
 
 
 def holds(session: Session, job_id: str, epoch: int) -> bool:

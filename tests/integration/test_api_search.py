@@ -75,6 +75,7 @@ def test_a_search_is_read_from_every_side(client, finished):
     assert sum(node["macs"] for node in architecture["nodes"]) == architecture["costs"]["macs"] == trial["macs"]
     measured = client.get(f"/v1/searches/{search_id}/measurements").json()["items"]
     assert chosen["id"] in [item["trial_id"] for item in measured]
+    assert _in_pages_of_one(client, f"/v1/searches/{search_id}/measurements") == measured
 
     curves = client.get(f"/v1/supernets/{finished['supernet_id']}/curves").json()
     assert curves["points"] == [{"subnet": "largest", "step": 10, "accuracy_top1": 0.9, "loss": 0.3}]
@@ -83,6 +84,17 @@ def test_a_search_is_read_from_every_side(client, finished):
     assert "local-cpu" in [item["name"] for item in client.get("/v1/devices").json()["items"]]
     dataset = client.get("/v1/datasets").json()["items"][0]
     assert client.get(f"/v1/datasets/{dataset['id']}").json()["manifest"]["classes"]
+
+
+def _in_pages_of_one(client, path):
+    found, query = [], {"page_size": 1}
+    while True:
+        page = client.get(path, params=query).json()
+        assert len(page["items"]) == 1
+        found += page["items"]
+        if page["next_page_token"] is None:
+            return found
+        query["page_token"] = page["next_page_token"]
 
 
 @pytest.mark.parametrize("sort", ["number", "-number", "accuracy_top1", "-macs", "latency_ms", "-created_at"])

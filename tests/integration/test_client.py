@@ -170,7 +170,7 @@ def test_every_method(nas, engine):
     assert front["members"][0]["id"] == trials[0]["id"]
     final = nas.front(search["id"], device="local-cpu")
     assert final["latency_is"] == "measured"
-    assert len(nas.measurements(search["id"])) >= len(final["members"])
+    assert len(list(nas.measurements(search["id"]))) >= len(final["members"])
     assert finished["supernet_id"] in [supernet["id"] for supernet in nas.supernets()]
     assert nas.supernet_curves(str(finished["supernet_id"]))["points"]
     export = nas.create_export(final["members"][0]["id"])

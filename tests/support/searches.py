@@ -126,7 +126,7 @@ class FormulaWorker:
     def _train_supernet(self, payload):
         checkpoint = {"path": f"{payload['checkpoint_dir']}/step-00000010.1", "step": 10, "sha256": "ab" * 32}
         curve = [{"subnet": "largest", "step": 10, "split": "search", "accuracy_top1": 0.9, "loss": 0.3}]
-        return {"checkpoint": checkpoint, "curve": curve, "train_s": 1.5, "interrupted": False}
+        return {"checkpoint": checkpoint, "curve": curve, "train_s": 1.5, "warnings": [], "interrupted": False}
 
     def _fit_latency(self, payload):
         space = digits_space()

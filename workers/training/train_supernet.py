@@ -11,6 +11,7 @@ from workers.recipes.registry import SUPERNET_BUILDERS
 from workers.training.bindings import SharedWeights
 from workers.training.distributed import WorkerGroup
 from workers.training.environment import prepare
+from workers.training.guessing import best_guess, warnings_about
 from workers.training.initial import zero_last_norms
 from workers.training.keyed import stream
 from workers.training.loop import Trainer
@@ -35,9 +36,9 @@ def train_supernet(payload: dict[str, Any], context: WorkContext, group: WorkerG
     """Train until the recipe's last step, or until told to stop.
 
     Reports progress, curve points of the largest, the smallest and one random subnet on the search split, and
-    checkpoints. Returns the last checkpoint, the whole curve, seconds spent (earlier attempts included) and whether
-    it was interrupted. With a `group`, every rank calls this; the first one writes and reports.
-    Raises InvalidMetricError when training diverges.
+    checkpoints. Returns the last checkpoint, the whole curve, seconds spent (earlier attempts included), warnings about
+    what came of it, and whether it was interrupted. With a `group`, every rank calls this; the first one writes and
+    reports. Raises InvalidMetricError when training diverges.
     """
     job = SupernetJob.model_validate(payload)
     name, params = parse_recipe(job.recipe)
@@ -91,9 +92,15 @@ def train_supernet(payload: dict[str, Any], context: WorkContext, group: WorkerG
         task=space.program.task,
     )
     outcome = trainer.run()
+    largest = [point for point in outcome.curve if point["subnet"] == "largest"]
+    warnings = []
+    if largest and not outcome.interrupted:
+        task = space.program.task
+        warnings = warnings_about(largest[-1], best_guess(data.scored("search", task)), task, params)
     return {
         "checkpoint": series.reference(outcome.checkpoint),
         "curve": outcome.curve,
         "train_s": outcome.train_s,
+        "warnings": warnings,
         "interrupted": outcome.interrupted,
     }

@@ -10,17 +10,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from nas_service.control import searches as actions
 from nas_service.control.exports import request_export
 from nas_service.control.fronts import read_front
-from nas_service.control.queries import architecture_detail, search_detail, supernet_detail
+from nas_service.control.queries import architecture_detail, overviews, search_detail, supernet_detail
 from nas_service.control.reconcile import Reconciler
 from nas_service.control.results import record_done
 from nas_service.domain.search import Budget, Finalists, MethodChoice
 from nas_service.errors import Conflict, InvalidInput
-from nas_service.storage import events, fronts, jobs, supernets, trials, work
+from nas_service.storage import events, fronts, jobs, searches, supernets, trials, work
 from nas_service.storage.doctor import examine
 from nas_service.storage.session import run_in_transaction
 from tests.support.searches import (
@@ -335,6 +335,38 @@ def test_trials_come_in_pages_of_any_order(engine, spec):
         after = (rows[-1].macs, rows[-1].id)
     assert [row.macs for row in seen] == sorted((row.macs for row in seen), reverse=True)
     assert len({row.id for row in seen}) == 24
+
+
+def test_every_search_on_a_supernet_that_only_guesses_says_so(engine, spec):
+    warning = {"code": "guessing", "message": "it has learned nothing", "suggestion": "another optimiser"}
+
+    class Guessing(FormulaWorker):
+        def _train_supernet(self, payload):
+            return {**super()._train_supernet(payload), "warnings": [warning]}
+
+    first = start(engine, spec)
+    work_off(engine, first, Guessing(engine))
+    second = start(engine, spec)  # on the same supernet, which nobody trains again
+    work_off(engine, second, FormulaWorker(engine))
+    for search_id in (first, second):
+        said = [one.data for one in read(engine, events.read, search_id, 0, 1000) if one.type == "search.warning"]
+        assert said == [warning]
+        assert read(engine, search_detail, search_id).supernet.warnings == [warning]
+
+
+def test_a_list_asks_as_often_for_many_searches_as_for_one(engine, spec):
+    ids = [start(engine, replace(spec, seed=seed)) for seed in range(4)]
+    run_in_transaction(engine, lambda session: Reconciler(engine).step(session, ids[0]))  # waits for its supernet
+    found = [read(engine, searches.get, search_id) for search_id in ids]
+    statements = []
+    event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    one = read(engine, overviews, found[:1])
+    asked = len(statements)
+    assert read(engine, overviews, found)[:1] == one
+    assert len(statements) == 2 * asked
+    assert one[0].progress.phase == "supernet"
+    for search_id in ids:
+        work_off(engine, search_id)
 
 
 @pytest.mark.parametrize("mode", ["finetune", "retrain"])

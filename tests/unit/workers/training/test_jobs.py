@@ -111,7 +111,16 @@ def test_result_of_training(trained: dict[str, Any], artifacts: Path) -> None:
         (step, subnet) for step in (20, 40) for subnet in ("largest", "smallest", "random")
     ]
     assert trained["curve"][3]["accuracy_top1"] > 0.3
+    assert trained["warnings"] == []
     open_checkpoint(artifacts / trained["checkpoint"]["path"], trained["checkpoint"]["sha256"])
+
+
+def test_a_supernet_that_stays_at_guessing_is_said_to(artifacts: Path) -> None:
+    recipe = {**RECIPE, "num_steps": 2, "learning_rate": 1e-6}
+    result = train_supernet(supernet_payload("sup_guess", recipe=recipe), WorkContext(artifacts))
+    (warning,) = result["warnings"]
+    assert warning["code"] == "guessing"
+    assert "num_steps 2" in warning["suggestion"]
 
 
 def test_interrupted_supernet_resumes_to_the_same_bits(trained: dict[str, Any], artifacts: Path) -> None:

@@ -7,7 +7,7 @@ import type { Export, Page } from "../types";
 
 export function ExportButton({ trialId, searchId }: { trialId: string; searchId: string }) {
   const client = useQueryClient();
-  const path = `/v1/searches/${searchId}/exports`;
+  const path = `/v1/searches/${searchId}/exports?page_size=1000`;
   const known = useGet<Page<Export>>(path, { every_ms: 3000 }).data?.items.find((item) => item.trial_id === trialId);
   const [failure, setFailure] = useState<string | null>(null);
   const make = () => post<Export>("/v1/exports", { trial_id: trialId }).then(() => client.invalidateQueries({ queryKey: [path] }), (error: Error) => setFailure(error.message));
