@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_service.cli.output import Format, FormatOption, print_json, print_rows, progress
+from nas_service.cli.output import Format, FormatOption, print_document, print_rows, progress
 from nas_service.cli.table_files import open_table_file
 from nas_service.cli.table_profile import TableOptions
 from nas_service.cli.table_reading import understand
@@ -62,7 +62,10 @@ def strategies(
     plot: Annotated[Path | None, typer.Option(help="a .png with the curves and their bands")] = None,
     output: FormatOption = Format.table,
 ) -> None:
-    """Searches a table with every strategy and seed; prints means, spreads and paired tests."""
+    """Searches a table with every strategy and seed; prints means, spreads and paired tests.
+
+    Example: nas bench strategies --table results.csv --objectives accuracy --strategies auto,random --seeds 5
+    """
     wanted = [*_list(names), *_list(peers or "")]
     for name in wanted:
         check_name(name)
@@ -95,10 +98,10 @@ def strategies(
         from nas_service.cli.bench_plot import save_curves
 
         save_curves(plot, rows, counts, ", ".join(reported))
-    if output is Format.json:
+    if output is not Format.table:
         settings: dict[str, Any] = {"table": contest.table.id, "objectives": searched, "report": reported}
         settings |= {"track": track, "parallelism": parallelism, "seeds": seeds}
-        print_json({"settings": settings, "evaluations": counts, "results": rows, "tests": tests})
+        print_document({"settings": settings, "evaluations": counts, "results": rows, "tests": tests}, output)
         return
     _print(rows, tests, counts)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -26,24 +28,41 @@ def credentials_file(settings: Settings) -> Path:
     return settings.home / CREDENTIALS
 
 
-def save_credentials(settings: Settings, url: str, key: str) -> None:
-    """Let `nas` on this machine, as this user, talk to the service."""
+def save_credentials(settings: Settings, url: str, key: str | None) -> None:
+    """Let `nas` on this machine, as this user, talk to the service: with a new key, or with the one it has at another
+    address."""
+    if key is None:
+        if not credentials_file(settings).exists():
+            return
+        key = json.loads(credentials_file(settings).read_text())["key"]
     descriptor = os.open(credentials_file(settings), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump({"url": url, "key": key}, file)
 
 
-def connect() -> Client:
-    """A client of the service. Raises ``Unauthenticated`` when no key is known."""
-    settings = Settings.from_environment()
+@dataclass(frozen=True)
+class Address:
+    """Where the service is, and the key to use there, as far as one is known."""
+
+    url: str
+    key: str | None
+
+
+def service_address(settings: Settings, environ: Mapping[str, str]) -> Address:
+    """What the environment says, else the credentials file, else this machine's own settings."""
     saved: dict[str, str] = {}
     if credentials_file(settings).exists():
         saved = json.loads(credentials_file(settings).read_text())
-    url = os.environ.get("NAS_URL") or saved.get("url") or f"http://{settings.host}:{settings.port}"
-    key = os.environ.get("NAS_API_KEY") or saved.get("key")
-    if not key:
+    url = environ.get("NAS_URL") or saved.get("url") or f"http://{settings.host}:{settings.port}"
+    return Address(url, environ.get("NAS_API_KEY") or saved.get("key"))
+
+
+def connect() -> Client:
+    """A client of the service. Raises ``Unauthenticated`` when no key is known."""
+    address = service_address(Settings.from_environment(), os.environ)
+    if not address.key:
         raise Unauthenticated("no API key: set NAS_API_KEY, or start the service here with `nas up`")
-    return Client(url, key)
+    return Client(address.url, address.key)
 
 
 def database() -> Engine:

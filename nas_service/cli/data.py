@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_service.cli.connection import connect, database
-from nas_service.cli.output import Format, FormatOption, print_facts, print_rows
+from nas_service.cli.output import Format, FormatOption, ListFormat, ListOption, print_facts, print_rows
 from nas_service.datasets.dataset import build_dataset
 from nas_service.datasets.errors import DatasetError
 from nas_service.datasets.ingest import READERS, detect_format
@@ -23,8 +23,11 @@ app = typer.Typer(no_args_is_help=True, help="Data sets.")
 
 
 @app.command("list")
-def list_datasets(output: FormatOption = Format.table) -> None:
-    """Registered data sets."""
+def list_datasets(output: ListOption = ListFormat.table) -> None:
+    """Registered data sets.
+
+    Example: nas data list
+    """
     with connect() as nas:
         rows = [row | {"samples": row["manifest"]["num_samples"]} for row in nas.pages("/v1/datasets")]
     print_rows(rows, ["id", "name", "samples", "created_at"], output)

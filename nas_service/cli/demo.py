@@ -13,7 +13,7 @@ from typing import Any
 from rich.live import Live
 
 from nas_service.cli.demo_plot import save_plot
-from nas_service.cli.output import Format, out, print_rows, progress
+from nas_service.cli.output import Format, ListFormat, out, print_rows, progress
 from nas_service.cli.searches import front_row, print_front, status_line
 from nas_service.cli.up import running
 from nas_service.client import Client
@@ -93,7 +93,7 @@ def demo_digits(nas: Client, phases: Phases) -> None:
     )
 
     out.rule("final front: accuracy on select and test with 95 % interval, latency measured")
-    print_front(final, Format.table)
+    print_front(final, ListFormat.table)
     _compare(nas, search, controls)
     _say_alone(chosen, nas.front(alone["id"])["members"][0])
     with phases.timed("export and download"):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas_service.cli.connection import database
-from nas_service.cli.output import Format, FormatOption, print_facts, print_rows
+from nas_service.cli.output import Format, FormatOption, ListFormat, ListOption, print_facts, print_rows
 from nas_service.errors import InvalidInput, NotFound, allowed
 from nas_service.storage import keys
 from nas_service.storage.session import unit_of_work
@@ -38,8 +38,11 @@ def create(
 
 
 @app.command("list")
-def list_all(output: FormatOption = Format.table) -> None:
-    """Every key, without its secret."""
+def list_all(output: ListOption = ListFormat.table) -> None:
+    """Every key, without its secret.
+
+    Example: nas key list
+    """
     with unit_of_work(database()) as session:
         rows = [asdict(key) for key in keys.list_keys(session)]
     print_rows(rows, ["id", "name", "scopes", "expires_at", "revoked_at", "last_used_at"], output)
@@ -47,7 +50,10 @@ def list_all(output: FormatOption = Format.table) -> None:
 
 @app.command()
 def revoke(key_id: str, output: FormatOption = Format.table) -> None:
-    """End a key at once."""
+    """End a key at once.
+
+    Example: nas key revoke KEY_ID
+    """
     with unit_of_work(database()) as session:
         if not keys.revoke_key(session, key_id):
             raise NotFound(f"there is no usable key {key_id}")

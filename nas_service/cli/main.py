@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas_service.cli import bench, data, keys, searches, space, table
+from nas_service.cli import bench, config, data, keys, searches, space, table
 from nas_service.cli.failures import SchemaMismatch, guarded
-from nas_service.cli.output import Format, FormatOption, print_facts, print_rows
+from nas_service.cli.output import Format, FormatOption, ListFormat, ListOption, print_facts, print_rows
 
 if TYPE_CHECKING:
     from nas_service.storage.session import Engine
@@ -31,6 +31,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(table.app, name="table")
 app.add_typer(bench.app, name="bench")
 app.add_typer(keys.app, name="key")
+app.add_typer(config.app, name="config")
 device = typer.Typer(no_args_is_help=True, help="Devices that measure latency.")
 app.add_typer(device, name="device")
 
@@ -44,7 +45,10 @@ class What(StrEnum):
 
 @app.command()
 def up(port: Annotated[int | None, typer.Option(help="port of the API and the dashboard")] = None) -> None:
-    """Run the whole service on this machine until Ctrl-C."""
+    """Run the whole service on this machine until Ctrl-C.
+
+    Example: nas up --port 8000
+    """
     from nas_service.cli.up import up as run
 
     run(port)
@@ -52,7 +56,10 @@ def up(port: Annotated[int | None, typer.Option(help="port of the API and the da
 
 @app.command()
 def serve() -> None:
-    """Run the API and the dashboard only (NAS_DATABASE_URL, NAS_HOST, NAS_PORT)."""
+    """Run the API and the dashboard only (NAS_DATABASE_URL, NAS_HOST, NAS_PORT).
+
+    Example: NAS_DATABASE_URL=postgresql://nas@db/nas NAS_HOST=0.0.0.0 nas serve
+    """
     from nas_service.cli.serve import serve as run
 
     run()
@@ -60,7 +67,10 @@ def serve() -> None:
 
 @app.command()
 def dispatch() -> None:
-    """Run the dispatcher only: claims work, hands it to Ray or child processes (NAS_DATABASE_URL, NAS_RAY_ADDRESS)."""
+    """Run the dispatcher only: claims work, hands it to Ray or child processes (NAS_DATABASE_URL, NAS_RAY_ADDRESS).
+
+    Example: NAS_DATABASE_URL=postgresql://nas@db/nas NAS_RAY_ADDRESS=head:6379 nas dispatch
+    """
     os.execv(sys.executable, [sys.executable, "-m", "workers.dispatch"])
 
 
@@ -71,7 +81,10 @@ def demo(
     ] = What.digits,
     keep: Annotated[bool, typer.Option(help="leave the service running at the end")] = False,
 ) -> None:
-    """Searches from start to end, with controls beside them: on handwritten digits, or over NAS-Bench-201."""
+    """Searches from start to end, with controls beside them: on handwritten digits, or over NAS-Bench-201.
+
+    Example: nas demo table
+    """
     from nas_service.cli.demo import demo as run
     from nas_service.cli.demo import demo_digits
     from nas_service.cli.demo_table import demo_table
@@ -81,7 +94,10 @@ def demo(
 
 @app.command()
 def migrate(output: FormatOption = Format.table) -> None:
-    """Bring the database to this release's schema and install the built-in families and data."""
+    """Bring the database to this release's schema and install the built-in families and data.
+
+    Example: nas migrate
+    """
     from nas_service.cli.connection import database
     from nas_service.cli.prepare import prepare
     from nas_service.settings import Settings
@@ -94,8 +110,11 @@ def migrate(output: FormatOption = Format.table) -> None:
 
 
 @app.command()
-def doctor(output: FormatOption = Format.table) -> None:
-    """Check the invariants of the stored state; exit code 1 when one is broken."""
+def doctor(output: ListOption = ListFormat.table) -> None:
+    """Check the invariants of the stored state; exit code 1 when one is broken.
+
+    Example: nas doctor
+    """
     from nas_service.cli.connection import database
     from nas_service.settings import Settings
     from nas_service.storage.doctor import examine
@@ -113,7 +132,10 @@ def doctor(output: FormatOption = Format.table) -> None:
 def backup(
     folder: Annotated[Path, typer.Argument(help="does not exist yet, or is empty")], output: FormatOption = Format.table
 ) -> None:
-    """Write database and artifacts to a folder, while the service runs or not. It holds the hashes of the API keys."""
+    """Write database and artifacts to a folder, while the service runs or not. It holds the hashes of the API keys.
+
+    Example: nas backup ./backup-of-today
+    """
     from nas_service.cli.connection import database
     from nas_service.settings import Settings
     from nas_service.storage.backup import back_up
@@ -125,7 +147,10 @@ def backup(
 
 @app.command()
 def restore(folder: Path, output: FormatOption = Format.table) -> None:
-    """Bring a backup into an empty service (a new NAS_HOME or database); exit code 1 if the doctor finds anything."""
+    """Bring a backup into an empty service (a new NAS_HOME or database); exit code 1 if the doctor finds anything.
+
+    Example: NAS_HOME=./restored nas restore ./backup-of-today
+    """
     from nas_service.cli.connection import database
     from nas_service.settings import Settings
     from nas_service.storage.backup import restore as run
@@ -137,8 +162,11 @@ def restore(folder: Path, output: FormatOption = Format.table) -> None:
 
 
 @device.command("list")
-def list_devices(output: FormatOption = Format.table) -> None:
-    """Registered devices."""
+def list_devices(output: ListOption = ListFormat.table) -> None:
+    """Registered devices.
+
+    Example: nas device list
+    """
     from nas_service.cli.connection import connect
 
     with connect() as nas:

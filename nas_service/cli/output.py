@@ -1,9 +1,11 @@
-"""What a command prints: JSON for programs on standard output, tables for people; progress goes to standard error."""
+"""What a command prints: JSON, YAML or CSV for programs, tables for people; progress goes to standard error."""
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -22,25 +24,69 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(Z|\+00:00)")
 
 
 class Format(StrEnum):
-    """How results are printed."""
+    """How one thing is printed."""
 
     table = "table"
     json = "json"
+    yaml = "yaml"
 
 
-FormatOption = Annotated[Format, typer.Option("-o", "--output", help="json for programs, table for people")]
+class ListFormat(StrEnum):
+    """How a list is printed."""
+
+    table = "table"
+    json = "json"
+    yaml = "yaml"
+    csv = "csv"
+
+
+FormatOption = Annotated[Format, typer.Option("-o", "--output", help="json or yaml for programs, table for people")]
+ListOption = Annotated[
+    ListFormat, typer.Option("-o", "--output", help="json, yaml or csv for programs, table for people")
+]
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """One JSON document on standard output, in one line."""
     print(json.dumps(value, default=_plain, ensure_ascii=False))
 
 
-def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: Format, title: str = "") -> None:
-    """A list: all fields as JSON, or the chosen columns as a table."""
+def print_document(value: Any, form: Format | ListFormat) -> None:
+    """Everything there is, as JSON or YAML."""
+    if form == "json":
+        print_json(value)
+        return
+    plain = json.loads(json.dumps(value, default=_plain))
+    print(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), end="")
+
+
+def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """A line for each row: first the usual columns, then the other fields; what has parts is left to JSON and YAML."""
+    names = list(dict.fromkeys((*columns, *(name for row in rows for name in row))))
+    parted = {name for row in rows for name, value in row.items() if isinstance(value, dict | list | tuple)}
+    listed = {name for name in parted if all(_is_list_of_words(row.get(name)) for row in rows)}
+    names = [name for name in names if name not in parted or name in listed]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        values = (row.get(name) for name in names)
+        writer.writerow([" ".join(value) if isinstance(value, list | tuple) else value for value in values])
+
+
+def _is_list_of_words(value: Any) -> bool:
+    return value is None or (isinstance(value, list | tuple) and all(isinstance(part, str) for part in value))
+
+
+def print_rows(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: Format | ListFormat, title: str = ""
+) -> None:
+    """A list: all fields for programs, or the chosen columns as a table."""
     rows = list(rows)
-    if form is Format.json:
-        print_json(rows)
+    if form == "csv":
+        print_csv(rows, columns)
+        return
+    if form != "table":
+        print_document(rows, form)
         return
     table = Table(title=title or None, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
@@ -60,9 +106,9 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: 
 
 
 def print_facts(facts: Mapping[str, Any], form: Format) -> None:
-    """One thing: JSON, or a line per field."""
-    if form is Format.json:
-        print_json(facts)
+    """One thing: JSON or YAML, or a line per field."""
+    if form is not Format.table:
+        print_document(facts, form)
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True)

@@ -11,9 +11,22 @@ from typing import Annotated, Any
 
 import typer
 from rich.live import Live
+from rich.text import Text
 
 from nas_service.cli.connection import connect
-from nas_service.cli.output import Format, FormatOption, out, print_facts, print_rows, progress, show
+from nas_service.cli.output import (
+    Format,
+    FormatOption,
+    ListFormat,
+    ListOption,
+    out,
+    print_csv,
+    print_document,
+    print_facts,
+    print_rows,
+    progress,
+    show,
+)
 from nas_service.cli.search_request import described
 from nas_service.client import FINISHED, ApiError, Client
 from nas_service.client_types import Search
@@ -58,43 +71,64 @@ def plan(body: dict[str, Any], output: FormatOption = Format.table) -> None:
 
 
 @app.command("list")
-def list_searches(output: FormatOption = Format.table) -> None:
-    """All searches, newest first."""
+def list_searches(output: ListOption = ListFormat.table) -> None:
+    """All searches, newest first.
+
+    Example: nas search list -o csv
+    """
     with connect() as nas:
         print_rows(nas.pages("/v1/searches"), LISTED, output)
 
 
 @app.command("show")
 def show_search(search_id: str, output: FormatOption = Format.table) -> None:
-    """One search."""
+    """One search.
+
+    Example: nas search show SEARCH_ID -o yaml
+    """
     with asking_about(search_id) as nas:
-        print_facts(nas.search(search_id), output)
+        search = nas.search(search_id)
+    print_facts(search, output)
+    if output is Format.table:
+        print_warnings(search)
 
 
 @app.command()
 def watch(search_id: str, output: FormatOption = Format.table) -> None:
-    """Follow a search to its end; Ctrl-C detaches, the search goes on. Exit code 1 unless it succeeds."""
+    """Follow a search to its end; Ctrl-C detaches, the search goes on. Exit code 1 unless it succeeds.
+
+    Example: nas search watch SEARCH_ID
+    """
     with asking_about(search_id) as nas:
         _follow_and_print(nas, search_id, output)
 
 
 @app.command()
 def pause(search_id: str, output: FormatOption = Format.table) -> None:
-    """Start nothing new; finish what runs."""
+    """Start nothing new; finish what runs.
+
+    Example: nas search pause SEARCH_ID
+    """
     with asking_about(search_id) as nas:
         _print_search(nas.pause(search_id), output)
 
 
 @app.command()
 def resume(search_id: str, output: FormatOption = Format.table) -> None:
-    """Go on with a paused search."""
+    """Go on with a paused search.
+
+    Example: nas search resume SEARCH_ID
+    """
     with asking_about(search_id) as nas:
         _print_search(nas.resume(search_id), output)
 
 
 @app.command()
 def cancel(search_id: str, output: FormatOption = Format.table) -> None:
-    """End a search; its trials stay."""
+    """End a search; its trials stay.
+
+    Example: nas search cancel SEARCH_ID
+    """
     with asking_about(search_id) as nas:
         _print_search(nas.cancel(search_id), output)
 
@@ -104,7 +138,7 @@ def front(
     stage: Annotated[str | None, typer.Option(help="search: predicted latency; final: measured")] = None,
     at_evaluation: Annotated[int | None, typer.Option(help="the search front after so many trials")] = None,
     device: Annotated[str | None, typer.Option(help="latencies of this device, not the search's own")] = None,
-    output: FormatOption = Format.table,
+    output: ListOption = ListFormat.table,
 ) -> None:
     """The Pareto front of a search.
 
@@ -115,7 +149,7 @@ def front(
 
 
 @exports.command("download")
-def download(trial_id: str, folder: Path, output: FormatOption = Format.table) -> None:
+def download(trial_id: str, folder: Path, output: ListOption = ListFormat.table) -> None:
     """Make the export of a finalist, download its files, verify their checksums. Goes on with a broken download.
 
     Example: nas export download TRIAL_ID ./model
@@ -180,9 +214,17 @@ def _follow_and_print(nas: Client, search_id: str, output: Format) -> None:
 
 
 def _print_search(search: Search, output: Format) -> None:
-    """All of it as JSON, the usual columns as a table."""
+    """All of it for programs, the usual columns as a table."""
     found: Mapping[str, Any] = search
-    print_facts(found if output is Format.json else {name: found.get(name) for name in COLUMNS}, output)
+    print_facts({name: found.get(name) for name in COLUMNS} if output is Format.table else found, output)
+    if output is Format.table:
+        print_warnings(found)
+
+
+def print_warnings(search: Mapping[str, Any]) -> None:
+    """What went wrong without ending the search, and what to change; on standard error."""
+    for warning in search.get("warnings") or ():
+        progress.print(Text(f"warning: {warning['message']}: {warning['suggestion']}", style="yellow"), soft_wrap=True)
 
 
 def status_line(search: Mapping[str, Any]) -> str:
@@ -205,35 +247,44 @@ def status_line(search: Mapping[str, Any]) -> str:
     return " | ".join(parts)
 
 
-def print_front(found: Mapping[str, Any], output: Format) -> None:
-    """A front as a table, most accurate first."""
-    if output is Format.table and found["stage"] == "search":
+def print_front(found: Mapping[str, Any], output: ListFormat) -> None:
+    """A front as a table or as lines with its members' numbers, cheapest first, or everything about it."""
+    if output is ListFormat.csv:
+        print_csv([member | {"adds": gain} | axes_of(found, member) for member, gain in _members(found)], ["number"])
+        return
+    if output is not ListFormat.table:
+        print_document(found, output)
+        return
+    if found["stage"] == "search":
         print_search_front(found)
         return
     rows = [front_row(member) for member in found["members"]]
     columns = ["trial", "accuracy select", "accuracy test", "macs", "params", "latency ms"]
     columns[1:1] = [f"{name} {split}" for name in found["axes"] if name in SCORES for split in ("select", "test")]
-    if output is Format.json:
-        print_facts(found, output)
-    else:
-        columns = [name for name in columns if any(row[name] is not None for row in rows)]
-        print_rows(sorted(rows, key=lambda row: row["macs"] or 0), columns, output)
-        for member in sorted(found["members"], key=lambda member: member.get("macs") or 0):
-            out.print(f"trial {member['number']} is {member['id']}", soft_wrap=True)
-        out.print(f"hypervolume {show(found.get('hypervolume'))}")
+    columns = [name for name in columns if any(row[name] is not None for row in rows)]
+    print_rows(sorted(rows, key=lambda row: row["macs"] or 0), columns, output)
+    for member in sorted(found["members"], key=lambda member: member.get("macs") or 0):
+        out.print(f"trial {member['number']} is {member['id']}", soft_wrap=True)
+    out.print(f"hypervolume {show(found.get('hypervolume'))}")
+
+
+def _members(found: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], float]]:
+    """Members of a front with the volume that each adds."""
+    return zip(found["members"], found["contributions"], strict=True)
+
+
+def axes_of(found: Mapping[str, Any], member: Mapping[str, Any]) -> dict[str, Any]:
+    """A member's values of the axes of its front, from its fields or its other metrics."""
+    return {axis: member["metrics"].get(axis) if member.get(axis) is None else member[axis] for axis in found["axes"]}
 
 
 def print_search_front(found: Mapping[str, Any]) -> None:
     """A front of the search stage by its own axes: metrics that were looked up, or scores on the search split."""
     rows = [
-        {"trial": member["number"], "id": member["id"], "adds": gain}
-        | {
-            axis: member.get(axis) if member.get(axis) is not None else member["metrics"].get(axis)
-            for axis in found["axes"]
-        }
-        for member, gain in zip(found["members"], found["contributions"], strict=True)
+        {"trial": member["number"], "id": member["id"], "adds": gain} | axes_of(found, member)
+        for member, gain in _members(found)
     ]
-    print_rows(rows, ["trial", "id", *found["axes"], "adds"], Format.table)
+    print_rows(rows, ["trial", "id", *found["axes"], "adds"], ListFormat.table)
     out.print(f"hypervolume {show(found.get('hypervolume'))} after {found['num_evaluations']} evaluations")
     if found.get("normalised_hypervolume") is not None:
         out.print(f"{100 * found['normalised_hypervolume']:.2f} % of the true front's, regret {show(found['regret'])}")

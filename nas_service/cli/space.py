@@ -10,7 +10,16 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from nas_service.cli.output import Format, FormatOption, out, print_facts, print_json, print_rows
+from nas_service.cli.output import (
+    Format,
+    FormatOption,
+    ListFormat,
+    ListOption,
+    out,
+    print_facts,
+    print_json,
+    print_rows,
+)
 from search_spaces.advice import advice_on
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.describe import network_dot
@@ -30,8 +39,11 @@ def load(name_or_file: str) -> SearchSpace:
 
 
 @app.command("list")
-def list_families(output: FormatOption = Format.table) -> None:
-    """The built-in families with their sizes."""
+def list_families(output: ListOption = ListFormat.table) -> None:
+    """The built-in families with their sizes.
+
+    Example: nas space list
+    """
     rows = []
     for name in LIBRARY:
         space = load_library(name)
@@ -43,7 +55,10 @@ def list_families(output: FormatOption = Format.table) -> None:
 
 @app.command()
 def lint(space: SpaceArgument) -> None:
-    """Check a document; exit code 2 with every problem found."""
+    """Check a document; exit code 2 with every problem found.
+
+    Example: nas space lint space.yaml
+    """
     compiled = load(space)
     print(f"{compiled.name}: {len(compiled.genes)} choices, {compiled.cardinality} architectures")
     for finding in advice_on(compiled):
@@ -52,7 +67,10 @@ def lint(space: SpaceArgument) -> None:
 
 @app.command()
 def blocks(kind: Annotated[str | None, typer.Argument(help="one block")] = None) -> None:
-    """The blocks of the language with their parameters."""
+    """The blocks of the language with their parameters.
+
+    Example: nas space blocks mbconv
+    """
     if kind is not None and kind not in BLOCKS:
         raise SpaceError("", "block", f"no block '{kind}'", did_you_mean(kind, BLOCKS))
     rows = [block_row(block) for name, block in sorted(BLOCKS.items()) if kind in (None, name)]
@@ -64,13 +82,19 @@ def blocks(kind: Annotated[str | None, typer.Argument(help="one block")] = None)
 
 @app.command()
 def profile(space: SpaceArgument, samples: int = 1000, seed: int = 0, output: FormatOption = Format.table) -> None:
-    """Size of the space and the range of its costs over random architectures and the landmarks."""
+    """Size of the space and the range of its costs over random architectures and the landmarks.
+
+    Example: nas space profile digits-mobile --samples 200
+    """
     print_facts(profile_of(load(space), samples, seed), output)
 
 
 @app.command()
 def sample(space: SpaceArgument, n: int = 1, seed: int = 0) -> None:
-    """Random architectures, uniformly over the space; one JSON object a line."""
+    """Random architectures, uniformly over the space; one JSON object a line.
+
+    Example: nas space sample digits-mobile --n 3 --seed 1
+    """
     compiled = load(space)
     for row in compiled.sample(n, np.random.default_rng(seed)):
         architecture = compiled.architecture(row)
@@ -79,7 +103,10 @@ def sample(space: SpaceArgument, n: int = 1, seed: int = 0) -> None:
 
 @app.command()
 def cost(space: SpaceArgument) -> None:
-    """Costs of architectures read from standard input, one JSON object of choices a line."""
+    """Costs of architectures read from standard input, one JSON object of choices a line.
+
+    Example: nas space sample digits-mobile --n 3 | nas space cost digits-mobile
+    """
     compiled = load(space)
     for line in sys.stdin:
         if line.strip():
@@ -95,7 +122,10 @@ def show(
     index: Annotated[int | None, typer.Option(help="the member of this number, from 0")] = None,
     dot: Annotated[bool, typer.Option("--dot", help="the member's network as a DOT graph, nothing else")] = False,
 ) -> None:
-    """The choices of a space and the blocks of one member (the largest, a random one, or one by number)."""
+    """The choices of a space and the blocks of one member (the largest, a random one, or one by number).
+
+    Example: nas space show digits-mobile --seed 1
+    """
     compiled = load(space)
     if index is not None:
         genes = compiled.unrank([index])[0]

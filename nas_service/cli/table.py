@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_service.cli.connection import connect
-from nas_service.cli.output import Format, FormatOption, out, print_facts, print_rows, progress
+from nas_service.cli.output import Format, FormatOption, ListFormat, ListOption, out, print_facts, print_rows, progress
 from nas_service.cli.search_request import space_reference
 from nas_service.cli.table_files import open_table_file
 from nas_service.cli.table_profile import TableOptions
@@ -61,6 +61,8 @@ def add(
     """Add a table. An empty cell of a result is a missing value: such trials are infeasible.
 
     What the options leave open is inferred where names and values leave no doubt, and told.
+
+    Example: nas table add mine results.csv --metrics accuracy:maximize:percent,latency:minimize:ms
     """
     options = TableOptions(
         metrics=_list(metrics),
@@ -89,15 +91,18 @@ def add(
             table = nas.add_table(
                 definition, reading.rows(), on_progress=lambda num_rows: sending.update(f"{num_rows} rows sent")
             )
-    if output is Format.json:
+    if output is not Format.table:
         print_facts(facts(table) | understood(reading), output)
         return
     _print_understood(table, reading)
 
 
 @app.command("list")
-def list_tables(output: FormatOption = Format.table) -> None:
-    """Tables, newest first."""
+def list_tables(output: ListOption = ListFormat.table) -> None:
+    """Tables, newest first.
+
+    Example: nas table list -o csv
+    """
     with connect() as nas:
         rows = [facts(table) | {"created_at": table["created_at"]} for table in nas.tables()]
     print_rows(rows, ["name", "architectures", "choices", "metrics", "fidelities", "created_at"], output)
@@ -105,10 +110,13 @@ def list_tables(output: FormatOption = Format.table) -> None:
 
 @app.command("show")
 def show_table(table: Annotated[str, typer.Argument(help="name or id")], output: FormatOption = Format.table) -> None:
-    """The metrics of a table with their ranges."""
+    """The metrics of a table with their ranges.
+
+    Example: nas table show mine
+    """
     with connect() as nas:
         found = nas.table(table)
-    if output is Format.json:
+    if output is not Format.table:
         print_facts(found, output)
         return
     print_facts(facts(found) | {"attribution": found["manifest"]["attribution"]}, output)

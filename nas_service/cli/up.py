@@ -138,8 +138,7 @@ def running(settings: Settings) -> Iterator[tuple[Supervisor, str | None]]:
             key = first_key(engine)
             engine.dispose()
             url = f"http://{settings.host}:{settings.port}"
-            if key is not None:
-                save_credentials(settings, url, key)
+            save_credentials(settings, url, key)
             supervisor = Supervisor(settings, database_url)
             try:
                 _wait_until_ready(url, supervisor)

@@ -10,6 +10,7 @@ import sys
 import threading
 
 import pytest
+import yaml
 
 from nas_service.cli import main as cli
 from nas_service.cli.failures import guarded
@@ -71,10 +72,13 @@ def test_every_command_speaks_json(nas, engine, tmp_path):
         ("key", "list"),
         ("key", "create", "made", "--scope", "search:read"),
         ("migrate",),
+        ("config", "show", "--origin"),
     ):
         code, out, err = nas(*arguments, "-o", "json")
         assert code == 0, (arguments, err)
         assert json.loads(out), arguments
+        if "create" not in arguments:
+            assert yaml.safe_load(nas(*arguments, "-o", "yaml")[1]).__class__ is json.loads(out).__class__, arguments
         code, out, err = nas(*arguments)
         assert code == 0, (arguments, err)
         assert len(out.splitlines()) > 1, arguments

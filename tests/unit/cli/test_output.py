@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 
 from nas_service.cli import output
 from nas_service.cli.failures import guarded
-from nas_service.cli.output import Format, print_rows, show
+from nas_service.cli.output import Format, ListFormat, print_document, print_rows, show
 from nas_service.cli.searches import print_front, status_line
 from nas_service.errors import InvalidInput, Problem, allowed
 
@@ -42,7 +45,7 @@ def test_lists_fit_the_terminal_and_keep_ids_whole(monkeypatch, capsys, width):
     monkeypatch.setattr(output.out, "_width", width)
     name = "srch_01a1fc3ab4316e5ea73c6955af166298"
     row = {"id": name, "name": "one of [b]mine", "state": "succeeded", "num_told": 100_000}
-    print_rows([row | {"created_at": "2026-11-21T03:51:08.298508Z"}], [*row, "created_at"], Format.table)
+    print_rows([row | {"created_at": "2026-11-21T03:51:08.298508Z"}], [*row, "created_at"], ListFormat.table)
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= width
     for part in (name, "[b]mine", "succeeded", "100000", "2026-11-21"):
@@ -53,10 +56,10 @@ def test_a_front_shows_what_was_measured_and_fits_eighty_columns(monkeypatch, ca
     monkeypatch.setattr(output.out, "_width", 80)
     member = {"number": 7, "id": "tri_x", "accuracy_top1": 0.5, "metrics": {"num_samples": 226}, "macs": 1, "params": 2}
     found = {"stage": "final", "axes": ["accuracy_top1"], "members": [member], "hypervolume": 1.0}
-    print_front(found, Format.table)
+    print_front(found, ListFormat.table)
     assert "latency" not in capsys.readouterr().out
     print_front(
-        found | {"members": [member | {"latency_ms": 1.5, "latency_p10_ms": 1, "latency_p90_ms": 2}]}, Format.table
+        found | {"members": [member | {"latency_ms": 1.5, "latency_p10_ms": 1, "latency_p90_ms": 2}]}, ListFormat.table
     )
     text = capsys.readouterr().out
     assert "1.500 [1.000-2.000]" in text
@@ -77,3 +80,31 @@ def test_several_findings_are_listed(capsys):
 
     assert guarded(fail) == 2
     assert capsys.readouterr().err == "nas: two things\n  /a: first\n  /b: second\n"
+
+
+def test_lists_as_csv_have_a_line_each_and_leave_out_what_has_parts(capsys):
+    rows = [
+        {"name": 'a "b", c\nd', "id": "1", "runtimes": ["torch", "onnxruntime"], "spec": {"a": 1}, "share": 0.1},
+        {"name": "ü", "id": "2", "runtimes": [], "spec": None, "share": None, "only here": 3},
+    ]
+    print_rows(rows, ["id", "name"], ListFormat.csv)
+    found = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert found == [
+        {"id": "1", "name": 'a "b", c\nd', "runtimes": "torch onnxruntime", "share": "0.1", "only here": ""},
+        {"id": "2", "name": "ü", "runtimes": "", "share": "", "only here": "3"},
+    ]
+
+
+def test_yaml_has_all_that_json_has(capsys):
+    value = {"at": datetime(2026, 11, 21, tzinfo=UTC), "n": [1, {"x": None}], "text": "yes: no\n", "ü": 1.5e-7}
+    print_document(value, Format.yaml)
+    told = yaml.safe_load(capsys.readouterr().out)
+    assert told == value | {"at": "2026-11-21T00:00:00+00:00"}
+
+
+def test_a_front_as_csv_has_its_axes(capsys):
+    member = {"number": 7, "id": "tri_x", "accuracy_top1": None, "macs": 5, "metrics": {"valid_acc": 0.5}}
+    found = {"stage": "search", "axes": ["valid_acc", "macs"], "members": [member], "contributions": [2.5]}
+    print_front(found, ListFormat.csv)
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert row == {"number": "7", "id": "tri_x", "accuracy_top1": "", "macs": "5", "adds": "2.5", "valid_acc": "0.5"}
