@@ -233,6 +233,7 @@ class Space(TypedDict):
 
     id: str
     name: str
+    task: str
     num_genes: int
     cardinality: str
     created_at: str

@@ -15,6 +15,7 @@ class SpaceOut(View):
 
     id: str
     name: str
+    task: str
     num_genes: int
     cardinality: str
     created_at: datetime
@@ -138,6 +139,14 @@ class DatasetOut(View):
     fingerprint: str
     manifest: Json
     created_at: datetime
+
+
+class SampleOut(View):
+    """One sample: its class where there are classes, a text as decoded, a row's numbers in the manifest's order."""
+
+    label: str | None
+    text: str | None
+    values: list[float] | None
 
 
 class DeviceOut(View):

@@ -7,15 +7,19 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from nas_service.api.asset_views import DatasetOut
+from nas_service.api.asset_views import DatasetOut, SampleOut
 from nas_service.api.deps import PagingDep, ServiceDep, page_by_id
 from nas_service.api.schemas import DatasetId
 from nas_service.api.views import Page
-from nas_service.datasets.preview import MAX_PREVIEW, preview
+from nas_service.datasets.dataset import Dataset
+from nas_service.datasets.preview import MAX_PREVIEW, preview, samples
 from nas_service.datasets.store import DATASETS_FOLDER, DatasetStore
 from nas_service.storage import datasets
 
 router = APIRouter(prefix="/v1", tags=["datasets"])
+
+Split = Annotated[Literal["train", "calibrate", "search", "select", "test"], Query()]
+Count = Annotated[int, Query(ge=1, le=MAX_PREVIEW)]
 
 
 @router.get("/datasets", response_model=Page[DatasetOut])
@@ -39,11 +43,23 @@ def get(dataset_id: DatasetId, service: ServiceDep) -> DatasetOut:
 def get_preview(
     dataset_id: DatasetId,
     service: ServiceDep,
-    split: Annotated[Literal["train", "calibrate", "search", "select", "test"], Query()] = "train",
-    count: Annotated[int, Query(ge=1, le=MAX_PREVIEW)] = 64,
+    split: Split = "train",
+    count: Count = 64,
 ) -> Response:
     """Samples of one split as a PNG, classes in turn."""
+    return Response(preview(_stored(service, dataset_id), count, split), media_type="image/png")
+
+
+@router.get("/datasets/{dataset_id}/samples", response_model=Page[SampleOut])
+def get_samples(
+    dataset_id: DatasetId, service: ServiceDep, split: Split = "train", count: Count = 64
+) -> Page[SampleOut]:
+    """The first samples of one split, classes in turn: texts as decoded, rows as numbers; images are in the preview."""
+    found = samples(_stored(service, dataset_id), count, split)
+    return Page[SampleOut](items=[SampleOut.model_validate(item) for item in found])
+
+
+def _stored(service: ServiceDep, dataset_id: str) -> Dataset:
     with service.reading() as session:
         record = datasets.get(session, dataset_id)
-    found = DatasetStore(service.settings.artifacts / DATASETS_FOLDER).load(record.fingerprint)
-    return Response(preview(found, count, split), media_type="image/png")
+    return DatasetStore(service.settings.artifacts / DATASETS_FOLDER).load(record.fingerprint)

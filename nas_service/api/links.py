@@ -74,7 +74,9 @@ LINKS: dict[str, tuple[Link, ...]] = {
     "tables_seal": _leads("200", "id", "table", "tables_get"),
     "tables_list_all": _leads("200", "items/0/id", "table", "tables_get"),
     "supernets_list_all": _leads("200", "items/0/id", "supernet_id", "supernets_get", "supernets_curves"),
-    "datasets_list_all": _leads("200", "items/0/id", "dataset_id", "datasets_get", "datasets_get_preview"),
+    "datasets_list_all": _leads(
+        "200", "items/0/id", "dataset_id", "datasets_get", "datasets_get_preview", "datasets_get_samples"
+    ),
     "devices_list_all": _leads("200", "items/0/id", "device_id", "devices_get"),
     "access_create_key": _leads("201", "id", "key_id", "access_revoke_key"),
 }

@@ -70,7 +70,8 @@ def get(space_id: SpaceId, service: ServiceDep) -> SpaceDetailOut:
         record = spaces.get(session, space_id)
         space = compiled_space(session, space_id)
     shown = space.describe()
-    return SpaceDetailOut.model_validate({**vars(record), "genes": shown["genes"], "nodes": shown["nodes"]})
+    more = {"task": record.task, "genes": shown["genes"], "nodes": shown["nodes"]}
+    return SpaceDetailOut.model_validate({**vars(record), **more})
 
 
 @router.get("/search-spaces/{space_id}/profile", response_model=SpaceProfileOut)

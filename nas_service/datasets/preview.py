@@ -1,6 +1,7 @@
-"""A look at a data set: a grid of samples as PNG, and how many samples each class has in each split."""
+"""A look at a data set: a grid of samples as PNG, samples as text or numbers, how many each class has in each split."""
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -23,9 +24,7 @@ def preview(dataset: Dataset, n: int = 64, split: str = "train") -> bytes:
     Images are shown as they are; vectors as grey strips, each feature scaled from mean - 2 std (black) to mean + 2 std;
     text as one line a sample, decoded from its token ids, after its class.
     """
-    if not 1 <= n <= MAX_PREVIEW:
-        raise DatasetError("n", str(n), f"1 to {MAX_PREVIEW}")
-    chosen = _in_turn(dataset, dataset.indices(split))[:n]
+    chosen = _chosen(dataset, n, split)
     cells = [_cell(dataset, int(i)) for i in chosen]
     height, width = cells[0].shape[:2]
     columns = 1 if dataset.kind == "text" else max(1, round((len(cells) * height / width) ** 0.5))
@@ -41,12 +40,47 @@ def preview(dataset: Dataset, n: int = 64, split: str = "train") -> bytes:
     return buffer.getvalue()
 
 
+@dataclass(frozen=True)
+class Sample:
+    """One sample as people read it: its class where there are classes, a text as decoded, a row's numbers as stored.
+
+    Of an image only the class; ``preview`` shows it.
+    """
+
+    label: str | None
+    text: str | None
+    values: list[float] | None
+
+
+def samples(dataset: Dataset, n: int = 64, split: str = "train") -> list[Sample]:
+    """Up to n samples of a split, classes in turn: those that ``preview`` draws. Raises DatasetError as it does."""
+    return [_sample(dataset, int(index)) for index in _chosen(dataset, n, split)]
+
+
+def _sample(dataset: Dataset, index: int) -> Sample:
+    return Sample(
+        label=dataset.classes[int(dataset.y[index])] if dataset.classes else None,
+        text=_decoded(dataset, index) if dataset.kind == "text" else None,
+        values=[float(value) for value in dataset.x[index]] if dataset.kind == "vector" else None,
+    )
+
+
+def _chosen(dataset: Dataset, n: int, split: str) -> np.ndarray:
+    if not 1 <= n <= MAX_PREVIEW:
+        raise DatasetError("n", str(n), f"1 to {MAX_PREVIEW}")
+    return _in_turn(dataset, dataset.indices(split))[:n]
+
+
 def shown_text(dataset: Dataset, index: int) -> str:
     """A text sample as a network gets it: decoded token ids, after the name of its class where it has one."""
+    text = _decoded(dataset, index)
+    return f"{dataset.classes[int(dataset.y[index])]}: {text}" if dataset.classes else text
+
+
+def _decoded(dataset: Dataset, index: int) -> str:
     if dataset.tokenizer is None:
         raise DatasetError(dataset.name, "holds no text", "a text data set")
-    text = dataset.tokenizer.decode(np.asarray(dataset.x[index]).tolist())
-    return f"{dataset.classes[int(dataset.y[index])]}: {text}" if dataset.classes else text
+    return dataset.tokenizer.decode(np.asarray(dataset.x[index]).tolist())
 
 
 def class_histogram(dataset: Dataset) -> dict[str, list[int]]:

@@ -22,6 +22,11 @@ class SpaceRecord:
     created_at: datetime
     created_by: str | None
 
+    @property
+    def task(self) -> str:
+        """What its networks are for, and so which data they read: ``image_classification``, ``causal_lm`` ..."""
+        return str(self.document["task"]["kind"])
+
 
 @dataclass(frozen=True)
 class DatasetRecord:

@@ -316,6 +316,9 @@ def test_a_data_set_is_previewed(client, home):
     assert answer.headers["content-type"] == "image/png"
     assert answer.content.startswith(b"\x89PNG")
     assert client.get(f"/v1/datasets/{dataset['id']}/preview?split=all").status_code == 422
+    samples = client.get(f"/v1/datasets/{dataset['id']}/samples?split=select&count=10").json()["items"]
+    assert [sample["label"] for sample in samples] == [str(digit) for digit in range(10)]
+    assert all(sample["text"] is None for sample in samples)
 
 
 def test_methods_list_what_requests_may_name(client):

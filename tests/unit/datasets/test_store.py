@@ -12,7 +12,7 @@ from nas_service.datasets import store as store_module
 from nas_service.datasets.dataset import build_dataset
 from nas_service.datasets.errors import DatasetError
 from nas_service.datasets.ingest import ingest_digits
-from nas_service.datasets.preview import class_histogram, preview
+from nas_service.datasets.preview import class_histogram, preview, samples
 from nas_service.datasets.raw import RawData
 from nas_service.datasets.splits import SplitPlan
 from nas_service.datasets.store import DatasetStore
@@ -131,6 +131,15 @@ def test_writers_at_the_same_time_leave_one_whole_directory(tmp_path, digits):
 def test_load_takes_fingerprints_only(tmp_path, fingerprint):
     with pytest.raises(DatasetError):
         DatasetStore(tmp_path).load(fingerprint)
+
+
+def test_samples_are_what_was_stored_classes_in_turn(digits, table):
+    shown = samples(table, 6, "train")
+    rows = [list(map(float, row)) for row in table.x[table.indices("train")]]
+    assert all(sample.values in rows and sample.text is None for sample in shown)
+    assert [sample.label for sample in samples(digits, 10)] == list(digits.classes)
+    with pytest.raises(DatasetError):
+        samples(digits, 0)
 
 
 def test_preview_and_histogram(digits, table):

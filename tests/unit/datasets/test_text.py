@@ -16,7 +16,7 @@ from nas_service.datasets.dataset import build_dataset
 from nas_service.datasets.errors import DatasetError
 from nas_service.datasets.ingest import READERS, detect_format
 from nas_service.datasets.ingest_text import ingest_text
-from nas_service.datasets.preview import preview, shown_text
+from nas_service.datasets.preview import preview, samples, shown_text
 from nas_service.datasets.store import DatasetStore
 from nas_service.datasets.tokenizer import BYTES, CLASS, KINDS, MASK, PAD, SPECIALS, UNKNOWN, Tokenizer
 from tests.support.texts import write_questions, write_story
@@ -121,6 +121,7 @@ def test_fingerprint_store_and_damage(tmp_path, folder, questions):
 def test_preview_shows_decoded_text(questions, story):
     index = int(questions.indices("train")[0])
     assert shown_text(questions, index).startswith(questions.classes[int(questions.y[index])] + ": ")
+    assert shown_text(questions, index) in [f"{one.label}: {one.text}" for one in samples(questions, 400)]
     image = Image.open(io.BytesIO(preview(questions, 5, "search")))
     assert image.width > image.height
     assert np.asarray(image).min() < 100  # there are letters on it
