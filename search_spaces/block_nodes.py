@@ -93,7 +93,12 @@ class BlockCompiler(EdgeCompiler):
     ) -> None:
         kind = raw["block"]
         if kind not in BLOCKS:
-            raise SpaceError(f"{pointer}/block", "block", f"no block '{kind}'", did_you_mean(kind, BLOCKS))
+            raise SpaceError(
+                f"{pointer}/block",
+                "block",
+                f"no block '{kind}'",
+                f"{did_you_mean(kind, BLOCKS)} - `nas space blocks` shows all",
+            )
         block = BLOCKS[kind]
         inputs: tuple[Reference, ...] = sources or (Back(1),)
         if block.num_inputs is not None and len(inputs) != block.num_inputs:

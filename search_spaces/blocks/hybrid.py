@@ -10,10 +10,13 @@ from search_spaces.blocks.arithmetic import (
     STRIDE,
     Tally,
     activation_param,
+    both,
     flag,
     image,
+    require,
     squeezed_channels,
     strided_image,
+    where,
 )
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.resnet import SHORTCUT, tally_shortcut
@@ -22,12 +25,21 @@ from search_spaces.network import ImageShape, Shape, elements
 HEADS = Param("heads", "int", minimum=1, help="Attention heads.")
 
 
+def window_sides(x: ImageShape, window: Any) -> tuple[Any, Any]:
+    """Height and width of the windows that attention on a map is cut into."""
+    sides = [where(both(window > 0, window < size), window, size) for size in (x.height, x.width)]
+    return sides[0], sides[1]
+
+
 class MapAttention(Block):
     """Self-attention between the pixels of a feature map, with layer norm before it and a residual.
 
     As in the LeViT and ElasticViT families (Tang et al. 2023, arXiv 2303.09730): queries and keys of
     `head_dim` and values of `value_dim` features a head, optionally a depth-wise 3x3 convolution on the
     values, a learned bias for each head and relative position, and an activation before the output layer.
+    `window` cuts the map into squares that attend within themselves; with `shift` the squares are half a window lower
+    and further right, rows and columns that leave the map coming back at the other side, where they see only their own
+    kind (Swin, Liu et al. 2021, arXiv 2103.14030). A side no longer than the window is one window, never shifted.
     """
 
     kind = "map_attention"
@@ -38,16 +50,26 @@ class MapAttention(Block):
         Param("value_dim", "int", minimum=1, help="Features of a value in each head, for example `=head_dim * 2`."),
         Param("value_conv", "bool", True, help="Depth-wise 3x3 convolution on the values."),
         Param("relative_positions", "bool", True, help="Learned bias for each head and relative position."),
+        Param(
+            "window", "int", 0, minimum=0, help="Side of the windows, divides height and width; 0 for the whole map."
+        ),
+        Param("shift", "bool", False, help="Windows half a window further, as in every second layer of Swin."),
         activation_param("hswish"),
         Param("bias", "bool", False, help="Queries, keys and values with bias."),
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
-        return image(inputs, self.kind)
+        x = image(inputs, self.kind)
+        height, width = window_sides(x, p["window"])
+        for name, size, side in (("height", x.height, height), ("width", x.width, width)):
+            require(size % side == 0, f"window {side} must divide the {name} {size}")
+        return x
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = image(inputs, self.kind)
         heads, length, bias = p["heads"], x.height * x.width, flag(p["bias"])
+        height, width = window_sides(x, p["window"])
+        area = height * width
         keys, values = heads * p["head_dim"], heads * p["value_dim"]
         tally = Tally(inputs)
         tally.learn(2 * x.channels)
@@ -59,10 +81,10 @@ class MapAttention(Block):
             tally.hold(length * features)
         tally.branch(length * values)
         tally.conv(values, values, 3, x.height, x.width, group=1, when=flag(p["value_conv"]))
-        tally.learn(heads * (2 * x.height - 1) * (2 * x.width - 1), when=flag(p["relative_positions"]))
+        tally.learn(heads * (2 * height - 1) * (2 * width - 1), when=flag(p["relative_positions"]))
         tally.branch(0)
-        tally.matmul(length, p["head_dim"], length, heads)
-        tally.matmul(length, length, p["value_dim"], heads)
+        tally.matmul(area, p["head_dim"], area, heads * (length // area))
+        tally.matmul(area, area, p["value_dim"], heads * (length // area))
         tally.release(length * (2 * keys + values))
         tally.linear(values, x.channels, length)
         return tally.cost()

@@ -1,11 +1,12 @@
-"""Blocks without weights: identity, zero, add, concat, activation, and the shuffle and parts of channels."""
+"""Blocks without weights: identity, zero, add, multiply, concat, activation, the shuffle and parts of channels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, activation_param, image, require
+from search_spaces.blocks.arithmetic import Tally, activation_param, image, maximum, require
 from search_spaces.blocks.base import Block, BlockError, Cost, Param
 from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape, elements
 
@@ -57,6 +58,32 @@ class Add(Block):
         tally = Tally(inputs)
         if len(inputs) > 1:
             tally.emit(elements(inputs[0]))
+        return tally.cost()
+
+
+class Multiply(Block):
+    """Element-wise product. Element-wise work: no multiply-accumulates are counted."""
+
+    kind = "multiply"
+    help = "Product of inputs of one shape, as for gates; a side of 1 is repeated to the size of the others."
+    num_inputs = None
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        first = inputs[0]
+        sizes = dict(vars(first))
+        for other in inputs[1:]:
+            if type(other) is not type(first):
+                raise BlockError("multiply needs inputs of one kind")
+            for name, size in vars(other).items():
+                fits = (size == sizes[name]) | (size == 1) | (sizes[name] == 1)
+                require(fits, f"multiply needs inputs of one shape, or a side of 1; {name} differs")
+                sizes[name] = maximum(sizes[name], size)
+        return type(first)(**sizes)
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        tally = Tally(inputs)
+        if len(inputs) > 1:
+            tally.emit(elements(self.out_shape(inputs, p)))
         return tally.cost()
 
 
@@ -124,20 +151,22 @@ class ChannelShuffle(Block):
 
 
 class ChannelPart(Block):
-    """One of several equal parts of the channels, counted from 0 (the channel split of ShuffleNetV2)."""
+    """One of several equal parts of the channels or features, from 0 (channel split of ShuffleNetV2, gate of gMLP)."""
 
     kind = "channel_part"
-    help = "One of several equal parts of the channels."
+    help = "One of several equal parts of the channels or features."
     params: ClassVar = (
         Param("part", "int", minimum=0, help="Which part, from 0."),
         Param("parts", "int", 2, minimum=1, help="Number of parts; divides the channels."),
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
-        x = image(inputs, self.kind)
-        require(p["part"] < p["parts"], f"there is no part {p['part']} among {p['parts']}, counted from 0")
-        require(x.channels % p["parts"] == 0, f"parts {p['parts']} must divide the {x.channels} channels")
-        return ImageShape(x.channels // p["parts"], x.height, x.width)
+        x, parts = inputs[0], p["parts"]
+        name = "channels" if isinstance(x, ImageShape) else "features"
+        size = getattr(x, name)
+        require(p["part"] < parts, f"there is no part {p['part']} among {parts}, counted from 0")
+        require(size % parts == 0, f"parts {parts} must divide the {size} {name}")
+        return replace(x, **{name: size // parts})
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         tally = Tally(inputs)

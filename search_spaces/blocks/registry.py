@@ -8,8 +8,10 @@ from search_spaces.blocks.convolution import ConvBNAct
 from search_spaces.blocks.heads import ImageHead
 from search_spaces.blocks.hybrid import AttentionBottleneck, MapAttention, MapFeedForward, PositionalBottleneck
 from search_spaces.blocks.mobile import MBConv
-from search_spaces.blocks.plumbing import Activation, Add, ChannelPart, ChannelShuffle, Concat, Identity, Zero
+from search_spaces.blocks.norms import LayerScale, MapNorm
+from search_spaces.blocks.plumbing import Activation, Add, ChannelPart, ChannelShuffle, Concat, Identity, Multiply, Zero
 from search_spaces.blocks.pooling import Pool
+from search_spaces.blocks.resizing import Flatten, GlobalPool, SpaceToDepth, Upsample
 from search_spaces.blocks.resnet import BasicBlock, Bottleneck
 from search_spaces.blocks.sequences import (
     LanguageHead,
@@ -20,7 +22,7 @@ from search_spaces.blocks.sequences import (
     TokenProjection,
     TokenReduction,
 )
-from search_spaces.blocks.transformer import ConvMixer, FeedForward, SelfAttention, TransformMixer
+from search_spaces.blocks.transformer import ConvMixer, FeedForward, PositionMixer, SelfAttention, TransformMixer
 from search_spaces.blocks.vectors import FeatureTokens, Linear, ResidualMLP, VectorHead
 from search_spaces.plugins import added_blocks
 
@@ -41,27 +43,35 @@ BLOCKS: dict[str, Block] = {
         FactorizedReduce(),
         FeatureTokens(),
         FeedForward(),
+        Flatten(),
+        GlobalPool(),
         Identity(),
         ImageHead(),
         LanguageHead(),
+        LayerScale(),
         Linear(),
         MapAttention(),
         MapFeedForward(),
+        MapNorm(),
         MBConv(),
+        Multiply(),
         PatchEmbedding(),
         Pool(),
         PositionalBottleneck(),
+        PositionMixer(),
         ReluConvBN(),
         ResidualMLP(),
         SelfAttention(),
         SepConv(),
         SequenceHead(),
         SkipConnect(),
+        SpaceToDepth(),
         TokenEmbedding(),
         TokenNorm(),
         TokenProjection(),
         TokenReduction(),
         TransformMixer(),
+        Upsample(),
         VectorHead(),
         Zero(),
     )

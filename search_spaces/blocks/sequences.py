@@ -12,6 +12,12 @@ from search_spaces.network import Shape, TokensShape, VectorShape, elements
 FEATURES = Param("features", "int", minimum=1, help="Features of each token.")
 POSITIONS = Param("positions", "bool", True, help="Add a learned vector for each position.")
 DROPOUT = Param("dropout", "float", 0.0, minimum=0.0, maximum=0.9, help="Dropout.")
+RMS_NORM = Param("rms_norm", "bool", False, help="Norm by the root mean square, without mean and bias (LLaMA).")
+
+
+def norm_size(x: TokensShape, p: Mapping[str, Any]) -> Any:
+    """Learned numbers of a norm over the features of a token."""
+    return (2 - flag(p["rms_norm"])) * x.features
 
 
 class PatchEmbedding(Block):
@@ -88,6 +94,7 @@ class TokenNorm(Block):
 
     kind = "token_norm"
     help = "Layer norm of each token."
+    params: ClassVar = (RMS_NORM,)
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         return tokens(inputs, self.kind)
@@ -95,7 +102,7 @@ class TokenNorm(Block):
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
         tally = Tally(inputs)
-        tally.learn(2 * x.features)
+        tally.learn(norm_size(x, p))
         tally.emit(elements(x))
         return tally.cost()
 

@@ -1,13 +1,13 @@
-"""Residual sub-layers of transformers: attention, feed-forward, fixed transforms, convolution. Shapes and costs."""
+"""Sub-layers of transformers: attention, feed-forward, mixers along the sequence. Shapes and costs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, activation_param, flag, is_concrete, require, tokens
+from search_spaces.blocks.arithmetic import Tally, activation_param, flag, is_concrete, require, tokens, where
 from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.blocks.sequences import grid_side
+from search_spaces.blocks.sequences import RMS_NORM, grid_side, norm_size
 from search_spaces.network import Shape, elements
 
 NORM = Param("norm", "str", "pre", allowed=("pre", "post"), help="Layer norm before the branch or after the sum.")
@@ -22,6 +22,8 @@ class SelfAttention(Block):
     `similarity: weighted` puts one learned head_dim x head_dim matrix per head between query and key.
     `relative_positions: r` adds learned vectors of the row and column distance, clipped at r, to keys and
     values, shared by all heads, for a class token and a square of patches (iRPE as in AutoFormer, Chen et al. 2021).
+    `rotary` turns each pair of features of queries and keys by an angle that grows with the position (Su et al. 2021,
+    arXiv 2104.09864). With `kv_heads` several heads share one head of keys and values (Ainslie et al. 2023).
     """
 
     kind = "self_attention"
@@ -29,18 +31,25 @@ class SelfAttention(Block):
     params: ClassVar = (
         Param("heads", "int", minimum=1, help="Attention heads."),
         Param("head_dim", "int", 64, minimum=1, help="Features of each head, for example `=in // heads`."),
+        Param("kv_heads", "int", 0, minimum=0, help="Heads of keys and values, a divisor of `heads`; 0 for all."),
         Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
+        Param("rotary", "bool", False, help="Positions as rotations of queries and keys; needs an even `head_dim`."),
         Param("similarity", "str", "scaled", allowed=("scaled", "weighted"), help="Scaled or weighted product."),
         Param(
             "relative_positions", "int", 0, minimum=0, help="Largest distance between patches told apart; 0 for none."
         ),
         BIAS,
         NORM,
+        RMS_NORM,
         DROPOUT,
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = tokens(inputs, self.kind)
+        kv_heads = where(p["kv_heads"] > 0, p["kv_heads"], p["heads"])
+        require(p["heads"] % kv_heads == 0, f"kv_heads {kv_heads} must divide the {p['heads']} heads")
+        even = (p["head_dim"] % 2 == 0) | (p["rotary"] == False)  # noqa: E712 - may be an array
+        require(even, f"rotary needs an even head_dim, not {p['head_dim']}")
         if is_concrete(x.length, p["relative_positions"]) and p["relative_positions"]:
             square = grid_side(x.length) ** 2 + 1 == x.length
             require(square, f"relative_positions need a class token and a square of patches, not {x.length} tokens")
@@ -50,16 +59,16 @@ class SelfAttention(Block):
         x = tokens(inputs, self.kind)
         heads, head_dim, bias = p["heads"], p["head_dim"], flag(p["bias"])
         relative = flag(p["relative_positions"] > 0)
-        inner = heads * head_dim
+        inner, shared = heads * head_dim, where(p["kv_heads"] > 0, p["kv_heads"], heads) * head_dim
         weighted = flag(p["similarity"] == "weighted")
         tally = Tally(inputs)
-        tally.learn(2 * x.features)
+        tally.learn(norm_size(x, p))
         tally.emit(elements(x))
         tally.hold(elements(x))
-        for _ in range(3):
+        for features in (inner, shared, shared):
             tally.branch(elements(x))
-            tally.linear(x.features, inner, x.length, bias=bias)
-            tally.hold(x.length * inner)
+            tally.linear(x.features, features, x.length, bias=bias)
+            tally.hold(x.length * inner)  # shared keys and values are repeated for their heads
         tally.branch(x.length * inner)
         tally.learn(heads * head_dim * head_dim, when=weighted)
         tally.matmul(x.length, head_dim, head_dim, heads, when=weighted)
@@ -75,15 +84,21 @@ class SelfAttention(Block):
 
 
 class FeedForward(Block):
-    """Two linear layers around an activation, with residual and layer norm."""
+    """Two linear layers around an activation, with residual and layer norm.
+
+    `gated`: the activation of a third linear layer of the input multiplies the first (Shazeer 2020, arXiv 2002.05202;
+    with `swish` the SwiGLU of LLaMA).
+    """
 
     kind = "feed_forward"
     help = "Feed-forward layer with residual and layer norm."
     params: ClassVar = (
         Param("mid", "int", minimum=1, help="Hidden features, for example `=floor(in * ratio)`."),
         activation_param("gelu"),
+        Param("gated", "bool", False, help="A third linear layer gates the first (GLU)."),
         BIAS,
         NORM,
+        RMS_NORM,
         DROPOUT,
     )
 
@@ -92,12 +107,16 @@ class FeedForward(Block):
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
-        bias = flag(p["bias"])
+        bias, gated, hidden = flag(p["bias"]), flag(p["gated"]), x.length * p["mid"]
         tally = Tally(inputs)
-        tally.learn(2 * x.features)
+        tally.learn(norm_size(x, p))
         tally.emit(elements(x))
         tally.hold(elements(x))
+        tally.linear(x.features, p["mid"], x.length, bias=bias, when=gated)
+        tally.hold(gated * hidden)
+        tally.branch(elements(x))
         tally.linear(x.features, p["mid"], x.length, bias=bias)
+        tally.release(gated * hidden)
         tally.linear(p["mid"], x.features, x.length, bias=bias)
         return tally.cost()
 
@@ -141,6 +160,7 @@ class ConvMixer(Block):
     help = "Convolution along the sequence, with residual and layer norm."
     params: ClassVar = (
         Param("kernel", "int", 5, allowed=(3, 5, 7, 9, 13), help="Kernel size, odd, same padding."),
+        Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
         BIAS,
         NORM,
         DROPOUT,
@@ -161,4 +181,32 @@ class ConvMixer(Block):
         tally.learn(x.features * p["kernel"] + bias * x.features)
         tally.emit(size)
         tally.linear(x.features, x.features, x.length, bias=bias)
+        return tally.cost()
+
+
+class PositionMixer(Block):
+    """Linear layers along the sequence, the same for each feature: a learned mixture of all positions.
+
+    One layer, as in the gate of gMLP (Liu et al. 2021, arXiv 2105.08050), or with `mid` two around an activation, as in
+    MLP-Mixer (Tolstikhin et al. 2021, arXiv 2105.01601). No norm and no residual of its own.
+    """
+
+    kind = "position_mixer"
+    help = "Linear layer along the sequence, or two around an activation (MLP-Mixer); sees all positions."
+    params: ClassVar = (
+        Param("mid", "int", 0, minimum=0, help="Hidden positions between two layers; 0 for one layer."),
+        activation_param("gelu"),
+        BIAS,
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return tokens(inputs, self.kind)
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = tokens(inputs, self.kind)
+        bias, single = flag(p["bias"]), flag(p["mid"] == 0)
+        tally = Tally(inputs)
+        tally.linear(x.length, x.length, x.features, bias=bias, when=single)
+        tally.linear(x.length, p["mid"], x.features, bias=bias, when=1 - single)
+        tally.linear(p["mid"], x.length, x.features, bias=bias, when=1 - single)
         return tally.cost()

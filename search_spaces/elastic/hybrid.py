@@ -10,10 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from search_spaces.blocks.arithmetic import image, squeezed_channels
+from search_spaces.blocks.hybrid import window_sides
 from search_spaces.elastic.layers import ConvBNAct, SqueezeExcite, make_activation
 from search_spaces.elastic.resnet import RESIDUAL_HELPERS, make_shortcut, widen_residual
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Shape
+from search_spaces.network import Envelope, Shape
 
 
 class RelativeBias(nn.Module):
@@ -35,8 +36,36 @@ class RelativeBias(nn.Module):
         return self.weight[:, row_steps, column_steps]
 
 
+def to_windows(x: torch.Tensor, height: int, width: int, shifts: tuple[int, int]) -> torch.Tensor:
+    """(N, rows, columns, F), moved up and left by the shifts, to (N, windows, height * width, F)."""
+    if any(shifts):
+        x = x.roll((-shifts[0], -shifts[1]), (1, 2))
+    x = x.unflatten(2, (-1, width)).unflatten(1, (-1, height))
+    return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+
+def from_windows(
+    x: torch.Tensor, rows: int, columns: int, height: int, width: int, shifts: tuple[int, int]
+) -> torch.Tensor:
+    """The reverse of `to_windows`."""
+    x = x.unflatten(2, (height, width)).unflatten(1, (rows // height, columns // width))
+    x = x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    return x.roll(shifts, (1, 2)) if any(shifts) else x
+
+
+def neighbours(moved: torch.Tensor, height: int, width: int, shifts: tuple[int, int]) -> torch.Tensor:
+    """(windows, 1, A, A): which of the A pixels of a window of moved maps (N, rows, columns, F) truly touch."""
+    rows, columns = (torch.arange(size, device=moved.device) for size in moved.shape[1:3])
+    down, right = rows >= len(rows) - shifts[0], columns >= len(columns) - shifts[1]
+    part = to_windows((2 * down[:, None] + right.int())[None, :, :, None], height, width, (0, 0))[0]
+    return (part == part.transpose(1, 2))[:, None]
+
+
 class MapAttention(nn.Module):
-    """Self-attention between the pixels of a map (N, C, H, W), with layer norm before it and a residual."""
+    """Self-attention between the pixels of a map (N, C, H, W) or of each of its windows of height x width.
+
+    Layer norm before it, and a residual.
+    """
 
     def __init__(
         self,
@@ -48,11 +77,15 @@ class MapAttention(nn.Module):
         value_dim: int,
         value_conv: bool,
         relative_positions: bool,
+        shift: bool,
         activation: str,
         bias: bool,
     ) -> None:
         super().__init__()
         self.heads = heads
+        self.height = height
+        self.width = width
+        self.shift = shift
         values = heads * value_dim
         self.norm = nn.LayerNorm(channels)
         self.query = nn.Linear(channels, heads * head_dim, bias=bias)
@@ -64,20 +97,43 @@ class MapAttention(nn.Module):
         self.output = nn.Linear(values, channels)
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, L, heads * d) to (N, heads, L, d)."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        """(..., L, heads * d) to (..., heads, L, d)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        height, width = x.shape[2], x.shape[3]
+        rows, columns = x.shape[2], x.shape[3]
         y = self.norm(x.flatten(2).transpose(1, 2))
-        value = self.value(y)
+        query, key, value = self.query(y), self.key(y), self.value(y)
         if self.value_conv is not None:
-            value = self.value_conv(value.transpose(1, 2).unflatten(2, (height, width))).flatten(2).transpose(1, 2)
-        query, key = self.split(self.query(y)), self.split(self.key(y))
-        bias = None if self.positions is None else self.positions(height, width).to(query.dtype)
-        y = F.scaled_dot_product_attention(query, key, self.split(value), attn_mask=bias)
-        y = self.output(self.activation(y.transpose(1, 2).flatten(2)))
-        return x + y.transpose(1, 2).unflatten(2, (height, width))
+            value = self.value_conv(value.transpose(1, 2).unflatten(2, (rows, columns))).flatten(2).transpose(1, 2)
+        if (rows, columns) == (self.height, self.width):
+            y = self.attend(query, key, value)
+        else:
+            y = self.attend_in_windows(*(part.unflatten(1, (rows, columns)) for part in (query, key, value)))
+        y = self.output(self.activation(y))
+        return x + y.transpose(1, 2).unflatten(2, (rows, columns))
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, together: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(..., A, heads * value_dim) of the A pixels of a window; `together` (windows, 1, A, A): who sees whom."""
+        mask = None if self.positions is None else self.positions(self.height, self.width).to(query.dtype)
+        if together is not None:
+            mask = together if mask is None else torch.where(together, mask, -torch.inf)
+        y = F.scaled_dot_product_attention(self.split(query), self.split(key), self.split(value), attn_mask=mask)
+        return y.transpose(-2, -3).flatten(-2)
+
+    def attend_in_windows(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """The same of maps (N, rows, columns, features), put together again: (N, rows * columns, heads * value_dim)."""
+        rows, columns = value.shape[1], value.shape[2]
+        sides = self.height, self.width
+        down = self.height // 2 if self.shift and self.height < rows else 0
+        right = self.width // 2 if self.shift and self.width < columns else 0
+        shifts = down, right
+        together = neighbours(value, *sides, shifts) if any(shifts) else None
+        query, key, value = (to_windows(part, *sides, shifts) for part in (query, key, value))
+        y = self.attend(query, key, value, together)
+        return from_windows(y, rows, columns, *sides, shifts).flatten(1, 2)
 
 
 class MapFeedForward(nn.Module):
@@ -175,18 +231,28 @@ class AttentionBottleneck(nn.Module):
 
 def map_attention_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     x = image(inputs, "map_attention")
+    height, width = window_sides(x, p["window"])
     return {
         "channels": x.channels,
-        "height": x.height,
-        "width": x.width,
+        "height": height,
+        "width": width,
         "heads": p["heads"],
         "head_dim": p["head_dim"],
         "value_dim": p["value_dim"],
         "value_conv": bool(p["value_conv"]),
         "relative_positions": bool(p["relative_positions"]),
+        "shift": bool(p["shift"]),
         "activation": p["activation"],
         "bias": bool(p["bias"]),
     }
+
+
+def widen_map_attention(arguments: Arguments, envelope: Envelope) -> Arguments:
+    """Without a window the positions of the whole map are told apart, which no window is larger than."""
+    if 0 not in envelope.params["window"]:
+        return arguments
+    shapes = [image((shape,), "map_attention") for shape in envelope.in_shapes[0]]
+    return arguments | {"height": max(x.height for x in shapes), "width": max(x.width for x in shapes)}
 
 
 def map_feed_forward_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
@@ -225,7 +291,11 @@ def attention_bottleneck_arguments(inputs: tuple[Shape, ...], p: Mapping[str, An
 
 
 MAP_ATTENTION = ModuleSpec(
-    MapAttention, map_attention_arguments, helpers=(make_activation, RelativeBias), branch="output"
+    MapAttention,
+    map_attention_arguments,
+    helpers=(make_activation, RelativeBias, to_windows, from_windows, neighbours),
+    widen=widen_map_attention,
+    branch="output",
 )
 MAP_FEED_FORWARD = ModuleSpec(MapFeedForward, map_feed_forward_arguments, helpers=(make_activation,), branch="second")
 POSITIONAL_BOTTLENECK = ModuleSpec(

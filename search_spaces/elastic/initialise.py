@@ -8,6 +8,8 @@ import math
 import torch
 from torch import nn
 
+from search_spaces.elastic.layers import RMSNorm
+from search_spaces.elastic.norms import LayerScale
 from search_spaces.elastic.sequences import TokenProjection
 from search_spaces.elastic.vectors import LinearLayer
 
@@ -48,9 +50,11 @@ def initialise(module: nn.Module, seed: int, key: str) -> None:
             if part.affine:
                 part.weight.fill_(1.0)
                 part.bias.zero_()
-        elif isinstance(part, nn.LayerNorm):
-            part.weight.fill_(1.0)
-            part.bias.zero_()
+        elif isinstance(part, nn.LayerNorm | RMSNorm):
+            for name, parameter in part.named_parameters(recurse=False):
+                parameter.fill_(1.0 if name == "weight" else 0.0)
+        elif isinstance(part, LayerScale):
+            part.weight.fill_(part.start)
         else:
             for parameter in part.parameters(recurse=False):
                 parameter.normal_(0.0, 0.02, generator=generator)

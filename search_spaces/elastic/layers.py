@@ -1,4 +1,4 @@
-"""Plain torch layers for feature maps that blocks are made of. Exports carry the source of this file's classes."""
+"""Plain torch layers that blocks are made of. Exports carry the source of this file's classes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,23 @@ def make_activation(name: str) -> nn.Module:
         "hsigmoid": nn.Hardsigmoid,
     }
     return activations[name]()
+
+
+class RMSNorm(nn.Module):
+    """Features over their root mean square, times learned numbers. (`nn.RMSNorm` has no short way to ONNX.)"""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(features))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scale = (x.float().square().mean(-1, keepdim=True) + 1e-5).rsqrt()
+        return x * scale.to(x.dtype) * self.weight
+
+
+def make_norm(features: int, rms: bool) -> nn.Module:
+    """Layer norm, or norm by the root mean square."""
+    return RMSNorm(features) if rms else nn.LayerNorm(features)
 
 
 class ConvBNAct(nn.Module):

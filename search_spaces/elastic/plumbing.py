@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from search_spaces.blocks.arithmetic import image
 from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Shape, TokensShape
+from search_spaces.network import ImageShape, Shape, TokensShape
 
 
 class Zero(nn.Module):
@@ -29,6 +28,16 @@ class Add(nn.Module):
         for value in inputs[1:]:
             total = total + value
         return total
+
+
+class Multiply(nn.Module):
+    """Product of the inputs; a side of 1 is repeated to the size of the others."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        product = inputs[0]
+        for value in inputs[1:]:
+            product = product * value
+        return product
 
 
 class Concat(nn.Module):
@@ -65,15 +74,16 @@ class ChannelShuffle(nn.Module):
 
 
 class ChannelPart(nn.Module):
-    """Channels from `start` to before `stop`."""
+    """Channels (dimension 1) or features (the last dimension) from `start` to before `stop`."""
 
-    def __init__(self, start: int, stop: int) -> None:
+    def __init__(self, dim: int, start: int, stop: int) -> None:
         super().__init__()
+        self.dim = dim
         self.start = start
         self.stop = stop
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x[:, self.start : self.stop]
+        return x.narrow(self.dim, self.start, self.stop - self.start)
 
 
 def no_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
@@ -93,13 +103,15 @@ def channel_shuffle_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -
 
 
 def channel_part_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
-    size = image(inputs, "channel_part").channels // p["parts"]
-    return {"start": p["part"] * size, "stop": (p["part"] + 1) * size}
+    x = inputs[0]
+    size = (x.channels if isinstance(x, ImageShape) else x.features) // p["parts"]
+    return {"dim": 2 if isinstance(x, TokensShape) else 1, "start": p["part"] * size, "stop": (p["part"] + 1) * size}
 
 
 IDENTITY = ModuleSpec(nn.Identity, no_arguments)
 ZERO = ModuleSpec(Zero, no_arguments)
 ADD = ModuleSpec(Add, no_arguments)
+MULTIPLY = ModuleSpec(Multiply, no_arguments)
 CONCAT = ModuleSpec(Concat, concat_arguments)
 ACTIVATION = ModuleSpec(Activation, activation_arguments, helpers=(make_activation,))
 CHANNEL_SHUFFLE = ModuleSpec(ChannelShuffle, channel_shuffle_arguments)

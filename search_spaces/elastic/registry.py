@@ -7,8 +7,19 @@ from search_spaces.elastic.convolution import CONV_BN_ACT
 from search_spaces.elastic.heads import IMAGE_HEAD
 from search_spaces.elastic.hybrid import ATTENTION_BOTTLENECK, MAP_ATTENTION, MAP_FEED_FORWARD, POSITIONAL_BOTTLENECK
 from search_spaces.elastic.mobile import MBCONV
+from search_spaces.elastic.norms import LAYER_SCALE, MAP_NORM
 from search_spaces.elastic.plugins import added_modules
-from search_spaces.elastic.plumbing import ACTIVATION, ADD, CHANNEL_PART, CHANNEL_SHUFFLE, CONCAT, IDENTITY, ZERO
+from search_spaces.elastic.plumbing import (
+    ACTIVATION,
+    ADD,
+    CHANNEL_PART,
+    CHANNEL_SHUFFLE,
+    CONCAT,
+    IDENTITY,
+    MULTIPLY,
+    ZERO,
+)
+from search_spaces.elastic.resizing import FLATTEN, GLOBAL_POOL, SPACE_TO_DEPTH, UPSAMPLE
 from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK
 from search_spaces.elastic.sequences import (
     LANGUAGE_HEAD,
@@ -20,7 +31,13 @@ from search_spaces.elastic.sequences import (
     TOKEN_REDUCTION,
 )
 from search_spaces.elastic.spec import ModuleSpec
-from search_spaces.elastic.transformer import CONV_MIXER, FEED_FORWARD, SELF_ATTENTION, TRANSFORM_MIXER
+from search_spaces.elastic.transformer import (
+    CONV_MIXER,
+    FEED_FORWARD,
+    POSITION_MIXER,
+    SELF_ATTENTION,
+    TRANSFORM_MIXER,
+)
 from search_spaces.elastic.vectors import FEATURE_TOKENS, LINEAR, RESIDUAL_MLP, VECTOR_HEAD
 
 MODULES: dict[str, ModuleSpec] = {
@@ -38,15 +55,21 @@ MODULES: dict[str, ModuleSpec] = {
     "factorized_reduce": FACTORIZED_REDUCE,
     "feature_tokens": FEATURE_TOKENS,
     "feed_forward": FEED_FORWARD,
+    "flatten": FLATTEN,
+    "global_pool": GLOBAL_POOL,
     "identity": IDENTITY,
     "image_head": IMAGE_HEAD,
     "language_head": LANGUAGE_HEAD,
+    "layer_scale": LAYER_SCALE,
     "linear": LINEAR,
     "map_attention": MAP_ATTENTION,
     "map_feed_forward": MAP_FEED_FORWARD,
+    "map_norm": MAP_NORM,
     "mbconv": MBCONV,
+    "multiply": MULTIPLY,
     "patch_embedding": PATCH_EMBEDDING,
     "pool": POOL,
+    "position_mixer": POSITION_MIXER,
     "positional_bottleneck": POSITIONAL_BOTTLENECK,
     "relu_conv_bn": RELU_CONV_BN,
     "residual_mlp": RESIDUAL_MLP,
@@ -54,11 +77,13 @@ MODULES: dict[str, ModuleSpec] = {
     "sep_conv": SEP_CONV,
     "sequence_head": SEQUENCE_HEAD,
     "skip_connect": SKIP_CONNECT,
+    "space_to_depth": SPACE_TO_DEPTH,
     "token_embedding": TOKEN_EMBEDDING,
     "token_norm": TOKEN_NORM,
     "token_projection": TOKEN_PROJECTION,
     "token_reduction": TOKEN_REDUCTION,
     "transform_mixer": TRANSFORM_MIXER,
+    "upsample": UPSAMPLE,
     "vector_head": VECTOR_HEAD,
     "zero": ZERO,
 }

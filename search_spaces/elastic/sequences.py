@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from search_spaces.blocks.arithmetic import image, tokens
+from search_spaces.elastic.layers import RMSNorm, make_norm
 from search_spaces.elastic.spec import Arguments, ModuleSpec
 from search_spaces.network import Shape
 
@@ -64,9 +65,9 @@ class TokenEmbedding(nn.Module):
 class TokenNorm(nn.Module):
     """Layer norm of each token."""
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, rms: bool) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(features)
+        self.norm = make_norm(features, rms)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.norm(x)
@@ -159,7 +160,7 @@ def token_embedding_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -
 
 
 def token_norm_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
-    return {"features": tokens(inputs, "token_norm").features}
+    return {"features": tokens(inputs, "token_norm").features, "rms": bool(p["rms_norm"])}
 
 
 def token_projection_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
@@ -188,7 +189,7 @@ def language_head_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> 
 
 PATCH_EMBEDDING = ModuleSpec(PatchEmbedding, patch_embedding_arguments)
 TOKEN_EMBEDDING = ModuleSpec(TokenEmbedding, token_embedding_arguments)
-TOKEN_NORM = ModuleSpec(TokenNorm, token_norm_arguments)
+TOKEN_NORM = ModuleSpec(TokenNorm, token_norm_arguments, helpers=(RMSNorm, make_norm))
 TOKEN_PROJECTION = ModuleSpec(TokenProjection, token_projection_arguments)
 TOKEN_REDUCTION = ModuleSpec(TokenReduction, token_reduction_arguments)
 SEQUENCE_HEAD = ModuleSpec(SequenceHead, sequence_head_arguments, masks=True)

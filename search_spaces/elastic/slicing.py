@@ -29,9 +29,8 @@ def slice_index(full: torch.Size, part: torch.Size, spatial_from: int | None) ->
 
 def spatial_from(leaf: nn.Module, name: str) -> int | None:
     """First centred dimension of a leaf module's tensor: 2 for convolution weights, what a module says of itself."""
-    if name == "weight" and isinstance(leaf, nn.modules.conv._ConvNd):
-        return 2
-    return getattr(leaf, "centred_from", None)
+    is_kernel = name == "weight" and isinstance(leaf, nn.modules.conv._ConvNd)
+    return getattr(leaf, "centred_from", 2 if is_kernel else None)
 
 
 class KernelTransform:

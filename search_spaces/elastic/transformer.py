@@ -1,4 +1,4 @@
-"""Plain modules of the residual sub-layers of transformers."""
+"""Plain modules of the sub-layers of transformers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from search_spaces.blocks.arithmetic import tokens
-from search_spaces.elastic.layers import make_activation
+from search_spaces.elastic.layers import RMSNorm, make_activation, make_norm
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Shape
+from search_spaces.network import Envelope, Shape
 
 
 class RelativeVectors(nn.Module):
@@ -35,6 +35,16 @@ class RelativeVectors(nn.Module):
         return self.rows[rows] + self.columns[columns]
 
 
+def rotated(x: torch.Tensor) -> torch.Tensor:
+    """Pairs of neighbouring features of (N, heads, L, d), turned by the position times rates from 1 down to 1/10000."""
+    length, size = x.shape[2], x.shape[3]
+    rates = 10_000.0 ** (torch.arange(0, size, 2, device=x.device, dtype=torch.float32) / -size)
+    angles = torch.outer(torch.arange(length, device=x.device, dtype=torch.float32), rates)
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(3)
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention with residual; layer norm before it or after the sum."""
 
@@ -42,23 +52,27 @@ class SelfAttention(nn.Module):
         self,
         features: int,
         heads: int,
+        kv_heads: int,
         head_dim: int,
         causal: bool,
+        rotary: bool,
         weighted: bool,
         relative_positions: int,
         bias: bool,
         pre_norm: bool,
+        rms: bool,
         dropout: float,
     ) -> None:
         super().__init__()
-        self.heads = heads
         self.head_dim = head_dim
+        self.shared_by = heads // kv_heads
         self.causal = causal
+        self.rotary = rotary
         self.pre_norm = pre_norm
-        self.norm = nn.LayerNorm(features)
+        self.norm = make_norm(features, rms)
         self.query = nn.Linear(features, heads * head_dim, bias=bias)
-        self.key = nn.Linear(features, heads * head_dim, bias=bias)
-        self.value = nn.Linear(features, heads * head_dim, bias=bias)
+        self.key = nn.Linear(features, kv_heads * head_dim, bias=bias)
+        self.value = nn.Linear(features, kv_heads * head_dim, bias=bias)
         self.similarity = nn.Parameter(torch.zeros(heads, head_dim, head_dim)) if weighted else None
         self.key_positions = RelativeVectors(relative_positions, head_dim) if relative_positions else None
         self.value_positions = RelativeVectors(relative_positions, head_dim) if relative_positions else None
@@ -67,7 +81,7 @@ class SelfAttention(nn.Module):
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
         """(N, L, heads * head_dim) to (N, heads, L, head_dim)."""
-        return x.unflatten(2, (self.heads, self.head_dim)).transpose(1, 2)
+        return x.unflatten(2, (-1, self.head_dim)).transpose(1, 2)
 
     @staticmethod
     def against(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
@@ -80,6 +94,10 @@ class SelfAttention(nn.Module):
         # Padding stands behind the text, where causal attention does not look.
         mask = None if real is None or self.causal else real[:, None, None]
         query, key, value = self.split(self.query(y)), self.split(self.key(y)), self.split(self.value(y))
+        if self.rotary:
+            query, key = rotated(query), rotated(key)
+        if self.shared_by > 1:
+            key, value = key.repeat_interleave(self.shared_by, 1), value.repeat_interleave(self.shared_by, 1)
         if self.similarity is not None:
             query = torch.matmul(query, self.similarity)
         if self.key_positions is None or self.value_positions is None:
@@ -96,12 +114,23 @@ class SelfAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two linear layers around an activation, with residual; layer norm before them or after the sum."""
+    """Two linear layers around an activation or a gate, with residual; layer norm before them or after the sum."""
 
-    def __init__(self, features: int, hidden: int, activation: str, bias: bool, pre_norm: bool, dropout: float) -> None:
+    def __init__(
+        self,
+        features: int,
+        hidden: int,
+        activation: str,
+        gated: bool,
+        bias: bool,
+        pre_norm: bool,
+        rms: bool,
+        dropout: float,
+    ) -> None:
         super().__init__()
         self.pre_norm = pre_norm
-        self.norm = nn.LayerNorm(features)
+        self.norm = make_norm(features, rms)
+        self.gate = nn.Linear(features, hidden, bias=bias) if gated else None
         self.first = nn.Linear(features, hidden, bias=bias)
         self.activation = make_activation(activation)
         self.second = nn.Linear(hidden, features, bias=bias)
@@ -109,7 +138,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.norm(x) if self.pre_norm else x
-        y = x + self.dropout(self.second(self.activation(self.first(y))))
+        hidden = self.activation(self.first(y)) if self.gate is None else self.activation(self.gate(y)) * self.first(y)
+        y = x + self.dropout(self.second(hidden))
         return y if self.pre_norm else self.norm(y)
 
 
@@ -144,14 +174,27 @@ class TransformMixer(nn.Module):
         return y if self.pre_norm else self.norm(y)
 
 
+class CausalConv(nn.Conv1d):
+    """Convolution along (N, C, L) that reads the same position (weight 0) and earlier ones (weights 1, 2, ...)."""
+
+    centred_from = None  # a smaller kernel keeps the first weights: those of the latest positions
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.pad(x, (self.kernel_size[0] - 1, 0))
+        return F.conv1d(x, self.weight.flip(2), self.bias, groups=self.groups)
+
+
 class ConvMixer(nn.Module):
     """Depth-wise convolution along the sequence, then a linear layer, with residual."""
 
-    def __init__(self, features: int, kernel_size: int, bias: bool, pre_norm: bool, dropout: float) -> None:
+    def __init__(
+        self, features: int, kernel_size: int, causal: bool, bias: bool, pre_norm: bool, dropout: float
+    ) -> None:
         super().__init__()
         self.pre_norm = pre_norm
         self.norm = nn.LayerNorm(features)
-        self.conv = nn.Conv1d(features, features, kernel_size, padding=kernel_size // 2, groups=features, bias=bias)
+        kind, padding = (CausalConv, 0) if causal else (nn.Conv1d, kernel_size // 2)
+        self.conv = kind(features, features, kernel_size, padding=padding, groups=features, bias=bias)
         self.output = nn.Linear(features, features, bias=bias)
         self.dropout = nn.Dropout(dropout)
 
@@ -164,16 +207,37 @@ class ConvMixer(nn.Module):
         return y if self.pre_norm else self.norm(y)
 
 
+class PositionMixer(nn.Module):
+    """Linear layers along the positions of (N, L, F); what stands in the padding of a text is 0."""
+
+    def __init__(self, length: int, hidden: int, single: bool, activation: str, bias: bool) -> None:
+        super().__init__()
+        self.single = nn.Linear(length, length, bias=bias) if single else None
+        self.first = nn.Linear(length, hidden, bias=bias) if hidden else nn.Identity()
+        self.activation = make_activation(activation)
+        self.second = nn.Linear(hidden, length, bias=bias) if hidden else nn.Identity()
+
+    def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
+        if real is not None:
+            x = x.masked_fill(~real[..., None], 0.0)
+        x = x.transpose(1, 2)
+        x = self.second(self.activation(self.first(x))) if self.single is None else self.single(x)
+        return x.transpose(1, 2)
+
+
 def self_attention_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     return {
         "features": tokens(inputs, "self_attention").features,
         "heads": p["heads"],
+        "kv_heads": p["kv_heads"] or p["heads"],
         "head_dim": p["head_dim"],
         "causal": bool(p["causal"]),
+        "rotary": bool(p["rotary"]),
         "weighted": p["similarity"] == "weighted",
         "relative_positions": p["relative_positions"],
         "bias": bool(p["bias"]),
         "pre_norm": p["norm"] == "pre",
+        "rms": bool(p["rms_norm"]),
         "dropout": float(p["dropout"]),
     }
 
@@ -183,8 +247,10 @@ def feed_forward_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> A
         "features": tokens(inputs, "feed_forward").features,
         "hidden": p["mid"],
         "activation": p["activation"],
+        "gated": bool(p["gated"]),
         "bias": bool(p["bias"]),
         "pre_norm": p["norm"] == "pre",
+        "rms": bool(p["rms_norm"]),
         "dropout": float(p["dropout"]),
     }
 
@@ -201,15 +267,46 @@ def conv_mixer_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arg
     return {
         "features": tokens(inputs, "conv_mixer").features,
         "kernel_size": p["kernel"],
+        "causal": bool(p["causal"]),
         "bias": bool(p["bias"]),
         "pre_norm": p["norm"] == "pre",
         "dropout": float(p["dropout"]),
     }
 
 
+def position_mixer_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {
+        "length": tokens(inputs, "position_mixer").length,
+        "hidden": p["mid"],
+        "single": p["mid"] == 0,
+        "activation": p["activation"],
+        "bias": bool(p["bias"]),
+    }
+
+
+def widen_self_attention(arguments: Arguments, envelope: Envelope) -> Arguments:
+    """Where some members share keys and values and others do not, there is a head of them for every head."""
+    return arguments | {"kv_heads": arguments["heads"]} if 0 in envelope.params["kv_heads"] else arguments
+
+
+def widen_position_mixer(arguments: Arguments, envelope: Envelope) -> Arguments:
+    """One layer and two have weights of their own."""
+    return arguments | {"single": 0 in envelope.params["mid"]}
+
+
 SELF_ATTENTION = ModuleSpec(
-    SelfAttention, self_attention_arguments, helpers=(RelativeVectors,), branch="dropout", masks=True
+    SelfAttention,
+    self_attention_arguments,
+    helpers=(RMSNorm, make_norm, rotated, RelativeVectors),
+    widen=widen_self_attention,
+    branch="dropout",
+    masks=True,
 )
-FEED_FORWARD = ModuleSpec(FeedForward, feed_forward_arguments, helpers=(make_activation,), branch="dropout")
+FEED_FORWARD = ModuleSpec(
+    FeedForward, feed_forward_arguments, helpers=(make_activation, RMSNorm, make_norm), branch="dropout"
+)
 TRANSFORM_MIXER = ModuleSpec(TransformMixer, transform_mixer_arguments, masks=True)
-CONV_MIXER = ModuleSpec(ConvMixer, conv_mixer_arguments, branch="dropout", masks=True)
+CONV_MIXER = ModuleSpec(ConvMixer, conv_mixer_arguments, helpers=(CausalConv,), branch="dropout", masks=True)
+POSITION_MIXER = ModuleSpec(
+    PositionMixer, position_mixer_arguments, helpers=(make_activation,), widen=widen_position_mixer, masks=True
+)

@@ -26,19 +26,25 @@ FAMILIES = (
     "densenet-small",
     "efficientnet-compound",
     "encoder-decoder",
+    "gated-mixer",
     "inception-like",
+    "llama-like",
     "patch-mixer",
     "random-wired",
     "regnet-like",
     "residual-mlp",
     "squeezenet",
     "text-cnn",
+    "u-shaped",
     "wide-resnet-attention",
+    "windows-and-convolutions",
 )
 
 SMALL: dict[str, dict[str, int]] = {
     "albert-like": {"length": 16, "vocabulary": 60},
     "text-cnn": {"length": 16, "vocabulary": 60},
+    "gated-mixer": {"length": 16, "vocabulary": 60},
+    "llama-like": {"length": 16, "vocabulary": 60},
     "branched-rows": {"features": 12},
     "residual-mlp": {"features": 12},
     "squeezenet": {"channels": 1, "height": 32, "width": 32},
@@ -60,7 +66,8 @@ def example(network: Network) -> torch.Tensor:
 def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) -> None:
     torch.manual_seed(0)
     found = stored(name).bind(
-        classes=None if name == "albert-like" else 3, input=SMALL.get(name, {"channels": 1, "height": 16, "width": 16})
+        classes=None if name in ("albert-like", "llama-like") else 3,
+        input=SMALL.get(name, {"channels": 1, "height": 16, "width": 16}),
     )
     supernet = Supernet(found).eval()
     for genes in [found.largest(), found.smallest(), *found.sample(1, np.random.default_rng(0))]:

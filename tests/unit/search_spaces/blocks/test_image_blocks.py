@@ -9,10 +9,12 @@ import torch
 
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
+from search_spaces.elastic.initialise import initialise
+from search_spaces.elastic.norms import LayerScale
 from search_spaces.elastic.plumbing import ChannelShuffle
 from search_spaces.elastic.registry import MODULES
-from search_spaces.network import ImageShape, VectorShape
-from tests.contracts.block_contract import BlockContract, complete
+from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape
+from tests.contracts.block_contract import BlockContract, complete, make_input
 
 
 def test_both_halves_know_the_same_kinds() -> None:
@@ -103,6 +105,88 @@ class TestActivation(BlockContract):
     kind = "activation"
     inputs: ClassVar = [[ImageShape(4, 4, 4)]]
     options: ClassVar = {"activation": ["relu", "gelu"]}
+
+
+class TestMultiply(BlockContract):
+    kind = "multiply"
+    inputs: ClassVar = [[ImageShape(4, 4, 4)], [ImageShape(4, 4, 4), ImageShape(4, 1, 1), ImageShape(1, 4, 4)]]
+    options: ClassVar = {}
+
+
+class TestUpsample(BlockContract):
+    kind = "upsample"
+    inputs: ClassVar = [[ImageShape(4, 3, 5), ImageShape(6, 7, 2)]]
+    options: ClassVar = {"factor": [1, 2, 4], "height": [0, 13], "mode": ["nearest", "bilinear"]}
+
+
+class TestSpaceToDepth(BlockContract):
+    kind = "space_to_depth"
+    inputs: ClassVar = [[ImageShape(3, 8, 4), ImageShape(6, 4, 4)]]
+    options: ClassVar = {"patch": [1, 2, 4]}
+
+
+class TestGlobalPool(BlockContract):
+    kind = "global_pool"
+    inputs: ClassVar = [[ImageShape(3, 8, 4), ImageShape(6, 1, 1)]]
+    options: ClassVar = {"operation": ["avg", "max"]}
+
+
+class TestFlatten(BlockContract):
+    kind = "flatten"
+    inputs: ClassVar = [[ImageShape(3, 8, 4), ImageShape(6, 1, 1)]]
+    options: ClassVar = {}
+
+
+class TestMapNorm(BlockContract):
+    kind = "map_norm"
+    inputs: ClassVar = [[ImageShape(4, 8, 4), ImageShape(6, 1, 1)]]
+    options: ClassVar = {}
+
+
+class TestLayerScale(BlockContract):
+    kind = "layer_scale"
+    inputs: ClassVar = [[ImageShape(4, 8, 4), ImageShape(6, 1, 1)]]
+    options: ClassVar = {"start": [1e-6]}
+
+
+class TestLayerScaleOfTokens(BlockContract):
+    kind = "layer_scale"
+    inputs: ClassVar = [[TokensShape(4, 8), TokensShape(6, 4)]]
+    options: ClassVar = {}
+
+
+class TestPartOfTheFeatures(BlockContract):
+    kind = "channel_part"
+    inputs: ClassVar = [[TokensShape(4, 8), TokensShape(6, 4)]]
+    options: ClassVar = {"part": [0, 1]}
+
+
+def test_patches_as_channels_and_a_1x1_convolution_are_a_convolution_of_patches() -> None:
+    x = make_input(ImageShape(3, 8, 12))
+    weight = torch.randn(5, 3, 4, 4)
+    patches = torch.nn.PixelUnshuffle(4)(x)
+    expected = torch.nn.functional.conv2d(x, weight, stride=4)
+    assert torch.allclose(torch.einsum("oc,nchw->nohw", weight.flatten(1), patches), expected, atol=1e-4)
+
+
+def test_a_learned_scale_starts_where_it_is_told() -> None:
+    scale = LayerScale(4, 1e-6, True)
+    initialise(scale, 0, "scale")
+    assert (scale.weight == 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shapes", "params", "told"),
+    [
+        ("multiply", (ImageShape(4, 4, 4), ImageShape(4, 2, 4)), {}, "height differs"),
+        ("multiply", (ImageShape(4, 4, 4), VectorShape(4)), {}, "one kind"),
+        ("upsample", (ImageShape(4, 8, 8),), {"height": 5}, "cannot make height 5 of 8"),
+        ("space_to_depth", (ImageShape(4, 8, 6),), {"patch": 4}, "patch 4 must divide the width 6"),
+    ],
+)
+def test_what_does_not_fit_is_told(kind: str, shapes: tuple[Shape, ...], params: dict[str, int], told: str) -> None:
+    with pytest.raises(BlockError, match=told):
+        BLOCKS[kind].out_shape(shapes, complete(kind, params))
 
 
 class TestChannelShuffle(BlockContract):

@@ -9,10 +9,11 @@ import torch
 
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
+from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.sequences import TokenReduction
-from search_spaces.elastic.transformer import RelativeVectors, TransformMixer
+from search_spaces.elastic.transformer import CausalConv, RelativeVectors, TransformMixer, rotated
 from search_spaces.network import ImageShape, TokensShape
-from tests.contracts.block_contract import BlockContract, Case, complete
+from tests.contracts.block_contract import BlockContract, Case, complete, make_input, randomise
 
 
 class TestPatchEmbedding(BlockContract):
@@ -45,7 +46,7 @@ class TestTokenEmbeddingAsTiedHead(BlockContract):
 class TestTokenNorm(BlockContract):
     kind = "token_norm"
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
-    options: ClassVar = {}
+    options: ClassVar = {"rms_norm": [True, False]}
 
 
 class TestTokenProjection(BlockContract):
@@ -72,6 +73,19 @@ class TestSelfAttentionWithRelativePositions(BlockContract):
     options: ClassVar = {"heads": [1, 3], "head_dim": [4, 6], "relative_positions": [0, 1, 3]}
 
 
+class TestSelfAttentionOfLlama(BlockContract):
+    kind = "self_attention"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(5, 12)]]
+    options: ClassVar = {
+        "heads": [2, 4],
+        "kv_heads": [0, 1, 2],
+        "head_dim": [4, 6],
+        "rotary": [True, False],
+        "rms_norm": [True, False],
+        "causal": [True],
+    }
+
+
 class TestTokenReduction(BlockContract):
     kind = "token_reduction"
     inputs: ClassVar = [[TokensShape(17, 8), TokensShape(5, 8), TokensShape(17, 12)]]
@@ -81,7 +95,19 @@ class TestTokenReduction(BlockContract):
 class TestFeedForward(BlockContract):
     kind = "feed_forward"
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
-    options: ClassVar = {"mid": [8, 20], "bias": [True, False], "norm": ["pre", "post"]}
+    options: ClassVar = {
+        "mid": [8, 20],
+        "gated": [True, False],
+        "bias": [True, False],
+        "norm": ["pre", "post"],
+        "rms_norm": [True, False],
+    }
+
+
+class TestPositionMixer(BlockContract):
+    kind = "position_mixer"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(9, 12)]]
+    options: ClassVar = {"mid": [0, 4, 8], "bias": [True, False]}
 
 
 class TestTransformMixer(BlockContract):
@@ -96,6 +122,12 @@ class TestConvMixer(BlockContract):
     options: ClassVar = {"kernel": [5, 9], "bias": [True, False], "norm": ["pre", "post"]}
 
 
+class TestCausalConvMixer(BlockContract):
+    kind = "conv_mixer"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {"kernel": [3, 5], "causal": [True], "bias": [True, False]}
+
+
 class TestSequenceHead(BlockContract):
     kind = "sequence_head"
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
@@ -106,6 +138,69 @@ class TestLanguageHead(BlockContract):
     kind = "language_head"
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
     options: ClassVar = {"vocabulary": [11], "bias": [True, False]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"), [("self_attention", {"heads": 4, "kv_heads": 2, "rotary": True}), ("conv_mixer", {})]
+)
+def test_causal_blocks_see_no_later_token(kind: str, params: dict[str, int]) -> None:
+    shape = TokensShape(7, 8)
+    complete_params = complete(kind, params | {"causal": True})
+    spec = MODULES[kind]
+    module = spec.cls(**spec.arguments((shape,), complete_params)).eval()
+    randomise(module)
+    x = make_input(shape)
+    changed = x.clone()
+    changed[:, 4] += 1
+    with torch.no_grad():
+        differ = (module(x) != module(changed)).any(2).any(0)
+    assert differ.tolist() == [False] * 4 + [True] * 3
+
+
+def test_a_smaller_causal_kernel_keeps_the_weights_of_the_latest_tokens() -> None:
+    small, large = CausalConv(1, 1, 3, bias=False), CausalConv(1, 1, 5, bias=False)
+    with torch.no_grad():
+        large.weight.copy_(torch.tensor([[[3.0, 2.0, 1.0, 0.0, 0.0]]]))
+        small.weight.copy_(large.weight[:, :, :3])
+        x = torch.randn(1, 1, 9)
+        assert torch.allclose(small(x), large(x))
+        assert torch.allclose(small(x)[0, 0, 4], 3 * x[0, 0, 4] + 2 * x[0, 0, 3] + x[0, 0, 2])
+
+
+def test_rotated_products_depend_on_the_distance_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key = (torch.randn(1, 1, 1, 8, generator=generator).expand(1, 1, 9, 8) for _ in range(2))
+    products = (rotated(query) @ rotated(key).transpose(2, 3))[0, 0]
+    for distance in range(-3, 4):
+        diagonal = products.diagonal(distance)
+        assert torch.allclose(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5)
+    assert not torch.allclose(products[0, 0], products[0, 1], atol=1e-2)
+    assert torch.allclose(products[0, 0], (query @ key.transpose(2, 3))[0, 0, 0, 0], atol=1e-5)
+
+
+def test_heads_that_share_keys_and_values_equal_heads_with_equal_ones() -> None:
+    shape = TokensShape(5, 8)
+    spec = MODULES["self_attention"]
+    shared, full = (
+        spec.cls(**spec.arguments((shape,), complete("self_attention", {"heads": 4, "head_dim": 2, "kv_heads": kv})))
+        for kv in (2, 0)
+    )
+    randomise(shared)
+    state = shared.state_dict()
+    for name in ("key.weight", "key.bias", "value.weight", "value.bias"):
+        state[name] = state[name].unflatten(0, (2, 2)).repeat_interleave(2, 0).flatten(0, 1)
+    full.load_state_dict(state)
+    x = make_input(shape)
+    assert torch.allclose(shared(x), full(x), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [({"heads": 4, "kv_heads": 3}, "kv_heads 3"), ({"rotary": True, "head_dim": 3}, "even head_dim")],
+)
+def test_heads_that_cannot_be_are_refused(params: dict[str, int], told: str) -> None:
+    with pytest.raises(BlockError, match=told):
+        BLOCKS["self_attention"].out_shape((TokensShape(6, 8),), complete("self_attention", {"heads": 2} | params))
 
 
 def test_patches_must_divide_the_image() -> None:

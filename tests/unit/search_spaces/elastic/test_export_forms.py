@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,9 @@ from safetensors.torch import save_file
 from search_spaces.elastic.codegen import plain_source
 from search_spaces.elastic.supernet import Supernet
 from search_spaces.library_index import load_library
+from search_spaces.space import SearchSpace
 from tests.contracts.elastic_contract import bound, network_input
+from tests.unit.search_spaces.test_documents import document
 from workers.measure.onnx_file import write_onnx
 
 FAMILIES = (
@@ -34,6 +38,16 @@ FAMILIES = (
     ("digits-mlp", ()),
     ("table-transformer", (("features", 5),)),
 )
+DOCUMENTS = (  # of blocks that no built-in family has
+    ("u-shaped", 3, {"channels": 1, "height": 12, "width": 12}),
+    ("windows-and-convolutions", 3, {"channels": 1, "height": 16, "width": 16}),
+    ("llama-like", None, {"length": 6, "vocabulary": 20}),
+    ("gated-mixer", 3, {"length": 6, "vocabulary": 20}),
+)
+SPACES = [(family, partial(bound, family, None, size)) for family, size in FAMILIES] + [
+    (name, lambda name=name, classes=classes, size=size: document(name).bind(classes, size))
+    for name, classes, size in DOCUMENTS
+]
 CHECK = """
 import importlib, pathlib, sys
 
@@ -61,10 +75,10 @@ for folder in sorted(pathlib.Path(".").glob("*/")):
 
 
 def test_generated_sources_stand_alone_and_compute_the_same(tmp_path: Path) -> None:
-    for family, size in FAMILIES:
-        folder = tmp_path / family.replace("-", "_")
+    for name, load in SPACES:
+        folder = tmp_path / name.replace("-", "_")
         folder.mkdir()
-        space = bound(family, None, size)
+        space = load()
         plain = Supernet(space).extract(space.sample(1, np.random.default_rng(0))[0])
         x = network_input(plain.network)
         with torch.no_grad():
@@ -80,7 +94,7 @@ def test_generated_sources_stand_alone_and_compute_the_same(tmp_path: Path) -> N
         timeout=120,
         check=False,
     )
-    assert done.stdout.split() == sorted(family.replace("-", "_") for family, _ in FAMILIES), done.stderr
+    assert done.stdout.split() == sorted(name.replace("-", "_") for name, _ in SPACES), done.stderr
 
 
 def test_generated_source_is_readable() -> None:
@@ -93,11 +107,17 @@ def test_generated_source_is_readable() -> None:
     assert max(len(line) for line in source.splitlines()) <= 120
 
 
-@pytest.mark.parametrize(("family", "size"), FAMILIES, ids=[family for family, _ in FAMILIES])
-def test_onnx_equals_torch_for_every_batch_size(family: str, size: tuple[tuple[str, int], ...], tmp_path: Path) -> None:
-    space = bound(family, None, size)
+@pytest.mark.parametrize(
+    ("load", "num_sampled"),
+    [(load, 2 if name in dict(FAMILIES) else 1) for name, load in SPACES],
+    ids=[name for name, _ in SPACES],
+)
+def test_onnx_equals_torch_for_every_batch_size(
+    load: Callable[[], SearchSpace], num_sampled: int, tmp_path: Path
+) -> None:
+    space = load()
     supernet = Supernet(space)
-    for number, genes in enumerate([space.smallest(), *space.sample(2, np.random.default_rng(1))]):
+    for number, genes in enumerate([space.smallest(), *space.sample(num_sampled, np.random.default_rng(1))]):
         plain = supernet.extract(genes)
         path = tmp_path / f"{number}.onnx"
         write_onnx(plain, network_input(plain.network, 2), path)

@@ -16,7 +16,10 @@ MIXERS = {
     "attention": ATTENTION,
     "post norm": {**ATTENTION, "norm": "post"},
     "causal": {**ATTENTION, "causal": True},
+    "rotary": {**ATTENTION, "rotary": True, "rms_norm": True},
     "convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}},
+    "causal convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}, "causal": True},
+    "positions": {"residual": [{"block": "token_norm"}, {"block": "position_mixer", "mid": {"one_of": [0, 8]}}]},
 }
 
 

@@ -54,6 +54,21 @@ def per_stage(**values: tuple[Any, ...]) -> dict[str, Any]:
         ("vit", "small", 22_050_664, 4_599),
         ("vit", "base", 86_567_656, 17_564),
         ("vit", "large", 304_326_632, 61_555),
+        ("convnext", "tiny", 28_589_128, 4_456),
+        ("convnext", "small", 50_223_688, 8_684),
+        ("convnext", "base", 88_591_464, 15_355),
+        ("swin", "tiny", 28_288_354, 4_491),
+        ("swin", "small", 49_606_258, 8_741),
+        ("swin", "base", 87_768_224, 15_431),
+        ("mlp-mixer", "small", 18_528_264, 3_777),
+        ("mlp-mixer", "base", 59_880_472, 12_602),
+        ("mlp-mixer", "large", 208_196_168, 44_548),
+        ("gmlp", "tiny", 5_867_328, 1_329),
+        ("gmlp", "small", 19_422_656, 4_392),
+        ("gmlp", "base", 73_075_392, 15_720),
+        ("llama", "tiny", 1_100_048_384, None),
+        ("llama", "2-7b", 6_738_415_616, None),
+        ("llama", "3-8b", 8_030_261_248, None),
         ("gpt-2", "small", 124_439_808, None),
         ("gpt-2", "medium", 354_823_168, None),
         ("gpt-2", "large", 774_030_080, None),
@@ -84,6 +99,39 @@ def test_documents_of_published_networks(document: str, net: Any, params: int, m
 def test_bert_with_its_segments_and_without_the_classifier(net: str, features: int, params: int) -> None:
     segments, classifier = 2 * features, 2 * features + 2
     assert member(published("bert"), {"net": net}).cost().params + segments - classifier == params
+
+
+@pytest.mark.parametrize(
+    ("net", "plain", "normed", "millions_of_macs"),
+    [
+        ("11", 132_863_336, 132_868_840, 7_609),
+        ("13", 133_047_848, 133_053_736, 11_308),
+        ("16", 138_357_544, 138_365_992, 15_470),
+        ("19", 143_667_240, 143_678_248, 19_632),
+    ],
+)
+def test_vgg_without_and_with_batch_norm(net: str, plain: int, normed: int, millions_of_macs: int) -> None:
+    for norm, params in ((0, plain), (1, normed)):
+        cost = member(published("vgg"), {"net": net, "norm": norm}).cost()
+        assert cost.params == params
+        assert round(cost.macs / 1e6) == millions_of_macs
+
+
+@pytest.mark.parametrize("width", [16, 64])
+def test_u_net_by_its_own_arithmetic(width: int) -> None:
+    sides = [100, 50, 25, 13, 7]
+    widths = [width * 2**level for level in range(5)]
+    rows = []  # side, channels in and out, kernel, batch norm
+    for level, side in enumerate(sides):
+        before = widths[level - 1] if level else 3
+        rows += [(side, before, widths[level], 3, True), (side, widths[level], widths[level], 3, True)]
+    for level in (3, 2, 1, 0):
+        narrow = widths[level]
+        rows += [(sides[level], 2 * narrow, narrow, 1, False), (sides[level], 2 * narrow, narrow, 3, True)]
+        rows += [(sides[level], narrow, narrow, 3, True)]
+    cost = member(published("u-net"), {"width": width}).cost()
+    assert cost.macs == sum(side**2 * a * b * k**2 for side, a, b, k, _ in rows) + 2 * width
+    assert cost.params == sum(a * b * k**2 + (2 * b if norm else b) for _, a, b, k, norm in rows) + 2 * width + 2
 
 
 def test_nasnet_a_as_published() -> None:
