@@ -16,16 +16,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 MAX_NAMES = 50
+_MAX_LENGTH = 400  # of the names together; what is longer is cut somewhere on its way to a user
 
 
 def allowed(given: str, names: Iterable[str]) -> str:
     """A suggestion for an unknown name: the one that was probably meant, and all there are."""
     known = list(names)
     near = difflib.get_close_matches(given, known, 1, cutoff=0.5)
-    more = ", ..." if len(known) > MAX_NAMES else ""
-    return (f"did you mean '{near[0]}'? " if near else "") + f"allowed: {', '.join(known[:MAX_NAMES]) or 'none'}{more}"
+    lengths = accumulate(len(name) + 2 for name in known)
+    shown = [name for name, length in zip(known[:MAX_NAMES], lengths, strict=False) if length <= _MAX_LENGTH]
+    more = ", ..." if len(known) > len(shown) else ""
+    return (f"did you mean '{near[0]}'? " if near else "") + f"allowed: {', '.join(shown) or 'none'}{more}"
 
 
 @dataclass(frozen=True)

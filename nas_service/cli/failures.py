@@ -98,6 +98,8 @@ def _tell(code: int, message: str, lines: list[str] | None = None) -> int:
     lines = lines or []
     if len(lines) == 1 and (lines[0].startswith(message) or message.startswith("#")):
         message, lines = lines[0], []  # the only finding says all that the message does
+    elif len(lines) > 1 and (lines[0].startswith(message) or message.startswith("#")):
+        message = f"{len(lines)} things are wrong"  # the message is only the first of the findings
     sys.stderr.write(f"nas: {message}\n")
     for line in lines:
         sys.stderr.write(f"  {line}\n")

@@ -12,7 +12,7 @@ import typer
 
 from nas_service.cli import bench, config, data, keys, searches, space, table
 from nas_service.cli.failures import SchemaMismatch, guarded
-from nas_service.cli.output import Format, FormatOption, ListFormat, ListOption, print_facts, print_rows
+from nas_service.cli.output import Format, FormatOption, ListFormat, ListOption, print_facts, print_rows, progress
 
 if TYPE_CHECKING:
     from nas_service.storage.session import Engine
@@ -123,7 +123,10 @@ def doctor(output: ListOption = ListFormat.table) -> None:
     _require_schema(engine)
     settings = Settings.from_environment()
     findings = examine(engine, settings.artifacts, settings.home / "processes")
-    print_rows([vars(finding) for finding in findings], ["check", "subject", "detail"], output)
+    if findings or output is not ListFormat.table:
+        print_rows([vars(finding) for finding in findings], ["check", "subject", "detail"], output)
+    else:
+        progress.print("every invariant holds")
     if findings:
         raise typer.Exit(1)
 

@@ -88,6 +88,9 @@ def print_rows(
     if form != "table":
         print_document(rows, form)
         return
+    if not rows:
+        progress.print("there are none")
+        return
     table = Table(title=title or None, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         values = [row.get(column) for row in rows]

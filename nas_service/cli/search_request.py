@@ -38,10 +38,7 @@ def request_from(
 ) -> dict[str, Any]:
     """The body of a search: of the file, or from the options. Raises InvalidInput."""
     if file is not None:
-        body = yaml.safe_load(file.read_text())
-        if not isinstance(body, dict):
-            raise InvalidInput.at(str(file), "must hold one mapping")
-        return body
+        return request_of_file(file)
     if objectives is None and table is not None:
         raise InvalidInput.at("--objective", "name metrics of the table", suggestion=f"nas table show {table}")
     body = {
@@ -55,6 +52,19 @@ def request_from(
     if table is not None:
         return body | {"evaluator": {"kind": "table", "table": table}}
     return body | {"space": space_reference(space), "dataset": dataset, "finalists": {"count": finalists}}
+
+
+def request_of_file(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file. Raises InvalidInput with the place of what is no YAML."""
+    try:
+        body = yaml.safe_load(file.read_bytes())
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise InvalidInput.at(str(file), f"no YAML or JSON: {place}{getattr(error, 'problem', error)}") from None
+    if not isinstance(body, dict):
+        raise InvalidInput.at(str(file), "must hold one mapping, as the body of `POST /v1/searches`")
+    return body
 
 
 def described(command: Callable[..., None]) -> Callable[..., None]:

@@ -87,10 +87,8 @@ def show_search(search_id: str, output: FormatOption = Format.table) -> None:
     Example: nas search show SEARCH_ID -o yaml
     """
     with asking_about(search_id) as nas:
-        search = nas.search(search_id)
-    print_facts(search, output)
-    if output is Format.table:
-        print_warnings(search)
+        search: Mapping[str, Any] = nas.search(search_id)
+    print_facts(search if output is not Format.table else {**search, "warnings": warnings_of(search)}, output)
 
 
 @app.command()
@@ -223,8 +221,13 @@ def _print_search(search: Search, output: Format) -> None:
 
 def print_warnings(search: Mapping[str, Any]) -> None:
     """What went wrong without ending the search, and what to change; on standard error."""
-    for warning in search.get("warnings") or ():
-        progress.print(Text(f"warning: {warning['message']}: {warning['suggestion']}", style="yellow"), soft_wrap=True)
+    for text in warnings_of(search):
+        progress.print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
+
+
+def warnings_of(search: Mapping[str, Any]) -> list[str]:
+    """A sentence for each warning."""
+    return [f"{warning['message']}; {warning['suggestion']}" for warning in search["warnings"]]
 
 
 def status_line(search: Mapping[str, Any]) -> str:
@@ -242,15 +245,17 @@ def status_line(search: Mapping[str, Any]) -> str:
         parts.append(
             f"{100 * search['normalised_hypervolume']:.1f} % of the true front's, regret {search['regret']:.4g}"
         )
+    parts += [f"warning: {warning['code']}" for warning in search.get("warnings", ())]
     if search.get("error"):
         parts.append(search["error"]["message"])
     return " | ".join(parts)
 
 
 def print_front(found: Mapping[str, Any], output: ListFormat) -> None:
-    """A front as a table or as lines with its members' numbers, cheapest first, or everything about it."""
+    """A front as a table, cheapest member first, as a line for each member, or everything about it."""
     if output is ListFormat.csv:
-        print_csv([member | {"adds": gain} | axes_of(found, member) for member, gain in _members(found)], ["number"])
+        rows = [member | axes_of(found, member) | _on_test(member) | {"adds": gain} for member, gain in _members(found)]
+        print_csv(rows, ["number", "id", *found["axes"]])
         return
     if output is not ListFormat.table:
         print_document(found, output)
@@ -271,6 +276,10 @@ def print_front(found: Mapping[str, Any], output: ListFormat) -> None:
 def _members(found: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], float]]:
     """Members of a front with the volume that each adds."""
     return zip(found["members"], found["contributions"], strict=True)
+
+
+def _on_test(member: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"test_{name}": value for name, value in (member["metrics"].get("test") or {}).items()}
 
 
 def axes_of(found: Mapping[str, Any], member: Mapping[str, Any]) -> dict[str, Any]:

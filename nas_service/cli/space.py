@@ -20,6 +20,7 @@ from nas_service.cli.output import (
     print_json,
     print_rows,
 )
+from nas_service.errors import InvalidInput, allowed
 from search_spaces.advice import advice_on
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.describe import network_dot
@@ -35,7 +36,12 @@ SpaceArgument = Annotated[str, typer.Argument(help="a built-in family's name, or
 
 def load(name_or_file: str) -> SearchSpace:
     """The compiled space of a built-in family or of a file."""
-    return load_library(name_or_file) if name_or_file in LIBRARY else load_file(Path(name_or_file))
+    if name_or_file in LIBRARY:
+        return load_library(name_or_file)
+    if not Path(name_or_file).is_file():
+        message = f"{name_or_file!r} is neither a built-in family nor a file"
+        raise InvalidInput.at("", message, suggestion=allowed(name_or_file, LIBRARY))
+    return load_file(Path(name_or_file))
 
 
 @app.command("list")

@@ -13,7 +13,7 @@ from nas_service.control.strategy_fit import check_fit
 from nas_service.domain.metrics import Goal
 from nas_service.domain.records import TableRecord
 from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
-from nas_service.errors import InvalidInput, NotFound, Problem
+from nas_service.errors import MAX_NAMES, InvalidInput, NotFound, Problem, allowed
 from nas_service.storage import lookup_tables
 from nas_service.storage.session import Session
 from nas_service.tables.lookup import TableLookup
@@ -43,7 +43,9 @@ def check_table_spec(session: Session, spec: SearchSpec, artifacts: Path) -> Che
     try:
         table = lookup_tables.get(session, evaluator.table_id)
     except NotFound as error:
-        problems.append(Problem("/evaluator/table", "unknown", error.detail, "GET /v1/tables lists them"))
+        names = [known.name for known in lookup_tables.page(session, limit=MAX_NAMES + 1)]
+        suggestion = allowed(evaluator.table_id, names)
+        problems.append(Problem("/evaluator/table", "unknown", error.detail, suggestion))
         raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems)) from None
     if spec.space_id not in ("", table.space_id):
         problems.append(Problem("/space_id", "conflict", f"table {table.name} belongs to space {table.space_id}"))
@@ -83,16 +85,17 @@ def _check_metrics(
 ) -> None:
     own = [metric["name"] for metric in table.manifest["metrics"]]
     names, known = [objective.metric for objective in spec.objectives], [*own, *table.manifest["costs"]]
-    allowed = "this table has: " + ", ".join(known)
     if not 1 <= len(spec.axes) <= MAX_AXES:
         message = f"{len(spec.axes)} objectives are optimised; allowed are 1 to {MAX_AXES}"
-        problems.append(Problem("/objectives", "invalid_value", message, allowed))
-    if not any(axis.metric in own for axis in spec.axes):
-        problems.append(Problem("/objectives", "invalid_value", "nothing to look up is optimised", allowed))
+        problems.append(Problem("/objectives", "invalid_value", message))
+    if set(names) <= set(known) and not any(axis.metric in own for axis in spec.axes):
+        message = "nothing to look up is optimised"
+        problems.append(Problem("/objectives", "invalid_value", message, f"optimise one of: {', '.join(own)}"))
     for i, objective in enumerate(spec.objectives):
         here, bound = f"/objectives/{i}", objective.constraint
         if objective.metric not in known:
-            problems.append(Problem(f"{here}/metric", "unknown", f"unknown metric {objective.metric!r}", allowed))
+            message = f"unknown metric {objective.metric!r}"
+            problems.append(Problem(f"{here}/metric", "unknown", message, allowed(objective.metric, known)))
         if names.index(objective.metric) != i:
             problems.append(Problem(f"{here}/metric", "duplicate", f"{objective.metric} is given twice"))
         if not objective.optimize and bound is None:
@@ -103,4 +106,5 @@ def _check_metrics(
             problems.append(Problem(f"{here}/target", "not_allowed", "a table's values were measured before"))
     for i, name in enumerate(evaluator.report):
         if name not in known:
-            problems.append(Problem(f"/evaluator/report/{i}", "unknown", f"unknown metric {name!r}", allowed))
+            message = f"unknown metric {name!r}"
+            problems.append(Problem(f"/evaluator/report/{i}", "unknown", message, allowed(name, known)))

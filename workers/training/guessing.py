@@ -52,9 +52,9 @@ def warnings_about(scores: dict[str, Any], guess: Guess, task: str, params: Reci
         return []
     answer = "token" if task.endswith("_lm") else "class"
     message = (
-        f"the supernet has not learned more than to guess: on the search split its largest subnet has accuracy "
-        f"{accuracy:.3f} and loss {loss:.3f}; how frequent each {answer} is alone gives {guess.accuracy_top1:.3f} and "
-        f"{guess.loss:.3f}. What this search finds means nothing"
+        f"the supernet only guesses, so what is found with it means nothing: on the search split its largest subnet "
+        f"has accuracy {accuracy:.3f} and loss {loss:.3f}, and knowing only how frequent each {answer} is gives "
+        f"{guess.accuracy_top1:.3f} and {guess.loss:.3f}"
     )
     return [{"code": "guessing", "message": message, "suggestion": _what_to_change(params)}]
 

@@ -12,6 +12,7 @@ import yaml
 from nas_service.cli import output
 from nas_service.cli.failures import guarded
 from nas_service.cli.output import Format, ListFormat, print_document, print_rows, show
+from nas_service.cli.search_request import request_of_file
 from nas_service.cli.searches import print_front, status_line
 from nas_service.errors import InvalidInput, Problem, allowed
 
@@ -19,6 +20,8 @@ from nas_service.errors import InvalidInput, Problem, allowed
 def test_a_failed_search_says_why():
     search = {"name": "one", "state": "failed", "num_told": 5, "error": {"reason": "no_result", "message": "no trial"}}
     assert status_line(search) == "one: failed | 5 trials | no trial"
+    warned = {"name": "one", "state": "succeeded", "num_told": 5, "warnings": [{"code": "guessing"}]}
+    assert status_line(warned) == "one: succeeded | 5 trials | warning: guessing"
 
 
 @pytest.mark.parametrize(
@@ -108,3 +111,31 @@ def test_a_front_as_csv_has_its_axes(capsys):
     print_front(found, ListFormat.csv)
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert row == {"number": "7", "id": "tri_x", "accuracy_top1": "", "macs": "5", "adds": "2.5", "valid_acc": "0.5"}
+    print_front(found | {"members": [member | {"metrics": {"test": {"accuracy_top1": 0.25}}}]}, ListFormat.csv)
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert row["test_accuracy_top1"] == "0.25"
+
+
+def test_a_list_of_findings_is_not_headed_by_the_first_of_them(capsys):
+    def fail():
+        raise InvalidInput("/a: first", problems=(Problem("/a", "x", "first"), Problem("/b", "x", "second")))
+
+    assert guarded(fail) == 2
+    assert capsys.readouterr().err == "nas: 2 things are wrong\n  /a: first\n  /b: second\n"
+
+
+def test_many_allowed_names_end_with_a_whole_one():
+    text = allowed("nam", [f"name-{i:03d}" for i in range(60)])
+    assert text.startswith("did you mean 'name-")
+    assert text.endswith("name-039, ...")
+
+
+def test_a_request_that_is_no_yaml_is_told_where(tmp_path, capsys):
+    file = tmp_path / "request.yaml"
+    for content in (b"a: [1, 2\nb: }", b"a: \xff\xfe"):
+        file.write_bytes(content)
+        assert guarded(lambda: request_of_file(file)) == 2
+        assert f"nas: {file}: no YAML or JSON" in capsys.readouterr().err
+    file.write_text("a: [1, 2\nb: }")
+    guarded(lambda: request_of_file(file))
+    assert "line 2, column 2" in capsys.readouterr().err
