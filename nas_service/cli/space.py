@@ -40,7 +40,7 @@ def load(name_or_file: str) -> SearchSpace:
         return load_library(name_or_file)
     if not Path(name_or_file).is_file():
         message = f"{name_or_file!r} is neither a built-in family nor a file"
-        raise InvalidInput.at("", message, suggestion=allowed(name_or_file, LIBRARY))
+        raise InvalidInput.at("SPACE", message, suggestion=allowed(name_or_file, LIBRARY))
     return load_file(Path(name_or_file))
 
 
