@@ -97,7 +97,7 @@ class BlockCompiler(EdgeCompiler):
                 f"{pointer}/block",
                 "block",
                 f"no block '{kind}'",
-                f"{did_you_mean(kind, BLOCKS)} - `nas space blocks` shows all",
+                f"{did_you_mean(kind, BLOCKS)} (all blocks: nas space blocks)",
             )
         block = BLOCKS[kind]
         inputs: tuple[Reference, ...] = sources or (Back(1),)

@@ -9,6 +9,7 @@ so an assignment's probability is off by a relative 2**-52 or less per gene.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,6 +81,15 @@ class Counter:
         if self.cardinality == 0:
             pointer = program.constraints[0].pointer if program.constraints else ""
             raise SpaceError(pointer, "constraint", "the constraints leave no architecture", "loosen them")
+
+    def given(self, gene: int, option: int) -> Counter | None:
+        """A counter of the assignments that have this option; None where there is none."""
+        other = copy.copy(self)
+        only = np.arange(self._states(gene)) == option
+        other.constraints = [*self.constraints, Factor((gene,), only)]
+        other.eliminations = []
+        other.cardinality = other._eliminate()
+        return other if other.cardinality else None
 
     def _table(self, holds: Any, support: Sequence[int], pointer: str, what: str) -> np.ndarray:
         table = truth_table(holds, support, self.sizes, self.conditional, MAX_TABLE)

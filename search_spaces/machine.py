@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.blocks.arithmetic import noting
 from search_spaces.blocks.base import Block, BlockError, Cost
 from search_spaces.errors import SpaceError
 from search_spaces.flows import (
@@ -29,7 +30,7 @@ from search_spaces.flows import (
 from search_spaces.joins import gathered, loose_ends
 from search_spaces.network import SHAPE_KINDS, Shape
 from search_spaces.operations import ARITHMETIC_ERRORS, logical_and, logical_not
-from search_spaces.parameters import MAX_SIZE, param_problem, parameter_advice
+from search_spaces.parameters import MAX_SIZE, param_problem, parameter_advice, within
 from search_spaces.program import (
     AdaptOp,
     Back,
@@ -67,6 +68,8 @@ class Machine:
         self.slots: dict[int, int] = {}  # the last nodes of a choice's branches make one value, of the first's number
         self.matches: dict[tuple[int, int], Any] = {}
         self.lookups: dict[tuple[Any, ...], Any] = {}
+        # By place and node: where a condition fails. A dictionary here has conditions on columns looked at.
+        self.doubts: dict[tuple[str, str], Any] | None = None
 
     # What expressions ask for.
     def index(self, gene: int) -> Any:
@@ -305,7 +308,10 @@ class Machine:
         params = dict(op.fixed)
         for param in op.varying:
             at = f"{op.pointer}/{param.name}"
-            value = coerced(self.value(op.params[param.name], at), param.kind, at)
+            raw = self.value(op.params[param.name], at)
+            value = coerced(raw, param.kind, at)
+            if self.doubts is not None and isinstance(value, np.ndarray):
+                self.doubt(at, op.key, logical_and(raw == value, within(param, value)))
             if not isinstance(value, np.ndarray) and not op.params[param.name].is_pure:
                 # Values that follow a shape are known only now; the others were checked once at compilation.
                 problem = param_problem(param, value)
@@ -321,6 +327,14 @@ class Machine:
         made = self.made(op, out)
         self.visits.append(Visit(op, self.mask, params, inputs, None, made, cost))
         return made
+
+    def doubt(self, pointer: str, key: str, holds: Any) -> None:
+        """Remembers in which architectures, of those that have the node, a condition fails."""
+        assert self.doubts is not None
+        wrong = logical_and(self.mask, logical_not(holds))
+        if not none_of(wrong):
+            place = pointer, key
+            self.doubts[place] = self.doubts[place] | wrong if place in self.doubts else wrong
 
     def call(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
         key: tuple[Any, ...] | None = (op.block.kind, self.with_cost, shapes, tuple(params.items()))
@@ -340,9 +354,18 @@ class Machine:
     def computed(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
         block: Block = op.block
         try:
-            out = plain_shape(block.out_shape(shapes, params))
+            if self.doubts is None:
+                out = plain_shape(block.out_shape(shapes, params))
+            else:
+                with noting() as conditions:
+                    out = plain_shape(block.out_shape(shapes, params))
+                for holds in conditions:
+                    self.doubt(op.pointer, op.key, holds)
             for name, size in numbers_of(out).items():
-                if not isinstance(size, np.ndarray) and not 1 <= size <= MAX_SIZE:
+                if isinstance(size, np.ndarray):
+                    if self.doubts is not None:
+                        self.doubt(op.pointer, op.key, (size >= 1) & (size <= MAX_SIZE))
+                elif not 1 <= size <= MAX_SIZE:
                     raise BlockError(f"{block.kind} makes {name} {size} of {described(shapes)}")
             return out, block.cost(shapes, params) if self.with_cost else None
         except (BlockError, *ARITHMETIC_ERRORS) as error:

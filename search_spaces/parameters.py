@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from search_spaces.blocks.base import Param
 from search_spaces.errors import did_you_mean
 
@@ -26,6 +28,20 @@ def param_problem(param: Param, value: Any) -> str:
     if param.maximum is not None and item > param.maximum:
         return f"at most {param.maximum:g}"
     return ""
+
+
+def within(param: Param, values: np.ndarray) -> Any:
+    """Where a column of values is one that the parameter may have (bool (n,), or True)."""
+    if param.allowed is not None:
+        return np.isin(values, param.allowed)
+    if param.kind not in ("int", "float"):
+        return True
+    inside: np.ndarray = np.abs(values) <= MAX_SIZE
+    if param.minimum is not None:
+        inside &= values >= param.minimum
+    if param.maximum is not None:
+        inside &= values <= param.maximum
+    return inside
 
 
 def parameter_advice(param: Param, value: Any = None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import cell_encodings, feasible, ranking
+from search_spaces import cell_encodings, checking, feasible, ranking
 from search_spaces.architecture import Architecture
 from search_spaces.batch_costs import batch_costs
 from search_spaces.binding import bind_document, is_bound
@@ -22,7 +22,7 @@ from search_spaces.envelopes import envelopes_of
 from search_spaces.equivalence import Rule, equivalence_key
 from search_spaces.errors import Problem, SpaceError, did_you_mean, pointer_of
 from search_spaces.machine import Machine
-from search_spaces.network import Envelope, ImageShape, Network, TokensShape, VectorShape
+from search_spaces.network import Envelope, Network
 from search_spaces.operators import Operators
 from search_spaces.program import Gene, Program
 from search_spaces.resolve import resolve_network
@@ -31,9 +31,6 @@ __all__ = ["Architecture", "Gene", "SearchSpace"]
 
 CHUNK = 8_192
 COST_NAMES = ("macs", "params", "activations", "peak_activation_bytes")
-CHECKED_ARCHITECTURES = 24
-CHECKED_NODES = 10_000
-MAX_COST = 2**53
 
 
 class SearchSpace:
@@ -326,44 +323,7 @@ class SearchSpace:
         return matrix.astype(np.int16, copy=False), single
 
     def _check(self) -> None:
-        """Resolves a few architectures, so that impossible shapes are found when the document is posted."""
-        rng = np.random.default_rng(0)
-        drawn = min(CHECKED_ARCHITECTURES, CHECKED_NODES // self.program.num_steps)
-        rows = np.concatenate([self.largest()[None], self.smallest()[None], self.sample(drawn, rng)])
-        problems: dict[tuple[str, str], Problem] = {}  # one example for each place and rule
-        for row in np.unique(rows, axis=0):
-            try:
-                network = resolve_network(self.program, row)
-                found = [problem for problem in (_output_problem(network), _size_problem(network)) if problem]
-            except SpaceError as error:
-                found = list(error.problems)
-            for problem in found:
-                problems.setdefault((problem.pointer, problem.rule), problem)
-            if len(problems) >= 5:
-                break
+        landmarks = np.stack([self.largest(), self.smallest()])
+        problems = checking.problems_of(self.program, self._operators, landmarks)
         if problems:
-            raise SpaceError(list(problems.values()))
-
-
-def _output_problem(network: Network) -> Problem | None:
-    out = network.nodes[-1].out_shape
-    if network.task.endswith("classification") and network.classes is not None:
-        if not (isinstance(out, VectorShape) and out.features == network.classes):
-            return Problem(
-                "/network", "output", f"a classifier ends with {network.classes} features, not with {_shown(out)}",
-                "end with a head block",
-            )  # fmt: skip
-    elif network.task.endswith("_lm") and not isinstance(out, TokensShape):
-        return Problem("/network", "output", f"a language model ends with tokens, not with {_shown(out)}")
-    return None
-
-
-def _size_problem(network: Network) -> Problem | None:
-    cost = network.cost()
-    if max(cost.macs, cost.params, cost.activations, cost.peak_activation_bytes) > MAX_COST:
-        return Problem("/network", "size", "a network costs more than 2**53 operations, weights or bytes")
-    return None
-
-
-def _shown(shape: ImageShape | TokensShape | VectorShape) -> str:
-    return type(shape).__name__.removesuffix("Shape").lower() + " " + "x".join(map(str, vars(shape).values()))
+            raise SpaceError(problems)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -19,10 +21,31 @@ def is_concrete(*values: Any) -> bool:
     return np.ndarray not in map(type, values)  # asked so often that a loop would show
 
 
-def require(condition: Any, message: str) -> None:
-    """Raise `BlockError(message)` when a concrete condition is false; arrays pass unchecked."""
-    if is_concrete(condition) and not condition:
-        raise BlockError(message)
+_noted: ContextVar[list[Any] | None] = ContextVar("noted", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[list[Any]]:
+    """Collects the conditions on arrays that `require` is given inside."""
+    found: list[Any] = []
+    token = _noted.set(found)
+    try:
+        yield found
+    finally:
+        _noted.reset(token)
+
+
+def require(condition: Any, message: str, *values: Any) -> None:
+    """Raise `BlockError` when a concrete condition is false; arrays pass, for whoever is `noting` them to judge.
+
+    The values stand for the braces of the message.
+    """
+    if not is_concrete(condition):
+        noted = _noted.get()
+        if noted is not None:
+            noted.append(condition)
+    elif not condition:
+        raise BlockError(message.format(*values) if values else message)
 
 
 def flag(value: Any) -> Any:

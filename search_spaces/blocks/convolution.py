@@ -43,11 +43,14 @@ class ConvBNAct(Block):
         x = image(inputs, self.kind)
         ungrouped = p["group_size"] == 0
         group = where(ungrouped, x.channels, p["group_size"])
-        require(x.channels % group == 0, f"group_size {group} must divide the {x.channels} input channels")
+        require(x.channels % group == 0, "group_size {} must divide the {} input channels", group, x.channels)
         groups = maximum(1, x.channels // group)
         require(
             p["out"] % groups == 0,
-            f"{groups} groups (of group_size {group}) must divide the {p['out']} output channels",
+            "{} groups (of group_size {}) must divide the {} output channels",
+            groups,
+            group,
+            p["out"],
         )
         return strided_image(x, p)
 

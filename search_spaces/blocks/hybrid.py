@@ -62,7 +62,7 @@ class MapAttention(Block):
         x = image(inputs, self.kind)
         height, width = window_sides(x, p["window"])
         for name, size, side in (("height", x.height, height), ("width", x.width, width)):
-            require(size % side == 0, f"window {side} must divide the {name} {size}")
+            require(size % side == 0, "window {} must divide the {} {}", side, name, size)
         return x
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:

@@ -141,7 +141,7 @@ class ChannelShuffle(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        require(x.channels % p["groups"] == 0, f"groups {p['groups']} must divide the {x.channels} channels")
+        require(x.channels % p["groups"] == 0, "groups {} must divide the {} channels", p["groups"], x.channels)
         return x
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
@@ -164,8 +164,8 @@ class ChannelPart(Block):
         x, parts = inputs[0], p["parts"]
         name = "channels" if isinstance(x, ImageShape) else "features"
         size = getattr(x, name)
-        require(p["part"] < parts, f"there is no part {p['part']} among {parts}, counted from 0")
-        require(size % parts == 0, f"parts {parts} must divide the {size} {name}")
+        require(p["part"] < parts, "there is no part {} among {}, counted from 0", p["part"], parts)
+        require(size % parts == 0, "parts {} must divide the {} {}", parts, size, name)
         return replace(x, **{name: size // parts})
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:

@@ -26,8 +26,8 @@ class Upsample(Block):
         x = image(inputs, self.kind)
         height = where(p["height"] > 0, p["height"], x.height * p["factor"])
         width = where(p["width"] > 0, p["width"], x.width * p["factor"])
-        require(height >= x.height, f"upsample cannot make height {height} of {x.height}")
-        require(width >= x.width, f"upsample cannot make width {width} of {x.width}")
+        require(height >= x.height, "upsample cannot make height {} of {}", height, x.height)
+        require(width >= x.width, "upsample cannot make width {} of {}", width, x.width)
         return ImageShape(x.channels, height, width)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
@@ -50,7 +50,7 @@ class SpaceToDepth(Block):
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x, patch = image(inputs, self.kind), p["patch"]
         for name, size in (("height", x.height), ("width", x.width)):
-            require(size % patch == 0, f"patch {patch} must divide the {name} {size}")
+            require(size % patch == 0, "patch {} must divide the {} {}", patch, name, size)
         return ImageShape(x.channels * patch * patch, x.height // patch, x.width // patch)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:

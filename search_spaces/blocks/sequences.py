@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, flag, image, is_concrete, require, tokens, where, whole
+from search_spaces.blocks.arithmetic import Tally, flag, image, require, tokens, where, whole
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import Shape, TokensShape, VectorShape, elements
 
@@ -36,9 +36,8 @@ class PatchEmbedding(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        if is_concrete(x.height, x.width, p["patch"]):
-            divides = x.height % p["patch"] == 0 and x.width % p["patch"] == 0
-            require(divides, f"patch {p['patch']} must divide the {x.height} x {x.width} input")
+        divides = (x.height % p["patch"] == 0) & (x.width % p["patch"] == 0)
+        require(divides, "patch {} must divide the {} x {} input", p["patch"], x.height, x.width)
         count = (x.height // p["patch"]) * (x.width // p["patch"])
         return TokensShape(count + flag(p["class_token"]), p["features"])
 
@@ -74,7 +73,9 @@ class TokenEmbedding(Block):
         looks_up = x.features == 1
         require(
             looks_up | (x.features == p["features"]),
-            f"the weights of this embedding read token ids or {p['features']} features, not {x.features}",
+            "the weights of this embedding read token ids or {} features, not {}",
+            p["features"],
+            x.features,
         )
         return TokensShape(x.length, where(looks_up, p["features"], p["vocabulary"]))
 
@@ -138,11 +139,10 @@ class TokenReduction(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = tokens(inputs, self.kind)
-        if is_concrete(x.length, x.features, p["features"]):
-            side = grid_side(x.length)
-            square = side * side + 1 == x.length and side % 2 == 0
-            require(square, f"token_reduction needs a class token and a square of even side, not {x.length} tokens")
-            require(p["features"] >= x.features, f"features {p['features']} must not be below the input's {x.features}")
+        side, features = grid_side(x.length), p["features"]
+        square = (side * side + 1 == x.length) & (side % 2 == 0)
+        require(square, "token_reduction needs a class token and a square of even side, not {} tokens", x.length)
+        require(features >= x.features, "features {} must not be below the input's {}", features, x.features)
         return TokensShape((x.length - 1) // 4 + 1, p["features"])
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:

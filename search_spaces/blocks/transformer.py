@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, activation_param, flag, is_concrete, require, tokens, where
+from search_spaces.blocks.arithmetic import Tally, activation_param, flag, require, tokens, where
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.sequences import RMS_NORM, grid_side, norm_size
 from search_spaces.network import Shape, elements
@@ -47,12 +47,11 @@ class SelfAttention(Block):
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = tokens(inputs, self.kind)
         kv_heads = where(p["kv_heads"] > 0, p["kv_heads"], p["heads"])
-        require(p["heads"] % kv_heads == 0, f"kv_heads {kv_heads} must divide the {p['heads']} heads")
+        require(p["heads"] % kv_heads == 0, "kv_heads {} must divide the {} heads", kv_heads, p["heads"])
         even = (p["head_dim"] % 2 == 0) | (p["rotary"] == False)  # noqa: E712 - may be an array
-        require(even, f"rotary needs an even head_dim, not {p['head_dim']}")
-        if is_concrete(x.length, p["relative_positions"]) and p["relative_positions"]:
-            square = grid_side(x.length) ** 2 + 1 == x.length
-            require(square, f"relative_positions need a class token and a square of patches, not {x.length} tokens")
+        require(even, "rotary needs an even head_dim, not {}", p["head_dim"])
+        square = (grid_side(x.length) ** 2 + 1 == x.length) | (p["relative_positions"] == 0)
+        require(square, "relative_positions need a class token and a square of patches, not {} tokens", x.length)
         return x
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:

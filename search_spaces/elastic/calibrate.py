@@ -7,7 +7,7 @@ keeps the variance between batches that averaging per-batch variances would lose
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,8 @@ from torch import nn
 
 from search_spaces.elastic.plain import PlainNetwork
 from search_spaces.elastic.supernet import Supernet
+
+Norms = tuple[nn.BatchNorm2d, nn.BatchNorm2d]
 
 
 class _Pool:
@@ -45,14 +47,27 @@ class _Pool:
 def recalibrate(module: Supernet | PlainNetwork, batches: Iterable[torch.Tensor]) -> int:
     """Replace the batch-norm statistics of the active architecture; returns the number of batches seen.
 
-    Each batch passes once with batch statistics and without dropout. Afterwards every batch norm holds
-    the population mean and variance over all batches. Other channels keep their statistics; mode and
-    momentum are as before. Does nothing without batch norms or batches.
+    Other channels keep their statistics. Does nothing without batch norms or batches.
     """
-    pairs = list(dict.fromkeys(module.batch_norms()))
+    pairs = module.batch_norms()
+    num_batches = 0
+    if pairs:
+        with measured(module, pairs):
+            for batch in batches:
+                module(batch)
+                num_batches += 1
+    return num_batches
+
+
+@contextmanager
+def measured(module: nn.Module, pairs: Sequence[Norms]) -> Iterator[None]:
+    """Calls inside replace the statistics of these batch norms: layers that are called, layers that own them.
+
+    Each batch passes once with batch statistics and without dropout. Afterwards every batch norm holds
+    the population mean and variance over all batches; mode and momentum are as before.
+    """
+    pairs = list(dict.fromkeys(pairs))
     owners = list(dict.fromkeys(owner for _, owner in pairs))
-    if not owners:
-        return 0
     pools = {owner: _Pool() for owner in owners}
     widths = {owner: max(leaf.num_features for leaf, own in pairs if own is owner) for owner in owners}
     counters = [
@@ -61,7 +76,7 @@ def recalibrate(module: Supernet | PlainNetwork, batches: Iterable[torch.Tensor]
         if owner.num_batches_tracked is not None
     ]
     momenta = {owner: owner.momentum for owner in owners}
-    modes = [(part, part.training) for part in module.modules()]
+    modes = {part: part.training for part in (*module.modules(), *owners)}
 
     def watch(owner: nn.BatchNorm2d) -> Any:
         def record(leaf: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -71,15 +86,13 @@ def recalibrate(module: Supernet | PlainNetwork, batches: Iterable[torch.Tensor]
         return record
 
     hooks = [leaf.register_forward_hook(watch(owner)) for leaf, owner in pairs]
-    num_batches = 0
     try:
-        module.eval()
+        for part, training in modes.items():
+            if training != (part in pools):
+                part.training = not training
         for owner in owners:
-            owner.train()
             owner.momentum = 1.0  # so that the running statistics are the last batch's own
-        for batch in batches:
-            module(batch)
-            num_batches += 1
+        yield
         for owner in owners:
             pool, width = pools[owner], widths[owner]
             if pool.count and owner.running_mean is not None and owner.running_var is not None:
@@ -88,13 +101,13 @@ def recalibrate(module: Supernet | PlainNetwork, batches: Iterable[torch.Tensor]
     finally:
         for hook in hooks:
             hook.remove()
-        for part, training in modes:
-            part.training = training
+        for part, training in modes.items():
+            if part.training != training:
+                part.training = training
         for owner in owners:
             owner.momentum = momenta[owner]
         for counter, before in counters:
             counter.copy_(before)
-    return num_batches
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import count, pairwise
 from typing import Any
 
 import torch
@@ -37,19 +37,36 @@ class Loan:
     transform: KernelTransform | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Skeleton:
-    """A plain module without storage, its loans, and pairs of leaves whose settings must agree."""
+    """A plain module without storage, its loans, and pairs of leaves whose settings must agree.
+
+    `pattern` is a twin of the module that is never called, and so has the settings it was built with. No other
+    skeleton of the process has its `number`.
+    """
 
     module: nn.Module
+    pattern: nn.Module
     loans: tuple[Loan, ...]
     norms: tuple[tuple[nn.BatchNorm2d, nn.BatchNorm2d], ...]
     dropouts: tuple[tuple[nn.Dropout, nn.Dropout], ...]
+    number: int = field(default_factory=count().__next__)
 
 
 def module_arguments(block: str, inputs: tuple[Shape, ...], params: Mapping[str, Any]) -> dict[str, Any]:
     """Constructor arguments of the plain module of a block."""
     return MODULES[block].arguments(inputs, params)
+
+
+def twin(module: nn.Module) -> nn.Module:
+    """A module of the same structure and settings over the same tensors; costs less than building one."""
+    copy = module.__new__(type(module))
+    copy.__dict__ = {
+        name: value.copy() if isinstance(value, (dict, set)) else value for name, value in vars(module).items()
+    }
+    for name, child in module._modules.items():
+        copy._modules[name] = None if child is None else twin(child)
+    return copy
 
 
 def largest_shape(shapes: tuple[Shape, ...]) -> Shape:
@@ -157,7 +174,8 @@ class ElasticBlock(nn.Module):
 
     def _build(self, arguments: dict[str, Any], transforms: bool) -> Skeleton:
         with torch.device("meta"):
-            module = MODULES[self.kind].cls(**arguments)
+            pattern = MODULES[self.kind].cls(**arguments)
+        module = twin(pattern)
         loans: list[Loan] = []
         norms: list[tuple[nn.BatchNorm2d, nn.BatchNorm2d]] = []
         dropouts: list[tuple[nn.Dropout, nn.Dropout]] = []
@@ -173,7 +191,7 @@ class ElasticBlock(nn.Module):
             for name, empty in (*leaf._parameters.items(), *leaf._buffers.items()):
                 if empty is not None:
                     loans.append(self._loan(path, name, leaf, owner, empty, transforms))
-        return Skeleton(module, tuple(loans), tuple(norms), tuple(dropouts))
+        return Skeleton(module, pattern, tuple(loans), tuple(norms), tuple(dropouts))
 
     def _loan(
         self, path: str, name: str, leaf: nn.Module, owner: nn.Module, empty: torch.Tensor, transforms: bool
@@ -221,13 +239,19 @@ class ElasticBlock(nn.Module):
                 loan.target[loan.name] = loan.empty
         return output
 
-    def extracted(self, skeleton: Skeleton) -> dict[str, torch.Tensor]:
-        """Copies of the active tensors, by their name in the plain module."""
-        with torch.no_grad():
-            return {
-                f"{loan.path}.{loan.name}".lstrip("."): self.lent(loan).detach().clone().contiguous()
-                for loan in skeleton.loans
-            }
+    @torch.no_grad()
+    def extracted(self, skeleton: Skeleton) -> nn.Module:
+        """An independent plain module of the active shape with copies of the active tensors."""
+        module = twin(skeleton.pattern)
+        leaves = dict(module.named_modules())
+        for loan in skeleton.loans:
+            copy = self.lent(loan).clone(memory_format=torch.contiguous_format)
+            leaf = leaves[loan.path]
+            if loan.name in leaf._parameters:
+                leaf._parameters[loan.name] = nn.Parameter(copy)
+            else:
+                leaf._buffers[loan.name] = copy
+        return module
 
     def used(self, skeleton: Skeleton) -> Iterator[tuple[str, torch.Tensor]]:
         """Names of the used parameters of this block with boolean masks of their used elements."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,17 +59,19 @@ def module_names(network: Network) -> tuple[str, ...]:
 class PlainNetwork(nn.Module):
     """Runs the nodes of a network in order. Input (N, C, H, W), (N, F) or token ids (N, L) by the network's shape.
 
-    Weights are uninitialised storage of torch's own defaults; use `build_plain` for seeded ones.
+    Weights are uninitialised storage of torch's own defaults; use `build_plain` for seeded ones. `modules` are
+    finished ones, one for each node, in place of new ones.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, modules: Sequence[nn.Module] = ()) -> None:
         super().__init__()
         self.network = network
         names = module_names(network)
-        for name, node in zip(names, network.nodes, strict=True):
+        for number, (name, node) in enumerate(zip(names, network.nodes, strict=True)):
             if name not in self._modules:
                 spec = MODULES[node.block]
-                self.add_module(name, spec.cls(**spec.arguments(node.in_shapes, node.params)))
+                made = modules[number] if modules else spec.cls(**spec.arguments(node.in_shapes, node.params))
+                self.add_module(name, made)
         self.steps = tuple(
             Step(name, inputs, finished)
             for name, inputs, finished in zip(names, call_inputs(network), last_uses(network), strict=True)

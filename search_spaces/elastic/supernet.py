@@ -13,7 +13,7 @@ from torch import nn
 
 from search_spaces.elastic.elastic_block import ElasticBlock, Skeleton
 from search_spaces.elastic.padding import REAL, call_inputs, real_tokens
-from search_spaces.elastic.plain import PlainNetwork, last_uses, module_names
+from search_spaces.elastic.plain import PlainNetwork, last_uses
 from search_spaces.elastic.resize import at_resolution
 from search_spaces.network import Network
 from search_spaces.space import SearchSpace
@@ -124,13 +124,8 @@ class Supernet(nn.Module):
     def extract(self, genes: np.ndarray) -> PlainNetwork:
         """An independent plain network with copies of the architecture's weights and statistics, in eval mode."""
         plan = self.plan(genes)
-        with torch.device("meta"):
-            plain = PlainNetwork(plan.network)
-        state: dict[str, torch.Tensor] = {}
-        for name, (block, skeleton, _, _) in zip(module_names(plan.network), plan.steps, strict=True):
-            state.update({f"{name}.{key}": value for key, value in block.extracted(skeleton).items()})
-        plain.load_state_dict(state, assign=True)
-        return plain.requires_grad_(True).eval()
+        modules = {skeleton: block.extracted(skeleton) for block, skeleton, _, _ in plan.steps}
+        return PlainNetwork(plan.network, [modules[skeleton] for _, skeleton, _, _ in plan.steps]).eval()
 
     def active_parameters(self, genes: np.ndarray) -> dict[str, torch.Tensor]:
         """Parameters that an architecture uses, by name, with boolean masks of the used elements."""

@@ -92,7 +92,7 @@ def test_a_draft_is_checked_like_a_file_and_stays_apart_from_its_documents() -> 
     draft.add(block("conv_bn_akt", out=8, kernel=3))
     with pytest.raises(SpaceError) as caught:
         draft.space()
-    assert caught.value.suggestion == "did you mean 'conv_bn_act'?"
+    assert caught.value.suggestion == "did you mean 'conv_bn_act'? (all blocks: nas space blocks)"
     document = draft.document()
     draft.add(block("image_head", out="=classes"))
     assert len(document.to_json()["network"]) == 1

@@ -304,7 +304,7 @@ def test_suggestions_name_what_was_meant() -> None:
     with pytest.raises(SpaceError) as caught:
         space([conv(block="conv_bn_akt"), {"block": "conv_bn_act", "ot": 8}, conv(out="=clases")])
     assert [problem.suggestion for problem in caught.value.problems] == [
-        "did you mean 'conv_bn_act'?",
+        "did you mean 'conv_bn_act'? (all blocks: nas space blocks)",
         "did you mean 'out'?",
         "did you mean 'classes'?",
     ]

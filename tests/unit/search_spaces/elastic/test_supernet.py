@@ -135,8 +135,8 @@ def test_identity_transforms_equal_the_centre_crop() -> None:
     assert set(transformed.kernel_transforms) == {"conv_7to5", "conv_5to3"}
     for kernel in (3, 5, 7):
         p = complete("conv_bn_act", {"out": 4, "kernel": kernel})
-        first = plain_slices.extracted(plain_slices.skeleton((shape,), p))
-        second = transformed.extracted(transformed.skeleton((shape,), p | {"kernel_transform": True}))
+        first = plain_slices.extracted(plain_slices.skeleton((shape,), p)).state_dict()
+        second = transformed.extracted(transformed.skeleton((shape,), p | {"kernel_transform": True})).state_dict()
         assert torch.equal(first["conv.weight"], second["conv.weight"])
 
 

@@ -1,0 +1,97 @@
+"""What is impossible is found when a document is compiled, however rarely it would be drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search_spaces.checking import cause, doubts_about, varied
+from search_spaces.errors import Problem, SpaceError
+from search_spaces.library_index import LIBRARY, library_text
+from search_spaces.operators import Operators
+from search_spaces.space import SearchSpace
+from tests.contracts.space_contract import compiled
+from tests.unit.search_spaces.builders import conv, document, space
+
+WIDTHS = [8 * step for step in range(1, 17)]
+
+
+def told(nodes: list[Any], **parts: Any) -> Problem:
+    with pytest.raises(SpaceError) as caught:
+        space(nodes, **parts)
+    return caught.value.problems[0]
+
+
+def test_one_pair_of_options_in_a_thousand_draws_is_found_and_named() -> None:
+    """20 channels in 8 groups, in the fourth of layers that mostly do something else."""
+    grouped = conv(out={"one_of": [8, 20, 24, 32]}, kernel=1)
+    shuffled = {"sequence": [grouped, {"block": "channel_shuffle", "groups": {"one_of": [1, 2, 4, 8]}}]}
+    others = {f"other{number}": conv(out=16, kernel=number) for number in (1, 3, 5, 7)}
+    problem = told(
+        [
+            conv(),
+            {"repeat": {"count": {"int": [1, 4]}, "body": [{"name": "op", "one_of": {"mix": shuffled, **others}}]}},
+        ]
+    )
+    assert problem.pointer == "/network/1/repeat/body/0/one_of/mix/sequence/1"
+    assert "groups 8 must divide the 20 channels" in problem.message
+    assert problem.message.endswith("so it is wherever layer0.op.mix.groups is 8 and layer0.op.mix.out is 20")
+
+
+def test_every_branch_is_looked_at() -> None:
+    """A branch without choices of its own beside one that has a million architectures."""
+    big = {"repeat": {"count": 6, "body": [conv(out={"one_of": WIDTHS[:8]}, kernel={"one_of": [1, 3, 5]})]}}
+    problem = told(
+        [conv(), {"name": "way", "one_of": {"big": big, "small": {"block": "channel_part", "part": 0, "parts": 7}}}]
+    )
+    assert "parts 7 must divide the 8 channels" in problem.message
+    assert "wherever way is small" in problem.message
+
+
+def test_a_parameter_that_follows_a_shape_is_within_its_bounds_everywhere() -> None:
+    problem = told([conv(out={"one_of": WIDTHS}), conv(out="=in - 16", kernel=1)])
+    assert "at least 1" in problem.message
+    problem = told([conv(out={"one_of": WIDTHS}), conv(out="=in / 16", kernel=1)])
+    assert "is not a whole number" in problem.message
+
+
+def test_classes_are_looked_at_in_every_architecture() -> None:
+    heads = {f"h{number}": {"block": "image_head", "out": 10} for number in range(40)}
+    heads["last"] = {"block": "image_head", "out": 11}
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.from_document(document([]) | {"network": [conv(), {"name": "head", "one_of": heads}]})
+    (problem,) = caught.value.problems
+    assert problem.rule == "output"
+    assert problem.message.endswith("so it is wherever head is last")
+
+
+def test_options_that_constraints_make_rare_are_forced() -> None:
+    """Each of twelve choices is 0 wherever the first is 7, whose own chance is one in 2^36."""
+    names = [f"c{number}" for number in range(12)]
+    found = space(
+        [conv(out="=8 + " + " + ".join(names))],
+        let={name: {"one_of": list(range(8))} for name in names},
+        constraints=[f"=c0 != 7 || {name} == 0" for name in names[1:]],
+    )
+    pool = varied(Operators(found._counter), 512)
+    place = next(number for number, gene in enumerate(found.genes) if gene.name == "c0")
+    assert (pool[:, place] == 7).any()
+    assert found.valid(pool).all()
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_nothing_about_a_built_in_family_is_doubtful(name: str) -> None:
+    found = compiled(library_text(name))
+    pool = varied(Operators(found._counter), 256)
+    assert doubts_about(found.program, pool) == {}
+    assert found.valid(pool).all()
+
+
+def test_a_cause_is_the_smallest_that_explains_most() -> None:
+    genes = np.array([[a, b, c] for a in range(3) for b in range(3) for c in range(4)], dtype=np.int16)
+    assert cause(genes[:, 1] == 2, genes) == ((1, 2),)
+    assert cause((genes[:, 0] == 1) & (genes[:, 1] == 2), genes) == ((0, 1), (1, 2))
+    assert cause(np.ones(len(genes), dtype=bool), genes) == ()
+    assert cause((genes.sum(axis=1) % 2) == 0, genes) == ()
