@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from workers.context import WorkContext
 from workers.training.environment import give_back_memory, prepare
 from workers.training.errors import reason_of
-from workers.training.scoring import Calibration, score_on
+from workers.training.scoring import Calibration
 from workers.warm import WarmSupernet, warm_supernet
 
 
@@ -41,9 +41,9 @@ class EvaluateJob(BaseModel):
 def evaluate(payload: dict[str, Any], context: WorkContext) -> dict[str, Any]:
     """Metrics of each trial, in the order given; a trial that fails has an `error` and takes none of the others along.
 
-    The score of an architecture depends on nothing else in the batch: each is extracted as a plain network, gets
-    batch-norm statistics from the calibrate split, and sees the split in the same fixed batches. The supernet itself
-    is never changed, and stays in memory for the next job. When told to stop it returns what is done so far.
+    The score of an architecture depends on nothing else in the batch: each gets batch-norm statistics from the
+    calibrate split and sees the split in the same fixed batches; what two have in common is computed once. The supernet
+    itself is never changed, and stays in memory for the next job. When told to stop it returns what is done so far.
     """
     job = EvaluateJob.model_validate(payload)
     prepare(context)
@@ -66,11 +66,12 @@ def _evaluate_one(trial: EvaluatedTrial, warm: WarmSupernet, split: str, calibra
         genes = np.asarray(trial.genes, dtype=np.int16)
         if genes.shape != (len(warm.space.genes),) or not warm.space.valid(genes[None])[0]:
             raise ValueError("the genes are no architecture of this space")
-        metrics = score_on(warm.supernet.extract(genes), warm.data, split, calibration)
+        metrics = warm.scores.score(genes, split, calibration)
         return {"id": trial.id, "metrics": metrics, "eval_s": time.perf_counter() - started}
     except Exception as caught:  # one architecture's failure is a result, not the end of the batch
         error = {"reason": reason_of(caught), "message": f"{type(caught).__name__}: {caught}"[:2000]}
     # Only here, with the exception gone: its traceback holds the tensors that took the memory.
     if error["reason"] == "oom":
+        warm.scores.forget()
         give_back_memory()
     return {"id": trial.id, "error": error}

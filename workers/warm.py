@@ -17,6 +17,7 @@ from workers.context import WorkContext
 from workers.training.checkpoint import open_checkpoint
 from workers.training.data import DeviceData
 from workers.training.optimise import load_tensors
+from workers.training.shared_scores import SharedScores
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class WarmSupernet:
     space: SearchSpace
     supernet: Supernet
     data: DeviceData
+    scores: SharedScores
 
 
 _spaces = LeastRecentlyUsed(8)
@@ -88,7 +90,8 @@ def warm_supernet(
         checkpoint = open_checkpoint(context.resolve(reference["path"]), reference["sha256"])
         net = Supernet(space)
         load_tensors(net, checkpoint.weights())
-        return WarmSupernet(space, net.to(data.device).eval(), data)
+        net.to(data.device).eval()
+        return WarmSupernet(space, net, data, SharedScores(net, data))
 
     key = (str(context.artifacts), supernet["id"], reference["sha256"], space.id, fingerprint, context.device)
     return _supernets.get(key, load)

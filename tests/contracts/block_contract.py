@@ -127,7 +127,7 @@ class BlockContract:
         for case in self.cases():
             skeleton = elastic.skeleton(*case)
             plain = self.module(case).eval()
-            plain.load_state_dict(elastic.extracted(skeleton))
+            plain.load_state_dict(elastic.extracted(skeleton).state_dict())
             values = self.values(case)
             with torch.no_grad():
                 assert torch.equal(elastic.run(skeleton, *values), plain(*values)), case

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +51,16 @@ def score_as_is(module: PlainNetwork, batches: Sequence[tuple[Tensor, Tensor]]) 
     module.eval()
     if module.network.task == "causal_lm":
         _refuse_foresight(module, at_resolution(batches[0][0][:1], module.network.input_shape))
-    tally: _Tally = _Tokens() if module.network.task.endswith("_lm") else _Classes()
     with torch.inference_mode():
-        for x, y in batches:
-            tally.add(module(at_resolution(x, module.network.input_shape)).float(), y)
+        answers = ((module(at_resolution(x, module.network.input_shape)), y) for x, y in batches)
+        return metrics_of(module.network.task, answers)
+
+
+def metrics_of(task: str, answers: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+    """Metrics of a network for `task` from its logits for each batch and what they should say."""
+    tally: _Tally = _Tokens() if task.endswith("_lm") else _Classes()
+    for logits, targets in answers:
+        tally.add(logits.float(), targets)
     return tally.metrics()
 
 

@@ -185,7 +185,7 @@ def test_memory_that_ran_out_is_given_back_once_nothing_holds_it(
         taken.append(weakref.ref(activations))
         raise torch.OutOfMemoryError(f"CUDA out of memory beside {len(activations)} numbers")
 
-    monkeypatch.setattr("workers.evaluate.score_on", out_of_memory)
+    monkeypatch.setattr("workers.training.shared_scores.SharedScores.score", out_of_memory)
     monkeypatch.setattr("workers.evaluate.give_back_memory", lambda: held.append(taken[-1]() is not None))
     [result] = evaluate(evaluation(trained, [space.largest()]), WorkContext(artifacts))["results"]
     assert result["error"]["reason"] == "oom"
