@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search_spaces.graph_outline import GraphWiring
-from search_spaces.network import Envelope, Network, Shape
-from search_spaces.program import AdaptOp, BlockOp, GatherOp, GraphOp, Op, Program, RepeatOp, ResidualOp, SwitchOp
+from search_spaces.network import Envelope, Network, Node, Shape
+from search_spaces.program import AdaptOp, BlockOp, GatherOp, Gene, GraphOp, Op, Program, RepeatOp, ResidualOp, SwitchOp
 
 
 def outline_of(program: Program, envelopes: Mapping[str, Envelope]) -> list[dict[str, Any]]:
@@ -77,6 +78,34 @@ def _block(op: BlockOp, envelopes: Mapping[str, Envelope]) -> dict[str, Any]:
     envelope = envelopes[op.key]
     params = {name: list(values) for name, values in envelope.params.items()}
     return {"kind": "block", "key": op.key, "block": op.block.kind, "params": params}
+
+
+def choices_alike(genes: Sequence[Gene]) -> list[tuple[str, tuple[Gene, ...]]]:
+    """Choices of equal options whose names differ in numbers alone, together: the name with * for those, and they."""
+    groups: dict[Any, list[Gene]] = {}
+    for gene in genes:
+        groups.setdefault((re.sub(r"\d+", "*", gene.name), gene.options, gene.ordered), []).append(gene)
+    return [(_pattern([gene.name for gene in members]), tuple(members)) for members in groups.values()]
+
+
+def nodes_alike(nodes: Sequence[Node]) -> list[tuple[str, tuple[Node, ...]]]:
+    """Nodes in their order, neighbours that differ in numbers of their keys alone together, as `choices_alike`."""
+    groups: list[list[Node]] = []
+    last: Any = None
+    for node in nodes:
+        kind = re.sub(r"\d+", "*", node.key), node.block, node.params, node.out_shape
+        if kind == last:
+            groups[-1].append(node)
+        else:
+            groups.append([node])
+        last = kind
+    return [(_pattern([node.key for node in members]), tuple(members)) for members in groups]
+
+
+def _pattern(names: Sequence[str]) -> str:
+    """Names that differ in numbers alone as one, with * for those numbers."""
+    columns = zip(*(re.split(r"(\d+)", name) for name in names), strict=True)
+    return "".join(parts[0] if len(set(parts)) == 1 else "*" for parts in columns)
 
 
 def network_text(network: Network) -> str:

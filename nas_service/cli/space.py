@@ -15,7 +15,6 @@ from nas_service.cli.output import (
     FormatOption,
     ListFormat,
     ListOption,
-    out,
     print_facts,
     print_json,
     print_rows,
@@ -23,14 +22,17 @@ from nas_service.cli.output import (
 from nas_service.errors import InvalidInput, allowed
 from search_spaces.advice import advice_on
 from search_spaces.blocks.registry import BLOCKS
-from search_spaces.describe import network_dot
+from search_spaces.describe import choices_alike, network_dot, nodes_alike
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.library_index import LIBRARY, load_file, load_library
+from search_spaces.network import Node
 from search_spaces.profile import log10_of, profile_of
+from search_spaces.program import Gene
 from search_spaces.reference import block_row, param_text
 from search_spaces.space import SearchSpace
 
 app = typer.Typer(no_args_is_help=True, help="Search-space documents.")
+SHOWN_BLOCKS, SHOWN_OPTIONS = 30, 10
 SpaceArgument = Annotated[str, typer.Argument(help="a built-in family's name, or a YAML/JSON file")]
 
 
@@ -127,8 +129,12 @@ def show(
     seed: Annotated[int | None, typer.Option(help="draw a random member")] = None,
     index: Annotated[int | None, typer.Option(help="the member of this number, from 0")] = None,
     dot: Annotated[bool, typer.Option("--dot", help="the member's network as a DOT graph, nothing else")] = False,
+    every: Annotated[bool, typer.Option("--all", help="each choice by itself, all blocks, all parameters")] = False,
 ) -> None:
     """The choices of a space and the blocks of one member (the largest, a random one, or one by number).
+
+    What is alike stands together, with * for the numbers in which the names differ; parameters are those that are not
+    the block's defaults.
 
     Example: nas space show digits-mobile --seed 1
     """
@@ -141,21 +147,44 @@ def show(
     if dot:
         print(network_dot(network))
         return
+    costs = {name: int(values[0]) for name, values in compiled.costs(genes[None]).items()}
+    shown = "largest member" if index is None and seed is None else "member"
+    number = {shown: f"number {compiled.rank(genes[None])[0]}"}
+    head = {"name": compiled.name, "architectures": compiled.cardinality, "choices": len(compiled.genes)}
+    print_facts(head | number | costs, Format.table)
+    groups = [(gene.name, (gene,)) for gene in compiled.genes] if every else choices_alike(compiled.genes)
     print_rows(
-        [{"choice": g.name, "options": ", ".join(map(str, g.options)), "ordered": g.ordered} for g in compiled.genes],
-        ["choice", "options", "ordered"],
+        [
+            {"choice": name, "times": len(alike), "options": _options(alike[0], every), "ordered": alike[0].ordered}
+            for name, alike in groups
+        ],
+        ["choice", "times", "options", "ordered"],
         Format.table,
-        title=compiled.name,
     )
+    nodes = [(node.key, (node,)) for node in network.nodes] if every else nodes_alike(network.nodes)
     rows = [
         {
-            "block": node.key,
-            "kind": node.block,
-            "parameters": " ".join(f"{name}={value}" for name, value in node.params.items()),
-            "output": "x".join(str(size) for size in vars(node.out_shape).values()),
+            "block": name,
+            "times": len(alike),
+            "kind": alike[0].block,
+            "parameters": _parameters(alike[0], every),
+            "output": "x".join(str(size) for size in vars(alike[0].out_shape).values()),
         }
-        for node in network.nodes
+        for name, alike in nodes
     ]
-    print_rows(rows, ["block", "kind", "parameters", "output"], Format.table)
-    out.print({"number": compiled.rank(genes[None])[0]})
-    out.print({name: int(values[0]) for name, values in compiled.costs(genes[None]).items()})
+    limit = len(rows) if every else SHOWN_BLOCKS
+    print_rows(rows[:limit], ["block", "times", "kind", "parameters", "output"], Format.table)
+    if len(rows) > limit:
+        print(f"... and {sum(len(alike) for _, alike in nodes[limit:])} more blocks: --all")
+
+
+def _options(gene: Gene, every: bool) -> str:
+    texts = [str(option) for option in gene.options]
+    if len(texts) > SHOWN_OPTIONS and not every:
+        texts = [*texts[: SHOWN_OPTIONS - 2], "...", f"{texts[-1]} ({len(texts)} options)"]
+    return ", ".join(texts)
+
+
+def _parameters(node: Node, every: bool) -> str:
+    defaults = {param.name: param.default for param in BLOCKS[node.block].params}
+    return " ".join(f"{name}={value}" for name, value in node.params.items() if every or value != defaults.get(name))

@@ -43,6 +43,22 @@ def test_a_member_is_drawn_by_its_number() -> None:
     assert str(space.cardinality - 1) in beyond.stderr
 
 
+def test_choices_that_are_alike_stand_together_and_blocks_are_limited() -> None:
+    shown = nas("space", "show", "mobilenetv3-ofa")
+    lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
+    assert lines[0] == "name mobilenetv3-ofa"
+    assert f"architectures {load_library('mobilenetv3-ofa').cardinality}" in lines
+    assert "stage*.layer*.kernel 20 3, 5, 7 True" in lines
+    assert any(line.startswith("resolution 1 128, 132,") for line in lines)
+    assert "stage0.layer*.mbconv 3 mbconv out=24 activation=relu 24x56x56" in lines
+    assert len(lines) < 70
+    every = nas("space", "show", "mobilenetv3-ofa", "--all")
+    assert "stage4.layer3.kernel" in every.stdout
+    assert "kernel_transform=" in every.stdout
+    long = nas("space", "show", "darts-cell")
+    assert "more blocks: --all" in long.stdout
+
+
 def test_blocks_are_listed_with_their_parameters() -> None:
     listed = nas("space", "blocks")
     assert all(kind[:8] in listed.stdout for kind in BLOCKS)
