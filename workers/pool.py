@@ -15,7 +15,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
+from ray.util.placement_group import PlacementGroup
 
 from workers.context import WorkContext
 from workers.pool_interface import Done, Lost, Message, Report, slots_needed, warm_key
@@ -44,6 +44,8 @@ _CLOSE_S = 10.0
 _HEAD_SILENCE_S = 12.0
 _HEAD_GRACE_S = 5.0
 _EXCHANGE_EVERY_S = 0.5
+# A report that is for the pool: the id of the placement group in which the workers of a group are.
+_PLACE = "place"
 # One for the job, one that waits for the end, one that answers.
 _SLOT_THREADS = 3
 
@@ -55,42 +57,30 @@ class Group(Member):
         super().__init__(settings)
         self._size = size
         self._claim = ""
-        self._place: Any = None
-        self._outcomes: dict[int, str] = {}
         self._errors: dict[int, dict[str, Any]] = {}
-        self._end: Future[str] = Future()
 
     def run(self, claim: str, kind: str, payload: str) -> str:
-        """Do a job; payload and outcome are JSON text. Workers have a CPU each, or a GPU each where slots have one.
-
-        The job is done when every worker has said so. Ray Train itself would end 12 s later, since it waits for a
-        cleaner of placement groups that asks a dashboard; instead the group gives its place back and ends.
-        """
+        """Do a job; payload and outcome are JSON text. Workers have a CPU each, or a GPU each where slots have one."""
         self._claim = claim
         # Nothing is ever stored there: checkpoints are ours.
         with tempfile.TemporaryDirectory(prefix="nas-train-", ignore_cleanup_errors=True) as storage:
-            threading.Thread(target=self._train, args=(kind, payload, storage), daemon=True).start()
-            return self._end.result()
-
-    def _train(self, kind: str, payload: str, storage: str) -> None:
-        try:
-            self._conclude(self._fit(kind, payload, storage))
-        except BaseException as error:
-            if not self._end.done():
-                self._end.set_exception(error)
-
-    def _conclude(self, outcome: str) -> None:
-        with self._lock:
-            if not self._end.done():
-                self._end.set_result(outcome)
+            return self._fit(kind, payload, storage)
 
     def _fit(self, kind: str, payload: str, storage: str) -> str:
         import ray.train.torch
 
         train: Any = ray.train  # type checkers see the first version of its interface
+
+        class Trainer(train.torch.TorchTrainer):
+            def _create_default_callbacks(self) -> list[Any]:
+                # Without that of a cleaner of placement groups: it asks a dashboard, which is not there, delays the
+                # end of each job by 12 s and stays as a process for ever. The pool cleans up.
+                made = super()._create_default_callbacks()
+                return [one for one in made if type(one).__name__ != "PlacementGroupCleanerCallback"]
+
         gpus = self._settings.device != "cpu"
         member = {"group": ray.get_runtime_context().current_actor, "settings": self._settings}
-        trainer = train.torch.TorchTrainer(
+        trainer = Trainer(
             _train_member,
             train_loop_config={**member, "kind": kind, "payload": payload},
             scaling_config=train.ScalingConfig(
@@ -110,23 +100,12 @@ class Group(Member):
         except train.TrainingFailedError as error:
             return json.dumps({"error": self._why(error)})
 
-    def settle(self, place: Any) -> None:
-        """A worker says in which placement group the workers are."""
-        self._place = place
-
-    def exchange(self, rank: int, reports: str, outcome: str | None) -> bool:
-        """A worker hands over its reports, and at the end its outcome; it learns whether to stop."""
+    def exchange(self, rank: int, reports: str, error: dict[str, Any] | None) -> bool:
+        """A worker hands over its reports, and why it failed; it learns whether to stop."""
         for report in json.loads(reports):
             self._add_report(report)
-        if outcome is not None:
-            error = json.loads(outcome).get("error")
-            if error is not None:
-                self._errors[rank] = error
-            else:
-                self._outcomes[rank] = outcome
-            if len(self._outcomes) == self._size:
-                ray.util.remove_placement_group(self._place)  # what the workers had, so that slots can have it again
-                self._conclude(self._outcomes[0])
+        if error is not None:
+            self._errors[rank] = error
         return self._stopped == self._claim
 
     def _why(self, error: Exception) -> dict[str, Any]:
@@ -145,7 +124,8 @@ def _train_member(config: dict[str, Any]) -> str:
 
     group, settings = WorkerGroup.current(), config["settings"]
     line = _Line(config["group"], group.rank)
-    config["group"].settle.remote(ray.util.get_current_placement_group())
+    place: Any = ray.util.get_current_placement_group()
+    line.report({"type": _PLACE, "id": place.id.hex()})
     context = WorkContext(
         artifacts=Path(settings.artifacts),
         report=line.report,
@@ -154,11 +134,12 @@ def _train_member(config: dict[str, Any]) -> str:
         threads=settings.threads,
     )
     with line.open():
-        outcome = json.dumps(execute(config["kind"], json.loads(config["payload"]), context, settings.marker, group))
-        line.exchange(outcome)
-    if "error" in json.loads(outcome):
-        raise RuntimeError(json.loads(outcome)["error"]["message"])
-    return outcome
+        outcome = execute(config["kind"], json.loads(config["payload"]), context, settings.marker, group)
+        error = outcome.get("error")
+        line.exchange(error)
+    if error is not None:
+        raise RuntimeError(error["message"])
+    return json.dumps(outcome)
 
 
 class _Line:
@@ -184,12 +165,12 @@ class _Line:
         finally:
             self._ended.set()
 
-    def exchange(self, outcome: str | None = None) -> None:
-        """Hand over what there is, at the end with the outcome. Raises RayError when the group's actor is gone: nobody
-        would take the result."""
+    def exchange(self, error: dict[str, Any] | None = None) -> None:
+        """Hand over what there is, at the end with what went wrong. Raises RayError when the group's actor is gone:
+        nobody would take the result."""
         with self._lock:  # held while sending, so that batches arrive in order
             batch = json.dumps(self._reports)
-            if ray.get(self._group.exchange.remote(self._rank, batch, outcome), timeout=_GET_S):
+            if ray.get(self._group.exchange.remote(self._rank, batch, error), timeout=_GET_S):
                 self.stopping.set()
             self._reports.clear()
 
@@ -215,6 +196,7 @@ class _Worker:
     reports: Any = None
     warm: set[str] = field(default_factory=set)
     lends_to: str | None = None
+    place: str | None = None
 
 
 class RayPool:
@@ -229,6 +211,7 @@ class RayPool:
         self, artifacts: Path, marker: str, *, address: str | None = None, num_slots: int | None = None
     ) -> None:
         _connect(address, num_slots)
+        self._is_private = address is None
         resources = ray.cluster_resources()
         num_gpus = int(resources.get("GPU", 0))
         self.num_slots = num_slots or num_gpus or max(1, int(resources.get("CPU", 1)))
@@ -349,7 +332,11 @@ class RayPool:
             worker.reports = worker.actor.take_reports.remote()
             if ended:  # what was said between the last question and the end
                 reports += json.loads(ray.get(worker.reports, timeout=_GET_S))
-            messages += [Report(*worker.job, report) for report in reports]
+            for report in reports:
+                if report.get("type") == _PLACE:
+                    worker.place = report["id"]
+                else:
+                    messages.append(Report(*worker.job, report))
         if outcome is not None:
             messages.append(Done(*worker.job, outcome.get("result"), outcome.get("error")))
             if any(other.lends_to == worker.job[0] for other in self._workers):
@@ -368,7 +355,7 @@ class RayPool:
         worker.actor = ray.remote(kind).options(**options).remote(*arguments)
         worker.pid, worker.started = None, time.monotonic()
         worker.ready, worker.life = worker.actor.ready.remote(), worker.actor.live.remote()
-        worker.job = worker.outcome = worker.reports = worker.lends_to = None
+        worker.job = worker.outcome = worker.reports = worker.lends_to = worker.place = None
         worker.warm = set()
 
     def _gather(self, worker: _Worker, lenders: list[_Worker], job_id: str) -> None:
@@ -386,8 +373,21 @@ class RayPool:
         lenders = [other for other in self._workers if worker.job and other.lends_to == worker.job[0]]
         with contextlib.suppress(RayError):
             ray.kill(worker.actor)
+        if lenders:
+            self._give_back_place(worker)
         for slot in (worker, *lenders):
             self._employ(slot, Slot, self._settings, **self._resources, max_concurrency=_SLOT_THREADS)
+
+    def _give_back_place(self, group: _Worker) -> None:
+        """Free what the workers of a group had, which a group that was killed has not done. One that was killed before
+        they could tell of it leaves the only place there is in a cluster of our own, unless another group is at work.
+        """
+        places = [] if group.place is None else [group.place]
+        others = any(worker.lends_to for worker in self._workers if group.job and worker.lends_to != group.job[0])
+        if not places and self._is_private and not others:
+            places = [str(place["placement_group_id"]) for place in ray.util.placement_group_table().values()]
+        for place in places:
+            ray.util.remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(place)))
 
 
 def _claim_name(job_id: str, epoch: int) -> str:
