@@ -62,11 +62,11 @@ _ELSEWHERE = {
     "map_attention": ["window_attention", "swin", "swin_block"],
     "feed_forward": ["mlp", "ffn", "swiglu", "glu"],
     "position_mixer": ["token_mixer", "token_mixing", "mixer", "mixer_block"],
-    "upsample": ["interpolate", "resize", "upsampling", "upsample2d"],
-    "multiply": ["mul", "gate", "product"],
+    "upsample": ["interpolate", "resize", "upsampling", "conv_transpose", "transposed_conv", "deconv"],
+    "multiply": ["mul", "gate", "product", "se", "squeeze_excite", "attention_gate"],
     "space_to_depth": ["pixel_unshuffle", "patchify", "patch_merging", "patch_conv"],
     "global_pool": ["gap", "global_avg_pool", "global_average_pool", "adaptive_avg_pool2d", "adaptiveavgpool2d"],
-    "map_norm": ["layernorm2d", "layer_norm2d"],
+    "map_norm": ["layer_norm", "layernorm", "layernorm2d", "layer_norm2d"],
     "rms_norm": ["rms", "rmsnorm"],
     "token_embedding": ["embedding"],
     "token_norm": ["layer_norm", "layernorm", "rmsnorm", "rms_norm"],
@@ -78,6 +78,7 @@ _ELSEWHERE = {
     "out": ["filters", "channels", "units", "width"],
     "channels": ["channels"],
     "features": ["units", "width"],
+    "factor": ["scale", "scale_factor", "size"],
     "mid": ["hidden", "expansion", "expand_ratio"],
     "stride": ["strides"],
     "activation": ["act"],
@@ -113,7 +114,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     parts = [name for name in names if name in word.lower().split("_")]
     found = elsewhere or close or (parts if len(parts) == 1 else [])
     if found:
-        return f"did you mean '{found[0]}'?"
+        return "did you mean " + " or ".join(f"'{name}'" for name in found[:2]) + "?"
     if not names:
         return ""
     return "known: " + ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")

@@ -373,7 +373,7 @@ class Machine:
                 op.pointer,
                 "block",
                 f"{error} (for example at {op.key}, which reads {described(shapes)})",
-                _advice(block.kind),
+                getattr(error, "suggestion", "") or _advice(block.kind),
             ) from None
 
 
@@ -381,5 +381,8 @@ def _advice(kind: str) -> str:
     if kind == "add":
         return "give all inputs one shape; a residual may have a shortcut: for other shapes, adapt: fits one to another"
     if kind == "concat":
-        return "give all inputs one kind, and feature maps one height and width: the same strides on every way here"
+        same = "the same strides on every way here, or an upsample"
+        return f"give all inputs one kind, and feature maps one height and width: {same}"
+    if kind == "multiply":
+        return "give all inputs one shape; a gate may be one pixel (behind a global_pool) or one channel"
     return "change the values or choices that lead here"

@@ -12,7 +12,7 @@ import numpy as np
 from search_spaces.blocks.base import BlockError, Cost, Param
 from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape, elements
 
-_CALLED = {ImageShape: "a feature map", TokensShape: "a sequence", VectorShape: "a vector"}
+CALLED = {ImageShape: "a feature map", TokensShape: "a sequence", VectorShape: "a vector"}
 ACTIVATIONS = ("none", "relu", "relu6", "hswish", "swish", "gelu", "tanh", "sigmoid", "hsigmoid")
 
 
@@ -103,14 +103,15 @@ def strided(size: Any, stride: Any) -> Any:
 def image(shapes: tuple[Shape, ...], kind: str) -> ImageShape:
     """The first input as a feature map; raises `BlockError` for any other kind of value."""
     if not isinstance(shapes[0], ImageShape):
-        raise BlockError(f"{kind} needs a feature map as input, not {_CALLED[type(shapes[0])]}")
+        raise BlockError(f"{kind} needs a feature map as input, not {CALLED[type(shapes[0])]}")
     return shapes[0]
 
 
 def tokens(shapes: tuple[Shape, ...], kind: str) -> TokensShape:
     """The first input as a sequence; raises `BlockError` for any other kind of value."""
     if not isinstance(shapes[0], TokensShape):
-        raise BlockError(f"{kind} needs a sequence as input, not {_CALLED[type(shapes[0])]}")
+        hint = "put a patch_embedding before it" if isinstance(shapes[0], ImageShape) else ""
+        raise BlockError(f"{kind} needs a sequence as input, not {CALLED[type(shapes[0])]}", hint)
     return shapes[0]
 
 

@@ -19,7 +19,11 @@ Binding = Literal["slice", "select"]
 
 
 class BlockError(ValueError):
-    """A block cannot be built from these inputs and parameters."""
+    """A block cannot be built from these inputs and parameters; `suggestion` says what to write instead."""
+
+    def __init__(self, message: str, suggestion: str = "") -> None:
+        super().__init__(message)
+        self.suggestion = suggestion
 
 
 @dataclass(frozen=True)

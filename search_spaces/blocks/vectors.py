@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, activation_param, flag
+from search_spaces.blocks.arithmetic import CALLED, Tally, activation_param, flag
 from search_spaces.blocks.base import Block, BlockError, Cost, Param
 from search_spaces.network import Shape, TokensShape, VectorShape
 
@@ -15,7 +15,7 @@ DROPOUT = Param("dropout", "float", 0.0, minimum=0.0, maximum=0.9, help="Dropout
 def vector(shapes: tuple[Shape, ...], kind: str) -> VectorShape:
     """The first input as a flat vector; raises `BlockError` for any other kind of value."""
     if not isinstance(shapes[0], VectorShape):
-        raise BlockError(f"{kind} needs a vector as input, not {type(shapes[0]).__name__}")
+        raise BlockError(f"{kind} needs a vector as input, not {CALLED[type(shapes[0])]}", "put a flatten before it")
     return shapes[0]
 
 

@@ -17,24 +17,12 @@ import torch
 from torch import nn
 
 from search_spaces.elastic.initialise import initialise
+from search_spaces.elastic.lending import Account, Loan, before_backward
 from search_spaces.elastic.registry import MODULES
-from search_spaces.elastic.slicing import Index, KernelTransform, slice_index, spatial_from
+from search_spaces.elastic.slicing import KernelTransform, slice_index, spatial_from
 from search_spaces.network import Envelope, Shape
 
 MAX_SKELETONS = 512
-
-
-@dataclass(frozen=True)
-class Loan:
-    """One tensor lent to a skeleton: `target[name] = source[name][index]`, transformed if it is a kernel."""
-
-    path: str
-    name: str
-    target: dict[str, Any]
-    source: dict[str, Any]
-    empty: Any
-    index: Index | None
-    transform: KernelTransform | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +39,11 @@ class Skeleton:
     norms: tuple[tuple[nn.BatchNorm2d, nn.BatchNorm2d], ...]
     dropouts: tuple[tuple[nn.Dropout, nn.Dropout], ...]
     number: int = field(default_factory=count().__next__)
+
+    @property
+    def accounts(self) -> list[Account]:
+        """Accounts of the tensors of which a part is lent."""
+        return [loan.account for loan in self.loans if loan.index is not None]
 
 
 def module_arguments(block: str, inputs: tuple[Shape, ...], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,6 +132,7 @@ class ElasticBlock(nn.Module):
         if any(envelope.params.get("kernel_transform", ())):
             self._add_kernel_transforms(envelope)
         self._skeletons: OrderedDict[tuple[Any, ...], Skeleton] = OrderedDict()
+        self._accounts: dict[str, Account] = {}
 
     def _add_kernel_transforms(self, envelope: Envelope) -> None:
         self._kernels = tuple(
@@ -155,7 +149,7 @@ class ElasticBlock(nn.Module):
         return f"{path.replace('.', '_')}_{large}to{small}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_skeletons": OrderedDict()}
+        return self.__dict__ | {"_skeletons": OrderedDict(), "_accounts": {}}
 
     def skeleton(self, inputs: tuple[Shape, ...], params: Mapping[str, Any]) -> Skeleton:
         """The skeleton of the given shape; built once and kept (least recently used goes first)."""
@@ -208,19 +202,23 @@ class ElasticBlock(nn.Module):
             transform = KernelTransform(chain, names)
             part = torch.Size((*part[:2], *full[2:]))
         index = slice_index(full, part, spatial_from(leaf, name))
-        return Loan(path, name, getattr(leaf, group), source, empty, index, transform)
+        account = self._accounts.setdefault(f"{path}.{name}", Account())
+        return Loan(path, name, getattr(leaf, group), source, empty, index, transform, account)
 
-    def lent(self, loan: Loan) -> torch.Tensor:
-        """The tensor of a loan: a view of the widest weights, or a transformed kernel."""
-        tensor = loan.source[loan.name]
-        if loan.index is not None:
-            tensor = tensor[loan.index]
-        if loan.transform is not None:
-            tensor = loan.transform(tensor, self.kernel_transforms)
-        return tensor
+    def lent(self, loan: Loan, learns: bool) -> torch.Tensor:
+        """The tensor of a loan: a part of the widest weights, or a transformed kernel."""
+        tensor = loan.part(learns)
+        return tensor if loan.transform is None else loan.transform(tensor, self.kernel_transforms)
+
+    def forward(self, skeleton: Skeleton, *inputs: torch.Tensor) -> torch.Tensor:
+        """Forward pass of the active shape by itself."""
+        output = self.run(skeleton, *inputs)
+        if torch.is_grad_enabled() and output.requires_grad:
+            output.register_hook(before_backward(skeleton.accounts))
+        return output
 
     def run(self, skeleton: Skeleton, *inputs: torch.Tensor) -> torch.Tensor:
-        """Forward pass of the active shape."""
+        """Forward pass as a part of a larger one, to whose output `before_backward` is to be hooked."""
         module = skeleton.module
         if module.training != self.training:
             module.train(self.training)
@@ -230,8 +228,9 @@ class ElasticBlock(nn.Module):
         for dropout, owner_dropout in skeleton.dropouts:
             if dropout.p != owner_dropout.p or dropout.training != owner_dropout.training:
                 dropout.p, dropout.training = owner_dropout.p, owner_dropout.training
+        learns = torch.is_grad_enabled()
         for loan in skeleton.loans:
-            loan.target[loan.name] = self.lent(loan)
+            loan.target[loan.name] = self.lent(loan, learns)
         try:
             output: torch.Tensor = module(*inputs)
         finally:
@@ -245,7 +244,7 @@ class ElasticBlock(nn.Module):
         module = twin(skeleton.pattern)
         leaves = dict(module.named_modules())
         for loan in skeleton.loans:
-            copy = self.lent(loan).clone(memory_format=torch.contiguous_format)
+            copy = self.lent(loan, learns=False).clone(memory_format=torch.contiguous_format)
             leaf = leaves[loan.path]
             if loan.name in leaf._parameters:
                 leaf._parameters[loan.name] = nn.Parameter(copy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from search_spaces.elastic.elastic_block import ElasticBlock, Skeleton
+from search_spaces.elastic.lending import before_backward
 from search_spaces.elastic.padding import REAL, call_inputs, real_tokens
 from search_spaces.elastic.plain import PlainNetwork, last_uses
 from search_spaces.elastic.resize import at_resolution
@@ -23,11 +24,15 @@ MAX_ACTIVE_PLANS = 1024
 
 @dataclass(frozen=True)
 class Active:
-    """An architecture made ready to run: per node its block, skeleton, input values and finished values."""
+    """An architecture made ready to run: per node its block, skeleton, input values and finished values.
+
+    `before_backward` is the hook for what the last node returns.
+    """
 
     network: Network
     steps: tuple[tuple[ElasticBlock, Skeleton, tuple[int, ...], tuple[int, ...]], ...]
     masks: bool
+    before_backward: Callable[[torch.Tensor], None]
 
 
 class Supernet(nn.Module):
@@ -76,7 +81,9 @@ class Supernet(nn.Module):
             for node, inputs, finished in zip(network.nodes, call_inputs(network), last_uses(network), strict=True):
                 block = self.block(node.key)
                 steps.append((block, block.skeleton(node.in_shapes, node.params), inputs, finished))
-            found = Active(network, tuple(steps), any(REAL in inputs for _, _, inputs, _ in steps))
+            accounts = [account for _, skeleton, _, _ in steps for account in skeleton.accounts]
+            masks = any(REAL in inputs for _, _, inputs, _ in steps)
+            found = Active(network, tuple(steps), masks, before_backward(accounts))
             self._plans[name] = found
             if len(self._plans) > MAX_ACTIVE_PLANS:
                 self._plans.popitem(last=False)
@@ -119,7 +126,10 @@ class Supernet(nn.Module):
             values[number + 1] = block.run(skeleton, *[values[value] for value in inputs])
             for value in finished:
                 del values[value]
-        return values[len(self._active.steps)]
+        output = values[len(self._active.steps)]
+        if torch.is_grad_enabled() and output.requires_grad:
+            output.register_hook(self._active.before_backward)
+        return output
 
     def extract(self, genes: np.ndarray) -> PlainNetwork:
         """An independent plain network with copies of the architecture's weights and statistics, in eval mode."""

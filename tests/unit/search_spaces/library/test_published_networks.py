@@ -9,11 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from search_spaces.elastic.heads import ImageHead
+from search_spaces.elastic.plain import PlainNetwork
 from search_spaces.library_index import library_text, load_library
-from search_spaces.network import ImageShape, NetworkCost
+from search_spaces.network import ImageShape, Network, NetworkCost
 from search_spaces.space import SearchSpace
+from tests.contracts.elastic_contract import network_input
 from tests.contracts.space_contract import compiled
 from tests.unit.search_spaces.library.test_published_facts import member
 
@@ -192,13 +198,18 @@ def test_proxylessnas(target: str, ops: str, params: int, millions_of_macs: int)
 
 
 def test_fbnet() -> None:
-    """FBNet-A and -C. The paper's multiply-adds, 249 and 375 million, are a few percent off what the layers execute."""
+    """FBNet-A and -C: 249 and 375 million in the paper, 244.5 and 378.2 in the authors' later list.
+
+    What is built here is timm's: blocks of expansion 1 keep their first 1x1 convolution. Without the three that FBNet-C
+    has, and with what its last pooling reads, it has the authors' number.
+    """
     smallest = member(published("fbnet"), {"last": 1504} | operations(FBNET["a"])).cost()
     assert round(smallest.params / 1e6, 1) == 4.3
-    assert smallest.macs == pytest.approx(249e6, rel=0.05)
+    assert smallest.macs == pytest.approx(244.5e6, rel=0.025)
     largest = member(published("fbnet"), {"last": 1984} | operations(FBNET["c"])).cost()
     assert largest.params == 5_572_200
-    assert largest.macs == pytest.approx(375e6, rel=0.05)
+    first_convolutions = 16**2 * 112**2 + 2 * 24**2 * 56**2
+    assert round((largest.macs - first_convolutions + 1984 * 7**2) / 1e6, 1) == 378.2
 
 
 def test_fbnet_and_transnas_bench_101_have_their_published_sizes() -> None:
@@ -256,12 +267,78 @@ def test_cells_of_the_darts_space_on_cifar(name: str, millions: float) -> None:
     assert name != "darts-v2" or params == 3_349_342
 
 
-def test_darts_on_imagenet() -> None:
-    """The paper gives 574 million multiply-adds and does not say of which operators."""
+def with_cheap_layers(network: Network) -> int:
+    """Operations as ptflops counts them: beside multiply-accumulates also 2 for each number that a batch norm makes,
+    1 for each that a ReLU makes, and 1 for each that a pooling reads."""
+    total = network.cost().macs
+
+    def count(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal total
+        total += 2 * output.numel() if isinstance(layer, nn.BatchNorm2d) else 0
+        total += output.numel() if isinstance(layer, nn.ReLU) else 0
+        total += inputs[0].numel() if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d | ImageHead) else 0
+
+    with torch.device("meta"):
+        plain = PlainNetwork(network).eval()
+    for layer in plain.modules():
+        layer.register_forward_hook(count)
+    plain(network_input(network, 1, "meta"))
+    return total
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "macs", "with_others"),
+    [
+        # 523 to 545 million by several counters in github.com/quark0/darts/issues/46, among them ptflops' 544.59; how
+        # the paper comes to 574 is not known, not even there.
+        ("darts-v2", 4_718_752, 529.9, 544.59),
+        # 557 and 586 million in their papers: all layers, as ptflops counts
+        ("p-darts", 4_944_352, 542.8, 557),
+        ("pc-darts", 5_270_560, 571.1, 586),
+    ],
+)
+def test_darts_on_imagenet(name: str, params: int, macs: float, with_others: float) -> None:
     space = load_library("darts-cell").bind(classes=1000, input={"height": 224, "width": 224, "channels": 3})
-    cost = member(space, cells("darts-v2"), "imagenet").cost()
-    assert cost.params == 4_718_752
-    assert round(cost.macs / 1e6) == 530
+    network = member(space, cells(name), "imagenet")
+    cost = network.cost()
+    assert cost.params == params
+    assert round(cost.macs / 1e6, 1) == macs
+    assert round(with_cheap_layers(network) / 1e6, 2 if with_others % 1 else 0) == with_others
+
+
+def test_nas_bench_macro_is_what_its_authors_build() -> None:
+    """Against train/model.py of github.com/xiusu/NAS-Bench-Macro, layer by layer, in its own arithmetic."""
+
+    def convolution(
+        channels: int, out: int, kernel: int, stride: int, side: int, groups: int = 1
+    ) -> tuple[int, int, int]:
+        side = -(-side // stride)
+        weights = channels // groups * out * kernel**2
+        return weights + 2 * out, weights * side**2, side
+
+    def counted(labels: list[str]) -> tuple[int, int]:
+        layers, channels, side = [convolution(3, 32, 3, 1, 32)], 32, 32
+        for place, label in enumerate(labels):
+            stride = 2 if place in (0, 2, 5) else 1
+            out = channels * stride
+            if label != "identity":
+                expansion, kernel = {"mb3_k3": (3, 3), "mb6_k5": (6, 5)}[label]
+                mid = channels * expansion
+                layers.append(convolution(channels, mid, 1, 1, side))
+                layers.append(convolution(mid, mid, kernel, stride, side, mid))
+                layers.append(convolution(mid, out, 1, 1, layers[-1][2]))
+            elif stride == 2:
+                layers.append(convolution(channels, out, 1, 2, side))
+            channels, side = out, layers[-1][2]
+        layers.append(convolution(channels, 1280, 1, 1, side))
+        return sum(layer[0] for layer in layers) + 12_810, sum(layer[1] for layer in layers) + 12_800
+
+    space = load_library("nas-bench-macro")
+    genes = space.sample(300, np.random.default_rng(0))
+    costs = space.costs(genes)
+    for number, row in enumerate(genes):
+        labels = [str(gene.options[option]) for gene, option in zip(space.genes, row, strict=True)]
+        assert (costs["params"][number], costs["macs"][number]) == counted(labels)
 
 
 @pytest.mark.parametrize(("depth", "params"), [(3, 269_722), (5, 464_154), (7, 658_586), (9, 853_018)])
