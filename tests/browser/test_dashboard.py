@@ -28,8 +28,9 @@ def test_a_whole_search_in_the_browser(service: tuple[str, str], visit: Visit) -
     page.get_by_role("button", name="Start search").click()
     expect(page.get_by_role("heading", name="browser search")).to_be_visible()
     search_url = page.url
-    expect(page.get_by_text("Learning curves")).to_have_count(0)
     expect(page.get_by_test_id("state")).to_have_text("succeeded", timeout=240_000)
+    expect(page.get_by_label("phases")).to_contain_text("Finalists")
+    expect(page.get_by_text("search.phase phase finalists")).to_be_visible()
     visit.shoot("overview")
 
     _look_at_the_front(visit)
@@ -60,7 +61,7 @@ def test_a_whole_search_in_the_browser(service: tuple[str, str], visit: Visit) -
 
     page.get_by_label("Theme").select_option("dark")
     page.goto(search_url)
-    expect(page.get_by_role("heading", name="Front so far")).to_be_visible()
+    expect(page.get_by_role("heading", name="Front, scored and measured again")).to_be_visible()
     visit.shoot("overview-dark")
     page.get_by_role("link", name="Searches").click()
     expect(page.get_by_role("link", name="browser search")).to_be_visible()
@@ -106,7 +107,7 @@ def _fill_the_form(visit: Visit) -> None:
     population.fill("")
     page.get_by_label("Trials", exact=True).fill("24")
     page.get_by_label("Finalists", exact=True).fill("6")
-    expect(page.get_by_label("plan", exact=True)).to_contain_text("1 train_supernet")
+    expect(page.get_by_label("plan", exact=True)).to_contain_text("1 train supernet")
     expect(page.get_by_label("plan", exact=True)).to_contain_text("evaluate")
     visit.shoot("new-search")
 

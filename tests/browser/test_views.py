@@ -81,7 +81,7 @@ def test_the_front_of_an_earlier_moment_and_bounds(service, found, visit) -> Non
     page.get_by_role("button", name="Now").click()
     page.get_by_label("smallest cifar10_test_e200").fill("90")
     expect(page.get_by_text(re.compile(rf"\d+ of {now} points"))).to_be_visible()
-    values = [float(text) for text in page.locator("tbody td:nth-child(3)").all_inner_texts()]
+    values = [float(text.removesuffix(" %")) for text in page.locator("tbody td:nth-child(3)").all_inner_texts()]
     assert values
     assert min(values) >= 90
     page.get_by_label("log x").check()

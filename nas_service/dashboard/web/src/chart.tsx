@@ -12,7 +12,7 @@ import { useTheme, type Colours } from "./theme";
 echarts.use([LineChart, ScatterChart, CustomChart, ParallelChart, GridComponent, TooltipComponent, LegendComponent, DataZoomComponent, ParallelComponent, VisualMapComponent, CanvasRenderer]);
 
 export interface Pick { seriesId: string; dataIndex: number; data: unknown; event?: { event?: MouseEvent } }
-export interface Table { head: string[]; rows: () => (string | number | null)[][] }
+interface Table { head: string[]; rows: () => (string | number | null)[][] }
 const TABLE_ROWS = 500;
 
 export function axisStyle(colours: Colours, name: string, { axisLabel, ...extra }: { axisLabel?: object; [key: string]: unknown } = {}): object {
@@ -43,6 +43,7 @@ interface Props {
   table: Table;
   empty?: string; // what to say where there is nothing to draw; the place stays as large
   size?: "small" | "tall";
+  min_px?: number; // where the picture needs more than a narrow screen has, it scrolls
   onPick?: (pick: Pick) => void;
   onEvent?: Record<string, (event: unknown, chart: echarts.ECharts) => void>;
   actions?: ReactNode;
@@ -99,7 +100,9 @@ export function Chart(props: Props) {
       ) : props.empty ? (
         <p key="empty" className={`chart empty ${props.size ?? ""}`}>{props.empty}</p>
       ) : (
-        <div key="chart" ref={host} className={`chart ${props.size ?? ""}`} role="img" aria-label={props.label} />
+        <div key="chart" className={props.min_px ? "sideways" : ""} tabIndex={props.min_px ? 0 : undefined}>
+          <div ref={host} className={`chart ${props.size ?? ""}`} style={{ minWidth: props.min_px }} role="img" aria-label={props.label} />
+        </div>
       )}
     </figure>
   );

@@ -3,7 +3,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { get } from "./api";
 import type { TrialColumns } from "./types";
 
-export interface Columns {
+interface Columns {
   number: number[];
   state: string[];
   finished_unix_s: (number | null)[];

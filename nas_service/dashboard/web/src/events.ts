@@ -3,14 +3,18 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import type { SearchEvent } from "./types";
 
-export type StreamState = "live" | "connecting" | "asleep" | "ended";
+type StreamState = "live" | "connecting" | "asleep" | "ended";
 const KEPT = 500;
+const MILESTONES = 100;
+// Those of single trials and of every step of the front are many.
+const isMilestone = (event: SearchEvent) => !/^(trials?|front|finalist)\./.test(event.type);
 const REFRESH_MS = 500;
 const RETRY_MS = 3000;
 
-export function useEvents(searchId: string, ended: boolean): { events: SearchEvent[]; stream: StreamState } {
+export function useEvents(searchId: string, ended: boolean): { events: SearchEvent[]; milestones: SearchEvent[]; stream: StreamState } {
   const client = useQueryClient();
   const [events, setEvents] = useState<SearchEvent[]>([]);
+  const [milestones, setMilestones] = useState<SearchEvent[]>([]);
   const [stream, setStream] = useState<StreamState>("connecting");
   const over = useRef(ended);
   over.current = ended;
@@ -20,11 +24,15 @@ export function useEvents(searchId: string, ended: boolean): { events: SearchEve
     let refresh: number | undefined;
     let last = 0;
     let fresh: SearchEvent[] = [];
+    let marked: SearchEvent[] = [];
     const flush = () => {
       refresh = undefined;
       const arrived = fresh.reverse();
       fresh = [];
       setEvents((known) => [...arrived, ...known].slice(0, KEPT));
+      const reached = marked.reverse();
+      marked = [];
+      if (reached.length > 0) setMilestones((known) => [...reached, ...known].slice(0, MILESTONES));
       if (over.current) return; // the history of a finished search changes nothing
       void client.invalidateQueries({
         predicate: (query) => {
@@ -44,6 +52,7 @@ export function useEvents(searchId: string, ended: boolean): { events: SearchEve
         last = event.seq;
         fresh.push(event);
         if (fresh.length > KEPT) fresh.shift();
+        if (isMilestone(event)) marked.push(event);
         refresh ??= window.setTimeout(flush, REFRESH_MS);
       };
       source.onerror = () => {
@@ -69,5 +78,5 @@ export function useEvents(searchId: string, ended: boolean): { events: SearchEve
       window.clearTimeout(refresh);
     };
   }, [searchId, client]);
-  return { events, stream: ended ? "ended" : stream };
+  return { events, milestones, stream: ended ? "ended" : stream };
 }

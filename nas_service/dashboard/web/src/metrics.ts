@@ -1,7 +1,13 @@
 // Which metrics a search has, what a trial's are, and how sure they are.
+import { RATIOS } from "./format";
 import type { Objective, Search, Trial } from "./types";
 
 const ALWAYS = ["accuracy_top1", "loss", "macs", "params", "latency_ms"];
+const FINISHED = ["succeeded", "failed", "cancelled"];
+export const isFinished = (search: Search): boolean => FINISHED.includes(search.state);
+
+// What depends on the split it is scored on.
+export const SCORES = ["accuracy_top1", "f1_macro", "perplexity", "loss"];
 
 // Metrics worth an axis: the search's own first.
 export function metricsOf(search: Search, trials: Trial[] = []): string[] {
@@ -17,10 +23,13 @@ export function valueOf(trial: Trial, name: string): number | null {
   return typeof value === "number" ? value : null;
 }
 
-export function testAccuracy(trial: Trial): number | null {
-  const test = trial.metrics.test as { accuracy_top1?: number } | undefined;
-  return test?.accuracy_top1 ?? null;
+export function testValue(trial: Trial, name: string): number | null {
+  const test = trial.metrics.test as Record<string, number> | undefined;
+  return test?.[name] ?? null;
 }
+
+export const goalOf = (objectives: Objective[], name: string): string =>
+  objectives.find((objective) => objective.metric === name)?.goal ?? (RATIOS.includes(name) ? "maximize" : "minimize");
 
 // The range a value lies in: measured p10 to p90 of a latency, 95 % Wilson interval of an accuracy on n samples.
 export function rangeOf(trial: Trial, name: string): [number, number] | null {
@@ -32,7 +41,7 @@ export function rangeOf(trial: Trial, name: string): [number, number] | null {
 }
 
 // Wilson 1927: the interval of a share p of n samples, z = 1.96.
-export function wilson(p: number, n: number): [number, number] {
+function wilson(p: number, n: number): [number, number] {
   const z2 = 1.96 * 1.96;
   const centre = (p + z2 / (2 * n)) / (1 + z2 / n);
   const half = ((1.96 / (1 + z2 / n)) * Math.sqrt((p * (1 - p)) / n + z2 / (4 * n * n)));

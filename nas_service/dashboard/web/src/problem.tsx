@@ -1,6 +1,6 @@
 // Says what went wrong, where, and what is allowed; with the request id for the operator.
 import { ApiError } from "./api";
-import type { FieldProblem } from "./types";
+import type { FieldProblem, Warning } from "./types";
 
 export const problemsOf = (error: Error | null | undefined): FieldProblem[] =>
   error instanceof ApiError ? (error.problem.errors ?? []) : [];
@@ -25,6 +25,10 @@ export function ProblemNote({ error }: { error: Error | null | undefined }) {
     </div>
   );
 }
+
+// What went wrong without ending anything, and what to change.
+export const WarningNotes = ({ warnings }: { warnings: Warning[] }) =>
+  warnings.map((warning) => <div className="warning" role="status" key={warning.code + warning.message}><b>{warning.message}</b><span>{warning.suggestion}</span></div>);
 
 // What is wrong with one field, right beside it.
 export function FieldNote({ problems, pointer, below = false }: { problems: FieldProblem[]; pointer: string; below?: boolean }) {

@@ -16,6 +16,7 @@ export type Supernet = Schemas["SupernetOut"];
 export type Curves = Schemas["CurvesOut"];
 export type SearchEvent = Schemas["EventOut"];
 export type Dataset = Schemas["DatasetOut"];
+export type Sample = Schemas["SampleOut"];
 export type Device = Schemas["DeviceOut"];
 export type Space = Schemas["SpaceOut"];
 export type SpaceDetail = Schemas["SpaceDetailOut"];
@@ -29,6 +30,7 @@ export type Method = Schemas["MethodOut"];
 export type LookupTable = Schemas["TableOut"];
 export type Plan = Schemas["PlanOut"];
 export type Session = Schemas["SessionOut"];
+export type Warning = Schemas["WarningOut"];
 export type Json = Record<string, unknown>;
 
 export interface Page<T> {

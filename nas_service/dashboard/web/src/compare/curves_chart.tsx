@@ -1,7 +1,7 @@
 // Hypervolume, or the gap to the best known, over evaluations: a line per group and a band over its seeds.
 import { useCallback, useMemo } from "react";
 import { axisStyle, Chart, tooltipStyle } from "../chart";
-import { figure } from "../format";
+import { figure, shortFigure } from "../format";
 import { useTheme } from "../theme";
 import type { Band } from "./groups";
 
@@ -37,13 +37,13 @@ export function CurvesChart({ names, bands, normalised, gap, best, logX }: { nam
       grid: { left: 80, right: 20, top: 40, bottom: 50 },
       legend: { type: "scroll", top: 0, data: names, textStyle: { color: colours.ink } },
       xAxis: axisStyle(colours, "evaluations", { type: logX ? "log" : "value", scale: false }),
-      yAxis: axisStyle(colours, gap ? "gap to the best" : normalised ? "share of the true front's" : "hypervolume", { type: gap ? "log" : "value", nameGap: 60, axisLabel: { formatter: figure } }),
+      yAxis: axisStyle(colours, gap ? "gap to the best" : normalised ? "share of the true front's" : "hypervolume", { type: gap ? "log" : "value", nameGap: 60, axisLabel: { formatter: shortFigure } }),
       tooltip: { ...tooltipStyle(colours), trigger: "axis", valueFormatter: (value: unknown) => (typeof value === "number" ? figure(value) : "") },
       series,
     };
   }, [names, bands, normalised, gap, shown, logX, colours]);
   return (
-    <Chart option={option} size="tall" title={gap ? `Regret: gap to ${normalised ? "the true front" : "the best of these"}` : normalised ? "Hypervolume, share of the true front's" : "Hypervolume against a common reference point"}
+    <Chart option={option} size="tall" empty={bands.length > 0 ? undefined : "Reading the curves …"} title={gap ? `Regret: gap to ${normalised ? "the true front" : "the best of these"}` : normalised ? "Hypervolume, share of the true front's" : "Hypervolume against a common reference point"}
       label={`${gap ? "Regret" : "Hypervolume"} over evaluations of ${names.join(", ")}`}
       table={{ head: ["Group", "Evaluations", "25 %", "Median", "75 %"], rows: () => bands.flatMap((band, place) => band.at.map((at, index) => [names[place]!, at, figure(shown((gap ? band.high : band.low)[index]!)), figure(shown(band.middle[index]!)), figure(shown((gap ? band.low : band.high)[index]!))])) }} />
   );

@@ -1,7 +1,7 @@
 // Searches that differ in their seed alone are one group; its curves get a median and a band.
 import type { HypervolumeCurve, Search } from "../types";
 
-export interface Group { key: string; name: string; searches: Search[] }
+interface Group { key: string; name: string; searches: Search[] }
 export interface Band { at: number[]; low: number[]; middle: number[]; high: number[]; num_seeds: number }
 
 // The name may tell the seed: what is equal apart from it is decided by the specification.
@@ -62,4 +62,16 @@ export function quantile(sorted: number[], share: number): number {
   const place = (sorted.length - 1) * share;
   const below = Math.floor(place);
   return sorted[below]! + (place - below) * ((sorted[below + 1] ?? sorted[below]!) - sorted[below]!);
+}
+
+// Median attainment surface (Grunert da Fonseca, Fonseca, Hall 2001): for every x the y that at least half of the fronts
+// reach with it. `signs`: 1 where the axis is minimised, -1 where it is maximised. From the best x to the worst.
+export function attained(fronts: [number, number][][], [signX, signY]: [number, number]): [number, number][] {
+  const half = Math.ceil(fronts.length / 2) - 1;
+  const found: [number, number][] = [];
+  for (const x of [...new Set(fronts.flatMap((front) => front.map((point) => signX * point[0])))].sort((a, b) => a - b)) {
+    const reached = fronts.map((front) => Math.min(...front.filter((point) => signX * point[0] <= x).map((point) => signY * point[1]))).sort((a, b) => a - b)[half]!;
+    if (Number.isFinite(reached) && reached !== signY * (found[found.length - 1]?.[1] ?? NaN)) found.push([signX * x, signY * reached]);
+  }
+  return found;
 }

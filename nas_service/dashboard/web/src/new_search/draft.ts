@@ -1,5 +1,5 @@
 // What the form holds, and the request it stands for. Only what was changed from a method's defaults is sent.
-import type { Json, Methods, Search } from "../types";
+import type { Dataset, Json, Methods, Search } from "../types";
 
 export interface ObjectiveDraft {
   metric: string; optimize: boolean; minimum: string; maximum: string;
@@ -36,6 +36,22 @@ export const EMPTY: Draft = {
   evaluator: "train", table: "", replicate: "mean", recipe: { name: "sandwich", params: {} }, supernet: "", strategy: { name: "auto", params: {} },
   trials: "200", wall_s: "", finalists: "8", mode: "inherit", seeds: "1", finalist_recipe: { name: "alone", params: {} }, parallelism: "8", seed: "0",
 };
+
+// Whether a family for this task reads what the data set holds.
+export function fits(dataset: Dataset, task: string | undefined): boolean {
+  if (task === undefined) return true;
+  const { kind, classes } = dataset.manifest as { kind: string; classes?: string[] };
+  if (kind !== "text") return task.startsWith(`${kind}_`);
+  return task.startsWith("sequence_") ? Boolean(classes?.length) : task.endsWith("_lm") && !classes?.length;
+}
+
+// What follows from choosing a family for another task: data it reads, and for a language model what is asked of it.
+export function adapted(draft: Draft, task: string | undefined, datasets: Dataset[]): Partial<Draft> {
+  const dataset = [...datasets.filter((one) => one.id === draft.dataset), ...datasets].find((one) => fits(one, task))?.id ?? draft.dataset;
+  const [wrong, right] = task?.endsWith("_lm") ? ["accuracy_top1", "perplexity"] : ["perplexity", "accuracy_top1"];
+  const objectives = draft.objectives.some((one) => one.metric === right) ? draft.objectives : draft.objectives.map((one) => (one.metric === wrong ? { ...one, metric: right!, minimum: "", maximum: "" } : one));
+  return { dataset, objectives };
+}
 
 // An empty field is left out; what is no number is sent as it is, so that the service says what is wrong with it.
 const number = (text: string): unknown => (text.trim() === "" ? undefined : Number.isFinite(Number(text)) ? Number(text) : text);

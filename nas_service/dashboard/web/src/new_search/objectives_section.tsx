@@ -21,8 +21,8 @@ export function ObjectivesSection({ draft, edit, metrics, problems }: { draft: D
             <legend>{item.metric} <span className="muted">{metric ? [metric.goal, metric.unit, metric.help].filter(Boolean).join(" · ") : "unknown here"}</span></legend>
             <div className="row">
               <label className="inline"><input type="checkbox" checked={item.optimize} onChange={(event) => change(place, { optimize: event.target.checked })} />an axis of the front</label>
-              <label className="inline">at least<input type="number" step="any" aria-label={`${item.metric} at least`} value={item.minimum} onChange={(event) => change(place, { minimum: event.target.value })} /></label>
-              <label className="inline">at most<input type="number" step="any" aria-label={`${item.metric} at most`} value={item.maximum} onChange={(event) => change(place, { maximum: event.target.value })} /></label>
+              <label className="inline">at least<input type="number" step="any" aria-label={`${item.metric} at least`} placeholder={metric?.unit} value={item.minimum} onChange={(event) => change(place, { minimum: event.target.value })} /></label>
+              <label className="inline">at most<input type="number" step="any" aria-label={`${item.metric} at most`} placeholder={metric?.unit} value={item.maximum} onChange={(event) => change(place, { maximum: event.target.value })} /></label>
               <span className="space" />
               <button type="button" className="quiet" aria-label={`remove ${item.metric}`} onClick={() => edit({ objectives: draft.objectives.filter((_, index) => index !== place) })}>✕</button>
             </div>

@@ -1,5 +1,5 @@
 // What the search would do, asked for anew at every change and before anything starts.
-import { bigCount, bytes, count, duration, percent } from "../format";
+import { bigCount, bytes, duration, metric, percent, title } from "../format";
 import { ProblemNote } from "../problem";
 import type { Plan } from "../types";
 
@@ -12,13 +12,13 @@ export function PlanPanel({ plan, error, stale }: { plan: Plan | undefined; erro
       <h2>Plan</h2>
       {error ? <ProblemNote error={error} /> : !plan ? <p className="muted">Being worked out …</p> : (
         <dl className="facts narrow">
-          <div><dt>cardinality</dt><dd>{bigCount(String(plan.space.cardinality))} architectures</dd></div>
+          <div><dt>space</dt><dd>{bigCount(String(plan.space.cardinality))} architectures</dd></div>
           <div><dt>trials</dt><dd>{plan.num_trials}</dd></div>
           <div><dt>feasible</dt><dd className={feasible.any_feasible === false ? "bad" : ""}>{percent(feasible.feasible_share)} of {feasible.num_sampled} samples{feasible.not_known_before_evaluation && ", as far as it is known before evaluating"}</dd></div>
-          {Object.entries(plan.costs).map(([name, range]) => <div key={name}><dt>{name}</dt><dd>{count(Number(range.minimum))} to {count(Number(range.maximum))}</dd></div>)}
+          {Object.entries(plan.costs).map(([name, range]) => <div key={name}><dt>{title(name)}</dt><dd>{metric(name, Number(range.minimum))} to {metric(name, Number(range.maximum))}</dd></div>)}
           {"train_supernet" in plan.jobs && <div><dt>supernet</dt><dd>{plan.supernet_is_ready ? "is ready" : "will be trained"}</dd></div>}
-          <div><dt>jobs</dt><dd>{Object.entries(plan.jobs).filter(([, number]) => number > 0).map(([kind, number]) => `${number} ${kind}`).join(", ")}</dd></div>
-          <div><dt>time</dt><dd>{plan.time.total_s == null ? "unknown: nothing alike has been searched here" : `about ${duration(plan.time.total_s)} (training ${duration(plan.time.train_supernet_s)}, search ${duration(plan.time.search_s)})`}</dd></div>
+          <div><dt>jobs</dt><dd>{Object.entries(plan.jobs).filter(([, number]) => number > 0).map(([kind, number]) => `${number} ${kind.replaceAll("_", " ")}`).join(", ")}</dd></div>
+          <div><dt>time</dt><dd>{plan.time.total_s == null ? "unknown: nothing alike has been searched here" : `about ${duration(plan.time.total_s)} (${plan.time.train_supernet_s ? `training ${duration(plan.time.train_supernet_s)}, ` : ""}search ${duration(plan.time.search_s)})`}</dd></div>
           <div><dt>disk</dt><dd>{bytes(plan.disk_bytes)}</dd></div>
         </dl>
       )}

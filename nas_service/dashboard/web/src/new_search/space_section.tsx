@@ -1,7 +1,7 @@
 // Which family of networks is searched: a stored one or a document written here; its size, costs and structure.
 import { useState } from "react";
 import { useGet } from "../api";
-import { bigCount, count } from "../format";
+import { bigCount, metric, title } from "../format";
 import { FieldNote, ProblemNote } from "../problem";
 import type { FieldProblem, Gene, Json, Page, Space, SpaceCheck, SpaceDetail, SpaceProfile } from "../types";
 import { DocumentEditor } from "./document_editor";
@@ -25,16 +25,18 @@ export function SpaceSection({ draft, edit, problems }: { draft: Draft; edit: (c
   const profile = useGet<SpaceProfile>(draft.space && draft.source === "stored" ? `/v1/search-spaces/${draft.space}/profile` : null, { fixed: true });
   const [check, setCheck] = useState<SpaceCheck | null>(null);
   const labels = labelsOf(spaces.data?.items ?? []);
+  const tasksOf = new Map(spaces.data?.items.map((space) => [space.id, space.task]));
+  const tasks = [...new Set(tasksOf.values())].sort();
   const own = draft.source === "document";
   const shown: { genes: Gene[]; nodes: Json[] } | null | undefined = own ? check : stored.data?.id === draft.space ? stored.data : null;
   const size = own ? check : profile.data;
   return (
     <section className="card" aria-label="search space">
       <h2>Search space</h2>
-      <div className="row">
+      <div className="row low">
         <label>{own ? "Start from" : "Family"}
           <select aria-label="Search space" value={draft.space} disabled={own} onChange={(event) => edit({ space: event.target.value })}>
-            {[...labels].sort((a, b) => a[1].localeCompare(b[1])).map(([id, label]) => <option key={id} value={id}>{label}</option>)}
+            {tasks.map((task) => <optgroup key={task} label={task.replaceAll("_", " ")}>{[...labels].filter(([id]) => tasksOf.get(id) === task).sort((a, b) => a[1].localeCompare(b[1])).map(([id, label]) => <option key={id} value={id}>{label}</option>)}</optgroup>)}
           </select>
           <FieldNote problems={problems} pointer="/space" /><FieldNote problems={problems} pointer="/space/id" />
         </label>
@@ -46,7 +48,7 @@ export function SpaceSection({ draft, edit, problems }: { draft: Draft; edit: (c
         <dl className="facts">
           <div><dt>architectures</dt><dd>{bigCount(size.cardinality)}</dd></div>
           <div><dt>choices</dt><dd>{size.num_genes}</dd></div>
-          {Object.entries(size.costs).map(([name, range]) => <div key={name}><dt>{name}</dt><dd>{count(range.minimum)} to {count(range.maximum)}, median {count(range.median)}</dd></div>)}
+          {Object.entries(size.costs).map(([name, range]) => <div key={name}><dt>{title(name)}</dt><dd>{metric(name, range.minimum)} to {metric(name, range.maximum)}, median {metric(name, range.median)}</dd></div>)}
         </dl>
       )}
       {shown && <SpaceDrawing genes={shown.genes} nodes={shown.nodes} />}

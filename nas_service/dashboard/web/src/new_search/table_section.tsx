@@ -27,7 +27,7 @@ export function TableSection({ draft, edit, tables, table, methods, problems }: 
   const facts = (table?.manifest ?? {}) as Json;
   return (
     <section className="card" aria-label="results">
-      <h2>Results</h2>
+      <h2>Where results come from</h2>
       <div className="row" role="radiogroup" aria-label="where results come from">
         <label className="inline"><input type="radio" name="results" checked={draft.evaluator !== "table"} onChange={() => edit({ evaluator: "train", objectives: [objective("accuracy_top1"), objective("macs")] })} />Train and measure</label>
         <label className="inline"><input type="radio" name="results" checked={draft.evaluator === "table"} onChange={() => take(table ?? tables[0])} />Look them up in a table</label>

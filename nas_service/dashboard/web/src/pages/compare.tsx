@@ -1,20 +1,19 @@
 // Several searches on the same axes: hypervolume and regret with bands over seeds, fronts overlaid, budgets and best points.
 import { useQueries } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { useMemo, type ReactNode } from "react";
 import { Link } from "wouter";
 import { get, useGet } from "../api";
 import { axisStyle, Chart, tooltipStyle } from "../chart";
 import { CurvesChart } from "../compare/curves_chart";
-import { bandOf, commonReference, groupsOf, quantile } from "../compare/groups";
-import { duration, figure, metric, title } from "../format";
-import { axesOf, valueOf } from "../metrics";
+import { attained, bandOf, commonReference, groupsOf, quantile } from "../compare/groups";
+import { duration, figure, learnUnits, metric, percent, tick, title } from "../format";
+import { axesOf, goalOf, isFinished, valueOf } from "../metrics";
 import { Loading, ProblemNote } from "../problem";
 import { normalisedOf } from "../search/hypervolume_chart";
 import { useTheme } from "../theme";
-import type { Front, HypervolumeCurve, Page, Search } from "../types";
+import type { Front, HypervolumeCurve, LookupTable, Page, Search } from "../types";
 import { useUrl } from "../url";
 
-const FINISHED = ["succeeded", "failed", "cancelled"];
 const SHAPES = ["circle", "rect", "triangle", "diamond", "pin", "arrow"];
 
 function useAll<T>(paths: string[], live: boolean): { data: (T | undefined)[]; error: Error | null } {
@@ -27,7 +26,9 @@ export function Compare() {
   const ids = useMemo(() => params.get("ids")?.split(",").filter(Boolean) ?? [], [params.get("ids")]);
   const found = useAll<Search>(ids.map((id) => `/v1/searches/${id}`), true);
   const searches = found.data.filter((one): one is Search => one !== undefined);
-  const live = searches.some((search) => !FINISHED.includes(search.state));
+  const live = searches.some((search) => !isFinished(search));
+  const tables = useAll<LookupTable>([...new Set(searches.flatMap((search) => (search.table_id ? [`/v1/tables/${search.table_id}`] : [])))], false);
+  for (const table of tables.data) if (table) learnUnits(table.manifest.metrics as { name: string; unit: string }[]);
   const groups = useMemo(() => groupsOf(searches), [JSON.stringify(searches.map((one) => [one.id, one.spec]))]);
   const common = commonReference(searches);
   const reference = typeof common === "string" ? null : common.reference;
@@ -40,6 +41,8 @@ export function Compare() {
   const curves = useAll<HypervolumeCurve>(known && reference && !normalised ? started.map((search) => `/v1/searches/${search.id}/hypervolume?num_points=200&reference_point=${reference.join(",")}`) : [], live);
   const shownFronts = useAll<Front>(searches.map((search) => `/v1/searches/${search.id}/front?stage=${stage}`), live);
   const others = useGet<Page<Search>>("/v1/searches?page_size=200", {}).data?.items.filter((search) => !ids.includes(search.id)) ?? [];
+  // The page is drawn when all it compares is known, so that nothing moves afterwards.
+  const complete = known && (tables.error !== null || tables.data.every((table) => table !== undefined));
   const change = (next: string[]) => set({ ids: next.length ? next.join(",") : null });
   const gap = params.get("show") === "regret";
   const curveOf = new Map<string, Pick<HypervolumeCurve, "num_evaluations" | "hypervolume">>();
@@ -57,7 +60,7 @@ export function Compare() {
     <main className="wide">
       <h1>Compare searches</h1>
       <div className="row">
-        {groups.flatMap((group) => group.searches).map((search) => (
+        {(complete || found.error) && groups.flatMap((group) => group.searches).map((search) => (
           <span className="chip" key={search.id}>
             <Link href={`/searches/${search.id}`}>{search.name}</Link> <button className="link" aria-label={`remove ${search.name}`} onClick={() => change(ids.filter((id) => id !== search.id))}>✕</button>
           </span>
@@ -65,24 +68,23 @@ export function Compare() {
         <label className="inline">Add
           <select value="" onChange={(event) => event.target.value && change([...ids, event.target.value])}>
             <option value="">a search …</option>
-            {others.map((search) => <option key={search.id} value={search.id}>{search.name} · {search.spec.strategy.name} · seed {search.spec.seed}</option>)}
+            {others.map((search) => <option key={search.id} value={search.id}>{search.name} · {search.spec.strategy.name}, seed {search.spec.seed}</option>)}
           </select>
         </label>
       </div>
       <ProblemNote error={found.error ?? curves.error ?? shownFronts.error} />
       {ids.length === 0 && <div className="card muted">Choose searches above, or tick them in the list. Those that differ in their seed alone are drawn as one line with a band.</div>}
-      {ids.length > 0 && searches.length === 0 && !found.error && <Loading what="the searches" />}
-      {searches.length > 0 && (
+      {ids.length > 0 && !complete && !found.error && <Loading what="the searches" />}
+      {searches.length > 0 && (complete || found.error) && (
         <>
           <div className="card">
             <div className="row">
               <label className="inline">Show<select value={gap ? "regret" : "hypervolume"} onChange={(event) => set({ show: event.target.value === "regret" ? "regret" : null })}><option value="hypervolume">hypervolume</option><option value="regret">regret (log)</option></select></label>
               <label className="inline"><input type="checkbox" checked={params.get("logx") === "1"} onChange={(event) => set({ logx: event.target.checked ? "1" : null })} />log x</label>
               {reference && !normalised && <span className="muted">Reference point ({reference.map(figure).join(", ")}), minimised.</span>}
-              <span className="muted">Line: median; band: 25 % to 75 % of the seeds.</span>
+              {groups.some((group) => group.searches.length > 1) && <span className="muted">Line: median; band: 25 % to 75 % of the seeds.</span>}
             </div>
             {typeof common === "string" && !normalised ? <p className="muted">{common}</p>
-              : drawn.length === 0 ? <Loading what="curves" />
               : <CurvesChart names={drawn.map((group) => group.name)} bands={bands} normalised={normalised} gap={gap} best={best} logX={params.get("logx") === "1"} />}
           </div>
           <Fronts groups={groups} searches={searches} fronts={shownFronts.data} stage={stage} />
@@ -105,13 +107,24 @@ function Fronts({ groups, searches, fronts, stage }: { groups: Groups; searches:
   const [y, x] = [params.get("y") ?? names[0] ?? "accuracy_top1", params.get("x") ?? names[1] ?? "macs"];
   const logX = params.get("flog") === "1";
   const points = groups.map((group) => group.searches.flatMap((search) => (fronts[searches.indexOf(search)]?.members ?? []).map((trial) => ({ value: [valueOf(trial, x), valueOf(trial, y)], search, number: trial.number }))).filter(({ value }) => value[0] != null && value[1] != null && !(logX && value[0] <= 0)));
+  // Between searches of several seeds the front that at least half of them reach is compared; the points are all of theirs.
+  const signs = [x, y].map((name) => (goalOf(searches[0]!.spec.objectives, name) === "maximize" ? -1 : 1)) as [number, number];
+  const plane = searches.every((search) => [x, y].every((name) => axesOf(search).some((axis) => axis.metric === name)));
+  const lines = groups.map((group, place) => (plane ? attained(group.searches.map((search) => points[place]!.filter((point) => point.search === search).map((point) => point.value as [number, number])).filter((front) => front.length > 0), signs) : []));
   const option = useMemo(() => ({
     grid: { left: 84, right: 24, top: 40, bottom: 56 },
     legend: { type: "scroll", top: 0, data: groups.map((group) => group.name), textStyle: { color: colours.ink } },
-    xAxis: axisStyle(colours, title(x), { type: logX ? "log" : "value", axisLabel: { formatter: (v: number) => metric(x, v) } }),
-    yAxis: axisStyle(colours, title(y), { type: "value", nameGap: 66, axisLabel: { formatter: (v: number) => metric(y, v) } }),
+    xAxis: axisStyle(colours, title(x), { type: logX ? "log" : "value", axisLabel: { formatter: (v: number) => tick(x, v) } }),
+    yAxis: axisStyle(colours, title(y), { type: "value", nameGap: 66, axisLabel: { formatter: (v: number) => tick(y, v) } }),
+    dataZoom: [{ type: "inside", xAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: "ctrl" }, { type: "inside", yAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: "ctrl" }],
     tooltip: { ...tooltipStyle(colours), formatter: ({ data }: { data: { value: number[]; search: Search; number: number } }) => `${data.search.name}\ntrial ${data.number}\n${title(x)}: ${metric(x, data.value[0])}\n${title(y)}: ${metric(y, data.value[1])}` },
-    series: groups.map((group, place) => ({ type: "scatter", name: group.name, symbol: SHAPES[place % SHAPES.length], symbolSize: 9, itemStyle: { color: colours.series[place % colours.series.length], opacity: 0.8 }, data: points[place] })),
+    series: groups.flatMap((group, place) => {
+      const color = colours.series[place % colours.series.length];
+      return [
+        { type: "scatter", name: group.name, symbol: SHAPES[place % SHAPES.length], symbolSize: 8, itemStyle: { color, opacity: group.searches.length > 1 ? 0.5 : 0.9 }, data: points[place] },
+        { type: "line", name: group.name, step: "end", symbol: "none", silent: true, lineStyle: { width: 2 }, itemStyle: { color }, data: lines[place] },
+      ];
+    }),
   }), [groups, JSON.stringify(points.map((one) => one.map(({ value }) => value))), x, y, logX, colours]);
   return (
     <div className="card">
@@ -121,33 +134,36 @@ function Fronts({ groups, searches, fronts, stage }: { groups: Groups; searches:
         <label className="inline"><input type="checkbox" checked={logX} onChange={(event) => set({ flog: event.target.checked ? "1" : null })} />log x</label>
         <label className="inline">y<select value={y} onChange={(event) => set({ y: event.target.value })}>{names.map((name) => <option key={name} value={name}>{title(name)}</option>)}</select></label>
       </div>
-      <Chart option={option} size="tall" title="Fronts on the same axes" label={`Fronts of ${groups.map((group) => group.name).join(", ")}`} table={{ head: ["Group", "Seed", "Trial", title(x), title(y)], rows: () => points.flatMap((own, place) => own.map((point) => [groups[place]!.name, point.search.spec.seed, point.number, metric(x, point.value[0]), metric(y, point.value[1])])) }} />
+      <Chart option={option} size="tall" empty={fronts.every((front) => front) ? (points.some((own) => own.length > 0) ? undefined : `None of these has a front of the stage “${stage}”.`) : "Reading the fronts …"} title="Fronts on the same axes" label={`Fronts of ${groups.map((group) => group.name).join(", ")}`} table={{ head: ["Group", "Seed", "Trial", title(x), title(y)], rows: () => points.flatMap((own, place) => own.map((point) => [groups[place]!.name, point.search.spec.seed, point.number, metric(x, point.value[0]), metric(y, point.value[1])])) }} />
+      <p className="muted">{plane && groups.some((group) => group.searches.length > 1) && "Line: what at least half of the seeds reach. "}Ctrl and the wheel zoom.</p>
     </div>
   );
 }
 
 function Budgets({ groups, fronts, curveOf, normalised }: { groups: Groups; fronts: Map<string, Front | undefined>; curveOf: Map<string, { hypervolume: number[] }>; normalised: boolean }) {
+  const { colours } = useTheme();
   const metrics = [...new Set(groups.flatMap((group) => axesOf(group.searches[0]!).map((one) => `${one.metric} ${one.goal}`)))];
-  const spread = (values: number[], show: (value: number) => string) => {
+  const spread = (values: number[], show: (value: number) => string): ReactNode => {
     if (values.length === 0) return "–";
     const sorted = [...values].sort((a, b) => a - b);
-    return sorted[0] === sorted[sorted.length - 1] ? show(sorted[0]!) : `${show(quantile(sorted, 0.5))} (${show(sorted[0]!)} to ${show(sorted[sorted.length - 1]!)})`;
+    const [low, high] = [show(sorted[0]!), show(sorted[sorted.length - 1]!)];
+    return low === high ? low : <>{show(quantile(sorted, 0.5))}<small className="range">{low} to {high}</small></>;
   };
   return (
     <div className="card scroll" tabIndex={0}>
       <h2>Budgets and best points</h2>
-      <table className="wrapping">
+      <table>
         <thead><tr><th>Group</th><th className="number">Seeds</th><th>Strategy</th><th className="number">Trials</th><th className="number">Time</th><th className="number">Hypervolume{normalised && " share"}</th><th className="number">Front</th>{metrics.map((name) => <th key={name} className="number">Best {title(name.split(" ")[0]!)}</th>)}</tr></thead>
         <tbody>
-          {groups.map((group) => (
+          {groups.map((group, place) => (
             <tr key={group.key}>
-              <td className="name">{group.name}</td>
+              <td className="name"><span className="swatch" style={{ background: colours.series[place % colours.series.length] }} />{group.name}</td>
               <td className="number">{group.searches.length}</td>
               <td>{group.searches[0]!.spec.strategy.name}</td>
-              <td className="number">{spread(group.searches.map((one) => one.num_told), String)} of {group.searches[0]!.spec.budget.trials}</td>
+              <td className="number">{spread(group.searches.map((one) => one.num_told), (told) => `${told} / ${group.searches[0]!.spec.budget.trials}`)}</td>
               <td className="number">{spread(group.searches.flatMap((one) => (one.started_at && one.finished_at ? [(Date.parse(one.finished_at) - Date.parse(one.started_at)) / 1000] : [])), duration)}</td>
-              <td className="number">{spread(group.searches.flatMap((one) => curveOf.get(one.id)?.hypervolume.slice(-1) ?? []), figure)}</td>
-              <td className="number">{spread(group.searches.map((one) => fronts.get(one.id)?.members.length ?? 0), String)}</td>
+              <td className="number">{spread(group.searches.flatMap((one) => curveOf.get(one.id)?.hypervolume.slice(-1) ?? []), normalised ? percent : figure)}</td>
+              <td className="number">{spread(group.searches.map((one) => fronts.get(one.id)?.members.length ?? 0), (size) => figure(size))}</td>
               {metrics.map((both) => {
                 const [name, goal] = both.split(" ") as [string, string];
                 const best = group.searches.flatMap((one) => {

@@ -4,7 +4,8 @@ import { useEffect, useState, type FormEvent } from "react";
 import { useLocation, useSearchParams } from "wouter";
 import { post, useGet } from "../api";
 import { DatasetSection } from "../new_search/dataset_section";
-import { draftOf, EMPTY, requestOf, type Draft } from "../new_search/draft";
+import { CopyButton } from "../copy_button";
+import { adapted, draftOf, EMPTY, requestOf, type Draft } from "../new_search/draft";
 import { EvaluatorSection } from "../new_search/evaluator_section";
 import { MethodSection } from "../new_search/method_section";
 import { ObjectivesSection, type Metric } from "../new_search/objectives_section";
@@ -12,7 +13,7 @@ import { PlanPanel } from "../new_search/plan_panel";
 import { labelsOf, SpaceSection } from "../new_search/space_section";
 import { metricsOfTable, TableSection } from "../new_search/table_section";
 import { FieldNote, Loading, ProblemNote, problemsOf } from "../problem";
-import type { Dataset, LookupTable, Methods, Page, Plan, Search, Space } from "../types";
+import type { Dataset, LookupTable, Methods, Page, Plan, Search, Space, SpaceDetail, SpaceProfile } from "../types";
 
 const PLAN_MS = 400;
 const FAVOURITE = "digits-mobile";
@@ -25,19 +26,29 @@ export function NewSearch() {
   const spaces = useGet<Page<Space>>("/v1/search-spaces?page_size=500");
   const datasets = useGet<Page<Dataset>>("/v1/datasets?page_size=200");
   const tables = useGet<Page<LookupTable>>("/v1/tables?page_size=200");
+  const labels = labelsOf(spaces.data?.items ?? []);
+  const first = origin.data?.space_id ?? [...labels].find(([, label]) => label === FAVOURITE)?.[0] ?? [...labels.keys()][0];
+  // The form is shown with its first family, so that nothing in it moves afterwards.
+  const detail = useGet<SpaceDetail>(first ? `/v1/search-spaces/${first}` : null, { fixed: true });
+  const profile = useGet<SpaceProfile>(first ? `/v1/search-spaces/${first}/profile` : null, { fixed: true });
   const error = tables.error ?? methods.error ?? origin.error ?? spaces.error ?? datasets.error;
   if (error) return <main><ProblemNote error={error} /></main>;
-  if (!methods.data || !spaces.data || !datasets.data || !tables.data || (from && !origin.data)) return <main><Loading what="what can be chosen" /></main>;
+  if (!methods.data || !spaces.data || !datasets.data || !tables.data || (from && !origin.data) || detail.isLoading || profile.isLoading) return <main><Loading what="what can be chosen" /></main>;
   if (datasets.data.items.length === 0) return <main><div className="card">There is no data set yet. An operator adds one: <pre>nas data add pets ./pets --root .</pre></div></main>;
-  const labels = [...labelsOf(spaces.data.items)];
-  const first = labels.find(([, label]) => label === FAVOURITE) ?? labels[0];
-  const start = from && origin.data ? draftOf(origin.data, methods.data) : { ...EMPTY, space: first?.[0] ?? "", dataset: datasets.data.items[0]!.id };
-  return <SearchForm key={from ?? ""} start={start} methods={methods.data} tables={tables.data.items} />;
+  const blank = { ...EMPTY, space: first ?? "", dataset: datasets.data.items[0]!.id };
+  const start = from && origin.data ? draftOf(origin.data, methods.data) : { ...blank, ...adapted(blank, detail.data?.task, datasets.data.items) };
+  return <SearchForm key={from ?? ""} start={start} methods={methods.data} tables={tables.data.items} spaces={spaces.data.items} datasets={datasets.data.items} />;
 }
 
-function SearchForm({ start, methods, tables }: { start: Draft; methods: Methods; tables: LookupTable[] }) {
+function SearchForm({ start, methods, tables, spaces, datasets }: { start: Draft; methods: Methods; tables: LookupTable[]; spaces: Space[]; datasets: Dataset[] }) {
   const [draft, setDraft] = useState(start);
-  const edit = (change: Partial<Draft>) => setDraft((old) => ({ ...old, ...change }));
+  const taskOf = ({ source, document, space }: Draft) =>
+    source === "document" ? (document?.task as { kind?: string } | undefined)?.kind : spaces.find((one) => one.id === space)?.task;
+  const edit = (change: Partial<Draft>) =>
+    setDraft((old) => {
+      const next = { ...old, ...change };
+      return change.space === undefined ? next : { ...next, ...adapted(next, taskOf(next), datasets) };
+    });
   const [, go] = useLocation();
   const [failure, setFailure] = useState<Error | null>(null);
   const [sending, setSending] = useState(false);
@@ -84,7 +95,7 @@ function SearchForm({ start, methods, tables }: { start: Draft; methods: Methods
           </section>
           {(fromTable || tables.length > 0) && <TableSection draft={draft} edit={edit} tables={tables} table={table} methods={methods} problems={problems} />}
           {!fromTable && <SpaceSection draft={draft} edit={edit} problems={problems} />}
-          {!fromTable && <DatasetSection draft={draft} edit={edit} problems={problems} />}
+          {!fromTable && <DatasetSection draft={draft} edit={edit} task={taskOf(draft)} problems={problems} />}
           <ObjectivesSection draft={draft} edit={edit} metrics={metrics} problems={problems} />
           {!fromTable && <EvaluatorSection draft={draft} edit={edit} methods={methods} problems={problems} />}
           <section className="card" aria-label="strategy">
@@ -112,7 +123,7 @@ function SearchForm({ start, methods, tables }: { start: Draft; methods: Methods
           </section>}
           <details className="card">
             <summary>The request as JSON</summary>
-            <p><button type="button" onClick={() => void navigator.clipboard.writeText(JSON.stringify(request, null, 2))}>Copy</button></p>
+            <p><CopyButton text={JSON.stringify(request, null, 2)}>Copy</CopyButton></p>
             <pre>{JSON.stringify(request, null, 2)}</pre>
           </details>
         </div>

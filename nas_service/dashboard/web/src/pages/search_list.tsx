@@ -3,7 +3,9 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { get } from "../api";
-import { figure, time } from "../format";
+import { between, figure, title } from "../format";
+import { axesOf } from "../metrics";
+import { Moment } from "../moment";
 import { Loading, ProblemNote } from "../problem";
 import { useRowKeys, useShortcut } from "../shortcuts";
 import type { Page, Search } from "../types";
@@ -66,16 +68,16 @@ export function SearchList() {
               {searches.map((search) => (
                 <tr key={search.id} className={search.id === row ? "selected" : ""}>
                   <td><input type="checkbox" aria-label={`compare ${search.name}`} checked={ticked.includes(search.id)} onChange={() => toggle(search.id)} /></td>
-                  <td className="name"><Link href={`/searches/${search.id}`}>{search.name}</Link></td>
+                  <td className="name"><Link href={`/searches/${search.id}`}>{search.name}</Link>{search.warnings && search.warnings.length > 0 && <span className="warn" title={search.warnings.map((warning) => warning.message).join("\n")}> ⚠ <span className="hidden">has a warning</span></span>}</td>
                   <td><span className={`chip ${search.state}`}>{search.state}</span></td>
-                  <td>{ACTIVE.includes(search.state) ? <progress max={1} value={search.progress?.fraction ?? undefined} aria-label={search.phase} title={search.phase} /> : <span className="muted">{search.phase}</span>}</td>
-                  <td className="wrap">{search.spec.objectives.filter((one) => one.optimize).map((one) => one.metric).join(", ")}</td>
+                  <td>{ACTIVE.includes(search.state) ? <><progress max={1} value={search.progress?.fraction ?? undefined} aria-label={search.phase} /><small className="range">{search.phase}</small></> : <span className="muted">{search.started_at && search.finished_at ? `took ${between(search.started_at, search.finished_at)}` : search.phase}</span>}</td>
+                  <td className="wrap">{axesOf(search).map((one) => title(one.metric)).join(", ")}</td>
                   <td>{search.spec.strategy.name}</td>
                   <td className="number">{search.spec.seed}</td>
                   <td className="number">{search.num_told} / {search.spec.budget.trials}</td>
                   <td className="number">{search.front_size ?? "–"}</td>
                   <td className="number">{figure(search.hypervolume)}</td>
-                  <td>{time(search.created_at)}</td>
+                  <td><Moment iso={search.created_at} /></td>
                 </tr>
               ))}
             </tbody>

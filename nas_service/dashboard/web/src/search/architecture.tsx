@@ -1,22 +1,17 @@
-// Architectures: blocks stage by stage with what each costs, and, for up to four side by side, the choices that differ.
+// Architectures: what each is and costs, and, for up to four side by side, the choices that differ.
 import { useQueries } from "@tanstack/react-query";
 import { get } from "../api";
-import { count, metric, RATIOS, title } from "../format";
+import { CopyButton } from "../copy_button";
+import { metric, RATIOS, title } from "../format";
 import { metricsOf, valueOf } from "../metrics";
 import { Loading, ProblemNote } from "../problem";
 import type { Architecture, Search, TrialDetail } from "../types";
 import { CellGraphs } from "./cell_graph";
 import { ExportButton } from "./export_button";
 import { useSelection } from "./selection";
+import { Stages } from "./stages";
 
 interface Found { trial: TrialDetail; architecture: Architecture }
-const SHOWN_PARAMS = ["kernel", "out", "mid", "stride", "heads", "features", "operation", "ratio"];
-
-function stageOf(key: string): string {
-  const parts = key.split(".");
-  return parts.length > 1 ? parts[0]! : "";
-}
-
 export function ArchitectureView({ search }: { search: Search }) {
   const { selected, pins, togglePin } = useSelection();
   const ids = [...new Set([...(selected ? [selected] : []), ...pins])];
@@ -47,7 +42,7 @@ export function ArchitectureView({ search }: { search: Search }) {
       {found.map((one) => <Blocks key={one.trial.id} found={one} most={Math.max(1, ...found.flatMap((other) => other.architecture.nodes.map((node) => node.macs)))} searchId={search.id} trained={search.spec.evaluator.kind === "supernet"} />)}
       {found.length === 1 && (
         <div className="card">
-          <div className="row"><h2>Choices</h2><span className="space" /><button onClick={() => void navigator.clipboard.writeText(JSON.stringify(first.architecture.choices, null, 2))}>Copy JSON</button></div>
+          <div className="row"><h2>Choices</h2><span className="space" /><CopyButton text={JSON.stringify(first.architecture.choices, null, 2)}>Copy JSON</CopyButton></div>
           <dl className="facts">{Object.entries(first.architecture.choices).map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{String(value)}</dd></div>)}</dl>
         </div>
       )}
@@ -94,13 +89,6 @@ function Differences({ found, names, pins, onUnpin }: { found: Found[]; names: s
 }
 
 function Blocks({ found: { trial, architecture }, most, searchId, trained }: { found: Found; most: number; searchId: string; trained: boolean }) {
-  const stages: { name: string; nodes: Architecture["nodes"] }[] = [];
-  for (const node of architecture.nodes) {
-    const name = stageOf(node.key);
-    const open = stages[stages.length - 1];
-    if (open && name && open.name === name) open.nodes.push(node);
-    else stages.push({ name, nodes: [node] });
-  }
   return (
     <div className="card">
       <div className="row">
@@ -109,20 +97,7 @@ function Blocks({ found: { trial, architecture }, most, searchId, trained }: { f
         {trained && <ExportButton trialId={trial.id} searchId={searchId} />}
       </div>
       <CellGraphs nodes={architecture.nodes} />
-      <div className="stages scroll" tabIndex={0}>
-        {stages.map((stage, index) => (
-          <div className="stage" key={index}>
-            <b>{stage.name || stage.nodes[0]!.key}</b>
-            {stage.nodes.map((node) => (
-              <div className="layer" key={node.key} title={`${node.key}: ${JSON.stringify(node.params)} → ${JSON.stringify(node.out_shape)}`}>
-                {node.block} {SHOWN_PARAMS.filter((name) => name in node.params).slice(0, 4).map((name) => `${name} ${String(node.params[name])}`).join(" · ")}
-                <div className="bar" style={{ width: `${(100 * node.macs) / most}%` }} />
-                <span className="muted">{count(node.macs)} MACs · {count(node.params_count)} params</span>
-              </div>
-            ))}
-          </div>
-        ))}
-      </div>
+      <Stages nodes={architecture.nodes} most={most} total={architecture.costs.macs ?? 0} />
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // How much of a metric's variance each choice explains over the evaluated trials (eta squared of a one-way layout).
 
-export interface Association { gene: string; share: number }
+interface Association { gene: string; share: number }
 
 // `values` and every column of `choices` are equally long; inactive choices (-1) are a group of their own.
 export function associations(values: (number | null)[], choices: Record<string, number[]>): Association[] {

@@ -2,15 +2,10 @@
 import { count } from "../format";
 import { GraphPicture, type PictureNode } from "../graph_picture";
 import type { Architecture } from "../types";
+import { partOf } from "./stages";
 
 type Node = Architecture["nodes"][number];
 interface Part { name: string; first: number; nodes: Node[]; copies: number }
-
-// `stage0.cell1.e01.op` belongs to `stage0.cell1`, `a0.node1.add` to `a0`.
-function partOf(key: string): string {
-  const parts = key.split(".");
-  return parts.slice(0, parts.length > 2 && /\d$/.test(parts[1]!) && !/^node/.test(parts[1]!) ? 2 : 1).join(".");
-}
 
 // Value v is the output of node v - 1; inputs are counted from the part's own first value.
 const relative = (part: Part, node: Node): number[] => node.inputs.map((value) => value - part.first - 1);
@@ -19,7 +14,7 @@ function branches(part: Part): boolean {
   return part.nodes.length > 2 && part.nodes.some((node, place) => relative(part, node).length > 1 || relative(part, node)[0] !== place - 1);
 }
 
-export function partsOf(nodes: Node[]): Part[] {
+function partsOf(nodes: Node[]): Part[] {
   const parts: Part[] = [];
   nodes.forEach((node, place) => {
     const name = partOf(node.key);

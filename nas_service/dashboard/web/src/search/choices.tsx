@@ -3,17 +3,19 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { get, useGet } from "../api";
 import { Chart } from "../chart";
 import { useColumns } from "../columns";
-import { metric, percent, title } from "../format";
-import { axesOf, metricsOf } from "../metrics";
+import { columnFormat, metric, percent, tick, title } from "../format";
+import { axesOf, goalOf, metricsOf } from "../metrics";
 import { Loading, ProblemNote } from "../problem";
 import { useTheme } from "../theme";
 import type { Front, Search, SpaceDetail, TrialColumns } from "../types";
 import { useUrl } from "../url";
 import { associations } from "./association";
 import { nothingToDraw } from "./overview";
+import { topOf } from "./pareto_chart";
 
 const DRAWN = 1500;
 const AXES = 8;
+const AXIS_PX = 80; // a narrow screen scrolls
 const LISTED = 50;
 type Intervals = Record<string, [number, number][]>;
 
@@ -77,7 +79,7 @@ export function ChoicesView({ search, live }: { search: Search; live: boolean })
     const genes = new Map(space.data.genes.map((gene) => [gene.name, gene]));
     const others = done.filter((place, order) => order % stride === 0 && !best.has(columns.number[place]!));
     return {
-      parallel: { left: 50, right: 70, top: 60, bottom: 26, axisExpandable: false, parallelAxisDefault: { areaSelectStyle: { width: 18, color: colours.accent, opacity: 0.25, borderColor: colours.accent } } },
+      parallel: { left: 50, right: 80, top: 60, bottom: 26, axisExpandable: false, parallelAxisDefault: { areaSelectStyle: { width: 18, color: colours.accent, opacity: 0.25, borderColor: colours.accent } } },
       parallelAxis: names.map((name, dim) => {
         const gene = genes.get(name);
         const inactive = gene && column(name).includes(-1);
@@ -85,14 +87,15 @@ export function ChoicesView({ search, live }: { search: Search; live: boolean })
           dim,
           name: gene ? name.replaceAll(".", "\n") : title(name),
           id: name,
-          nameLocation: "end",
-          nameTextStyle: { color: colours.ink, fontSize: 10, lineHeight: 12 },
+          // The good end of a metric is above, where its name is.
+          nameLocation: !gene && goalOf(search.spec.objectives, name) === "minimize" ? "start" : "end",
+          nameTextStyle: { color: colours.ink, fontSize: 11, lineHeight: 13 },
           axisLine: { lineStyle: { color: colours.muted } },
           type: "value",
           scale: true,
           ...(gene
             ? { min: inactive ? -1 : 0, max: Math.max(1, gene.options.length - 1), interval: 1, axisLabel: { ...label, formatter: (value: number) => (value < 0 ? "off" : String(gene.options[value] ?? "")) } }
-            : { inverse: search.spec.objectives.find((item) => item.metric === name)?.goal === "minimize", axisLabel: { ...label, formatter: (value: number) => metric(name, value) } }),
+            : { inverse: goalOf(search.spec.objectives, name) === "minimize", max: topOf(name), axisLabel: { ...label, formatter: (value: number) => tick(name, value) } }),
         };
       }),
       series: [
@@ -122,8 +125,9 @@ export function ChoicesView({ search, live }: { search: Search; live: boolean })
     const found = await get<TrialColumns>(`/v1/searches/${search.id}/trial-columns?fields=id&first=${number}&limit=1`);
     if (found.id?.[0]) set({ trial: found.id[0], tab: "architecture" });
   };
-  const goal = search.spec.objectives.find((item) => item.metric === target)?.goal === "minimize" ? 1 : -1;
+  const goal = goalOf(search.spec.objectives, target) === "minimize" ? 1 : -1;
   const listed = [...matching].sort((a, b) => goal * ((columns.metrics[target]?.[a] ?? 0) - (columns.metrics[target]?.[b] ?? 0))).slice(0, LISTED);
+  const formats = new Map(metrics.map((name) => [name, columnFormat(name, listed.map((place) => columns.metrics[name]?.[place]))]));
   const shownOption = (gene: string, value: number | undefined) => (value === undefined || value < 0 ? "off" : String(space.data!.genes.find((one) => one.name === gene)?.options[value] ?? value));
   const done = columns.state.filter((state) => state === "succeeded").length;
   return (
@@ -156,7 +160,7 @@ export function ChoicesView({ search, live }: { search: Search; live: boolean })
               <tbody>{listed.map((place) => (
                 <tr key={place}>
                   <td><button className="link" onClick={() => void open(columns.number[place]!)}>{columns.number[place]}</button></td>
-                  {metrics.map((name) => <td key={name} className="number">{metric(name, columns.metrics[name]?.[place])}</td>)}
+                  {metrics.map((name) => <td key={name} className="number">{formats.get(name)!(columns.metrics[name]?.[place])}</td>)}
                 </tr>
               ))}</tbody>
             </table>
@@ -179,5 +183,5 @@ function BrushedChart({ intervals, onBrush, ...props }: { option: Record<string,
   useEffect(() => {
     own.current = true;
   }, [props.option]);
-  return <Chart {...props} title="Choices and metrics" size="tall" onEvent={{ axisareaselected: onBrush, finished: restore }} />;
+  return <Chart {...props} title="Choices and metrics" size="tall" min_px={AXIS_PX * props.table.head.length} onEvent={{ axisareaselected: onBrush, finished: restore }} />;
 }

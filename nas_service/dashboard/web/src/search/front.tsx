@@ -3,8 +3,8 @@ import { useEffect, useMemo, useState } from "react";
 import { get, useGet } from "../api";
 import { useColumns } from "../columns";
 import { csv, download } from "../download";
-import { figure, metric, milliseconds, percent, title } from "../format";
-import { metricsOf, rangeOf, testAccuracy, valueOf } from "../metrics";
+import { columnFormat, figure, metric, percent, plural, title } from "../format";
+import { axesOf, metricsOf, rangeOf, SCORES, testValue, valueOf } from "../metrics";
 import { Loading, ProblemNote } from "../problem";
 import { useRowKeys } from "../shortcuts";
 import type { Device, Front, Page, Search, Trial, TrialColumns } from "../types";
@@ -14,6 +14,9 @@ import { nothingToDraw } from "./overview";
 import { defaultAxes, ParetoChart } from "./pareto_chart";
 import { Scrubber } from "./scrubber";
 import { BoundSliders, keeps, useBounds, useSelection } from "./selection";
+
+// Of a range the unit is said once where both ends have the same.
+const withoutUnit = (low: string, high: string): string => (low.split(" ")[1] === high.split(" ")[1] ? low.split(" ")[0]! : low);
 
 function useLater<T>(value: T, wait_ms: number): T {
   const [shown, setShown] = useState(value);
@@ -77,54 +80,76 @@ export function FrontView({ search, live }: { search: Search; live: boolean }) {
   const log = (axis: "x" | "y", on: boolean) => (
     <label className="inline"><input type="checkbox" checked={on} onChange={(event) => set({ log: [axis === "x" ? event.target.checked : logX, axis === "y" ? event.target.checked : logY].map((is, place) => (is ? "xy"[place] : "")).join("") || null })} />log {axis}</label>
   );
+  const tested = testedOf(search, rows);
   const save = (type: "csv" | "json") =>
     type === "json"
       ? download("front.json", "application/json", JSON.stringify({ ...front, history: undefined }, null, 2))
-      : download("front.csv", "text/csv", csv(["trial_id", "number", "architecture_hash", ...names, "test_accuracy_top1"], kept.map((trial) => [trial.id, trial.number, trial.architecture_hash, ...names.map((name) => valueOf(trial, name)), testAccuracy(trial)])));
+      : download("front.csv", "text/csv", csv(["trial_id", "number", "architecture_hash", ...names, ...tested.map((name) => `test_${name}`)], kept.map((trial) => [trial.id, trial.number, trial.architecture_hash, ...names.map((name) => valueOf(trial, name)), ...tested.map((name) => testValue(trial, name))])));
   return (
     <>
       <div className="card">
         <div className="row">
-          <label className="inline">Stage
+          {search.spec.finalists.count > 0 && <label className="inline">Stage
             <select value={stage} onChange={(event) => set({ stage: event.target.value, at: null })}>
               <option value="search">search{search.latency_estimator ? " (predicted)" : ""}</option>
-              {search.spec.finalists.count > 0 && <option value="final">final (measured)</option>}
+              <option value="final">final{search.latency_estimator ? " (measured)" : ""}</option>
             </select>
-          </label>
+          </label>}
           {devices.length > 1 && <label className="inline">Latency on<select value={device ?? ""} onChange={(event) => set({ device: event.target.value || null })}><option value="">the search's device</option>{devices.map((one) => <option key={one.id}>{one.name}</option>)}</select></label>}
-          {choose("x", "x", x)}{log("x", logX)}{choose("y", "y", y)}{log("y", logY)}{choose("colour", "colour", colour ?? "", "none")}
+          <span className="pair">{choose("x", "x", x)}{log("x", logX)}</span><span className="pair">{choose("y", "y", y)}{log("y", logY)}</span>{choose("colour", "colour", colour ?? "", "none")}
           <span className="space" />
           <button className="quiet" onClick={() => save("csv")}>CSV</button>
           <button className="quiet" onClick={() => save("json")}>JSON</button>
         </div>
         {!final && <Scrubber total={search.num_told} at={at} history={front.history} onMove={(value) => set({ at: value === null ? null : String(value) }, true)} />}
         <div className="beside">
-          <ParetoChart search={search} nothing={nothingToDraw(search)} heading={`${kept.length} of ${members.length} points${front.hypervolume != null ? ` · hypervolume ${figure(front.hypervolume)}` : ""}`} members={kept} dominated={final ? front.dominated : []} cloud={cloud} x={x} y={y} colour={colour} logX={logX} logY={logY} size="tall" selected={selected} pins={pins} onPick={(found, pin) => void pick(found, pin)} />
+          <ParetoChart search={search} nothing={nothingToDraw(search)} heading={`${kept.length < members.length ? `${kept.length} of ` : ""}${plural(members.length, "point")}${front.hypervolume != null ? ` · hypervolume ${figure(front.hypervolume)}` : ""}`} members={kept} dominated={final ? front.dominated : []} cloud={cloud} x={x} y={y} colour={colour} logX={logX} logY={logY} size="tall" selected={selected} pins={pins} onPick={(found, pin) => void pick(found, pin)} />
           <BoundSliders names={names} objectives={search.spec.objectives} range={range} />
         </div>
-        <p className="muted">{front.latency_is && `Latency is ${front.latency_is}${front.device ? ` (${front.device})` : ""}. `}{final ? "Bars: 95 % interval of the accuracy, p10 to p90 of the latency. Hollow points were measured and are dominated." : "Grey: the other trials."} Shift-click or the box pins up to four trials for comparison; Ctrl and the wheel zoom.</p>
+        <p className="muted">{front.latency_is && `Latency is ${front.latency_is}${front.device ? ` (${front.device})` : ""}. `}{legendOf(final, kept, front, [x, y])}Click a point to find its row, shift-click to pin it (up to four are compared under “architecture”); Ctrl and the wheel zoom.</p>
       </div>
-      <FrontTable rows={rows} front={front} names={names} final={final} selected={selected} pins={pins} onSelect={select} onPin={togglePin} searchId={search.id} onOpen={(trial) => set({ trial, tab: "architecture" })} />
+      <FrontTable rows={rows} front={front} names={names} tested={tested} final={final} selected={selected} pins={pins} onSelect={select} onPin={togglePin} searchId={search.id} onOpen={(trial) => set({ trial, tab: "architecture" })} />
     </>
   );
 }
 
-function FrontTable(props: { rows: Trial[]; front: Front; names: string[]; final: boolean; selected: string | null; pins: string[]; searchId: string; onSelect: (id: string) => void; onPin: (id: string) => void; onOpen: (id: string) => void }) {
+// Scores on the test split: of the axes, or whichever there is.
+function testedOf(search: Search, rows: Trial[]): string[] {
+  const known = SCORES.filter((name) => rows.some((trial) => testValue(trial, name) !== null));
+  const own = known.filter((name) => axesOf(search).some((axis) => axis.metric === name));
+  return own.length > 0 ? own : known.slice(0, 1);
+}
+
+// What is seen beside the points of the front, said only where it is there.
+function legendOf(final: boolean, members: Trial[], front: Front, shown: string[]): string {
+  const bars = [
+    shown.includes("accuracy_top1") && members.some((trial) => rangeOf(trial, "accuracy_top1")) && "95 % interval of the accuracy",
+    shown.includes("latency_ms") && members.some((trial) => rangeOf(trial, "latency_ms")) && "p10 to p90 of the latency",
+  ].filter(Boolean);
+  return [
+    bars.length > 0 && `Bars: ${bars.join(", ")}. `,
+    final ? (front.dominated ?? []).length > 0 && "Hollow points were measured too and are dominated. " : "Grey: the other trials. ",
+  ].filter(Boolean).join("");
+}
+
+function FrontTable(props: { rows: Trial[]; front: Front; names: string[]; tested: string[]; final: boolean; selected: string | null; pins: string[]; searchId: string; onSelect: (id: string) => void; onPin: (id: string) => void; onOpen: (id: string) => void }) {
   const gains = new Map(props.front.members.map((trial, place) => [trial.id, props.front.contributions[place]]));
   const range = (trial: Trial, name: string) => {
     const found = rangeOf(trial, name);
-    return found && <span className="muted"> {name === "latency_ms" ? `${milliseconds(found[0])} – ${milliseconds(found[1])}` : `${percent(found[0])} – ${percent(found[1])}`}</span>;
+    return found && <small className="range">{withoutUnit(metric(name, found[0]), metric(name, found[1]))} – {metric(name, found[1])}</small>;
   };
+  const formats = new Map(props.names.map((name) => [name, columnFormat(name, props.rows.map((trial) => valueOf(trial, name)))]));
+  const whole = props.front.hypervolume ?? 0;
   if (props.rows.length === 0)
-    return <div className="card muted">{props.final ? "No finalist has been scored yet, or none keeps these constraints." : "No trial keeps these constraints, or none has succeeded yet."}</div>;
+    return props.front.members.length === 0 ? null : <div className="card muted">No point of the front keeps these constraints.</div>;
   return (
     <div className="card scroll" tabIndex={0}>
       <table>
         <thead>
           <tr>
             <th>Pin</th><th>Trial</th>
-            {props.names.map((name) => <th key={name} className="number">{title(name)}{name === "accuracy_top1" && (props.final ? " (select)" : " (search)")}</th>)}
-            {props.final && <th className="number">Accuracy (test)</th>}<th className="number">Volume it adds</th>{props.final && <th>Model</th>}
+            {props.names.map((name) => <th key={name} className="number">{title(name)}{SCORES.includes(name) && <small className="range">on {props.final ? "select" : "search"}</small>}</th>)}
+            {props.tested.map((name) => <th key={name} className="number">{title(name)}<small className="range">on test</small></th>)}<th className="number" title="share of the hypervolume that only this point adds">It adds</th>{props.final && <th>Model</th>}
           </tr>
         </thead>
         <tbody>
@@ -132,9 +157,9 @@ function FrontTable(props: { rows: Trial[]; front: Front; names: string[]; final
             <tr key={trial.id} className={trial.id === props.selected ? "selected" : ""} onClick={() => props.onSelect(trial.id)}>
               <td><input type="checkbox" aria-label={`pin trial ${trial.number}`} checked={props.pins.includes(trial.id)} onClick={(event) => event.stopPropagation()} onChange={() => props.onPin(trial.id)} /></td>
               <td><button className="link" onClick={(event) => { event.stopPropagation(); props.onOpen(trial.id); }} aria-label={`architecture of trial ${trial.number}`}>{trial.number}</button>{!gains.has(trial.id) && <span className="muted"> dominated</span>}</td>
-              {props.names.map((name) => <td key={name} className="number">{metric(name, valueOf(trial, name))}{range(trial, name)}</td>)}
-              {props.final && <td className="number">{percent(testAccuracy(trial))}</td>}
-              <td className="number">{gains.has(trial.id) ? String(+gains.get(trial.id)!.toPrecision(3)) : "–"}</td>
+              {props.names.map((name) => <td key={name} className="number">{formats.get(name)!(valueOf(trial, name))}{range(trial, name)}</td>)}
+              {props.tested.map((name) => <td key={name} className="number">{metric(name, testValue(trial, name))}</td>)}
+              <td className="number">{gains.has(trial.id) && whole > 0 ? percent(gains.get(trial.id)! / whole) : "–"}</td>
               {props.final && <td><ExportButton trialId={trial.id} searchId={props.searchId} /></td>}
             </tr>
           ))}

@@ -1,7 +1,7 @@
 // Hypervolume over evaluations; divided by the true front's where the evaluator knows it.
 import { useMemo } from "react";
 import { axisStyle, Chart, tooltipStyle } from "../chart";
-import { figure } from "../format";
+import { figure, shortFigure } from "../format";
 import { useTheme } from "../theme";
 import type { Front } from "../types";
 
@@ -12,9 +12,9 @@ export function HypervolumeChart({ history, nothing }: { history: Front["history
     const points = history.map((point) => [point.num_evaluations, normalised ? normalisedOf(point) : point.hypervolume]);
     return {
       grid: { left: 76, right: 20, top: 12, bottom: 50 },
-      xAxis: axisStyle(colours, "evaluations", { type: "value", scale: false }),
-      yAxis: axisStyle(colours, normalised ? "hypervolume / true front's" : "hypervolume", { type: "value", nameGap: 56, ...(normalised ? { max: 1 } : {}), axisLabel: { formatter: figure } }),
-      tooltip: { ...tooltipStyle(colours), trigger: "axis" },
+      xAxis: axisStyle(colours, "evaluations", { type: "value", scale: false, max: "dataMax" }),
+      yAxis: axisStyle(colours, normalised ? "hypervolume / true front's" : "hypervolume", { type: "value", nameGap: 56, ...(normalised ? { max: 1 } : {}), axisLabel: { formatter: shortFigure } }),
+      tooltip: { ...tooltipStyle(colours), trigger: "axis", valueFormatter: figure },
       series: [{ type: "line", step: "end", showSymbol: false, sampling: "max", data: points }],
     };
   }, [history, normalised, colours]);

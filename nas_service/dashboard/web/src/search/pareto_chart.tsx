@@ -1,12 +1,12 @@
 // Scatter of two metrics: the front, what it dominates, every other trial behind it, and measured spread as error bars.
 import { useMemo } from "react";
 import { axisStyle, Chart, tooltipStyle, type Pick } from "../chart";
-import { metric, RATIOS, title } from "../format";
-import { axesOf, rangeOf, valueOf } from "../metrics";
+import { metric, RATIOS, tick, title } from "../format";
+import { axesOf, goalOf, rangeOf, valueOf } from "../metrics";
 import { useTheme } from "../theme";
 import type { Search, Trial } from "../types";
 
-export interface Cloud { number: number[]; x: (number | null)[]; y: (number | null)[] }
+interface Cloud { number: number[]; x: (number | null)[]; y: (number | null)[] }
 interface Props {
   search: Search;
   members: Trial[];
@@ -32,7 +32,7 @@ export function defaultAxes(search: Search): [string, string] {
 }
 
 // No axis of a share goes beyond 100 %.
-const topOf = (name: string) => (RATIOS.includes(name) ? ({ max }: { max: number }) => (max > 0.95 ? 1 : null) : undefined);
+export const topOf = (name: string) => (RATIOS.includes(name) ? ({ max }: { max: number }) => (max > 0.95 ? 1 : null) : undefined);
 
 export function ParetoChart(props: Props) {
   const { colours } = useTheme();
@@ -69,17 +69,18 @@ export function ParetoChart(props: Props) {
     const front = points(members);
     const plane = axesOf(props.search).map((objective) => objective.metric);
     const isLine = plane.length === 2 && plane.includes(x) && plane.includes(y);
-    const bars = [...members, ...(dominated ?? [])].flatMap((trial) => {
+    const barsOf = (trials: Trial[], isFront: number) => trials.flatMap((trial) => {
       const [a, b] = [valueOf(trial, x), valueOf(trial, y)];
       if (!fits(a, b)) return [];
       const [across, up] = [rangeOf(trial, x), rangeOf(trial, y)];
-      return [...(across ? [[across[0], b, across[1], b]] : []), ...(up ? [[a, up[0], a, up[1]]] : [])];
+      return [...(across ? [[across[0], b, across[1], b, isFront]] : []), ...(up ? [[a, up[0], a, up[1], isFront]] : [])];
     });
+    const bars = [...barsOf(dominated ?? [], 0), ...barsOf(members, 1)];
     const values = front.map((point) => point.value[2]).filter((value): value is number => value != null);
     return {
       grid: { left: 84, right: colour ? 96 : 24, top: 12, bottom: 56 },
-      xAxis: axisStyle(colours, title(x), { type: props.logX ? "log" : "value", max: topOf(x), axisLabel: { formatter: (v: number) => metric(x, v) } }),
-      yAxis: axisStyle(colours, title(y), { type: props.logY ? "log" : "value", nameGap: 66, max: topOf(y), axisLabel: { formatter: (v: number) => metric(y, v) } }),
+      xAxis: axisStyle(colours, title(x), { type: props.logX ? "log" : "value", max: topOf(x), axisLabel: { formatter: (v: number) => tick(x, v) } }),
+      yAxis: axisStyle(colours, title(y), { type: props.logY ? "log" : "value", nameGap: 66, max: topOf(y), axisLabel: { formatter: (v: number) => tick(y, v) } }),
       dataZoom: [{ type: "inside", xAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: "ctrl" }, { type: "inside", yAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: "ctrl" }],
       visualMap: colour && values.length > 1
         ? { seriesId: "front", dimension: 2, min: Math.min(...values), max: Math.max(...values), calculable: false, right: 0, top: "middle", text: [title(colour), ""], textStyle: { color: colours.muted }, formatter: (v: number) => metric(colour, v), inRange: { color: ["#440154", "#31688e", "#35b779", "#fde725"] } }
@@ -111,11 +112,12 @@ export function ParetoChart(props: Props) {
           renderItem: (_: unknown, api: { value: (i: number) => number; coord: (v: number[]) => number[] }) => {
             const low = api.coord([api.value(0), api.value(1)]);
             const high = api.coord([api.value(2), api.value(3)]);
-            return { type: "line", shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: { stroke: colours.series[0], opacity: 0.6, lineWidth: 1.5 } };
+            return { type: "line", shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: { stroke: colours.series[api.value(4) ? 0 : 1], opacity: api.value(4) ? 0.6 : 0.35, lineWidth: 1.5 } };
           },
         },
         { id: "dominated", zlevel: 1, type: "scatter", symbolSize: 9, itemStyle: { color: "transparent", borderColor: colours.series[1], borderWidth: 1.5 }, data: points(dominated ?? []) },
-        { id: "front", zlevel: 1, type: isLine ? "line" : "scatter", symbol: "circle", showAllSymbol: true, lineStyle: { width: 1.5, color: colours.series[0] }, itemStyle: colour ? undefined : { color: colours.series[0] }, data: front },
+        // Between two points of a front nothing is known to be reached but what the worse of them reaches: a staircase.
+        { id: "front", zlevel: 1, type: isLine ? "line" : "scatter", step: goalOf(props.search.spec.objectives, x) === "minimize" ? "end" : "start", symbol: "circle", showAllSymbol: true, lineStyle: { width: 1.5, color: colours.series[0] }, itemStyle: colour ? undefined : { color: colours.series[0] }, data: front },
       ],
     };
   }, [members, dominated, places, numbers, selected, pins?.join(), props.logX, props.logY, colours, x, y, colour, props.search.spec]);

@@ -1,11 +1,12 @@
 // What several views of one search share: the selected trial, the pinned ones, and bounds on metrics; all in the URL.
 import { useMemo } from "react";
-import { metric, RATIOS, title } from "../format";
+import { metric, title } from "../format";
+import { goalOf } from "../metrics";
 import type { Objective } from "../types";
 import { useUrl } from "../url";
 
-export interface Bound { name: string; side: "le" | "ge"; value: number }
-export const MAX_PINS = 4;
+interface Bound { name: string; side: "le" | "ge"; value: number }
+const MAX_PINS = 4;
 
 export function useSelection() {
   const { params, set } = useUrl();
@@ -44,15 +45,17 @@ export const keeps = (bounds: Bound[], valueOf: (name: string) => number | null)
 // One slider with a typed value per metric; its side is the one that rules out the worse half.
 export function BoundSliders({ names, objectives, range }: { names: string[]; objectives: Objective[]; range: (name: string) => [number, number] | null }) {
   const { bounds, setBound, clear } = useBounds();
+  const shownNames = names.filter((name) => {
+    const ends = range(name);
+    return ends && ends[1] > ends[0];
+  });
+  if (shownNames.length === 0) return null;
   return (
     <fieldset className="bounds">
       <legend>Constraints {bounds.length > 0 && <button className="quiet" onClick={clear}>clear</button>}</legend>
-      {names.map((name) => {
-        const ends = range(name);
-        if (!ends || !(ends[1] > ends[0])) return null;
-        const goal = objectives.find((objective) => objective.metric === name)?.goal ?? (RATIOS.includes(name) ? "maximize" : "minimize");
-        const side = goal === "maximize" ? "ge" : "le";
-        const [low, high] = ends;
+      {shownNames.map((name) => {
+        const side = goalOf(objectives, name) === "maximize" ? "ge" : "le";
+        const [low, high] = range(name)!;
         const bound = bounds.find((one) => one.name === name && one.side === side)?.value ?? null;
         const shown = bound ?? (side === "le" ? high : low);
         return (

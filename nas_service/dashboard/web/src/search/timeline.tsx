@@ -3,17 +3,18 @@ import { useMemo } from "react";
 import { useGet } from "../api";
 import { axisStyle, Chart, tooltipStyle } from "../chart";
 import { useColumns } from "../columns";
-import { duration } from "../format";
+import { duration, plural } from "../format";
 import { Loading, ProblemNote } from "../problem";
 import { useTheme } from "../theme";
 import type { Page, Search, TimelineItem } from "../types";
 
 const KINDS = ["train_supernet", "fit_latency", "advance", "evaluate", "train_network", "measure", "export"];
 const BINS = 60;
+const said = (kind: string): string => kind.replaceAll("_", " ");
 interface Bar { item: TimelineItem; lane: number; start: number; end: number }
 
 // Attempts of one owner that overlap get lanes of their own.
-export function lanes(items: TimelineItem[], now: number): { bars: Bar[]; names: string[] } {
+function lanes(items: TimelineItem[], now: number): { bars: Bar[]; names: string[] } {
   const free: { owner: string; until: number }[] = [];
   const bars = items.map((item) => {
     const start = Date.parse(item.started_at);
@@ -35,18 +36,18 @@ export function TimelineView({ search, live }: { search: Search; live: boolean }
   const option = useMemo(() => {
     const colour = (kind: string) => colours.series[KINDS.indexOf(kind) % colours.series.length];
     return {
-      grid: { left: 110, right: 20, top: 34, bottom: 76 },
-      legend: { top: 0, textStyle: { color: colours.ink }, data: KINDS.filter((kind) => bars.some((bar) => bar.item.kind === kind)) },
+      grid: { left: 84, right: 24, top: 34, bottom: 76 },
+      legend: { type: "scroll", top: 0, textStyle: { color: colours.ink }, data: KINDS.filter((kind) => bars.some((bar) => bar.item.kind === kind)).map(said) },
       xAxis: axisStyle(colours, "", { type: "value", scale: false, min: 0, axisLabel: { formatter: (v: number) => duration(v) } }),
-      yAxis: { type: "category", inverse: true, data: names.map((owner, lane) => `${owner.slice(-12)} ${lane + 1}`), axisLabel: { color: colours.muted, fontSize: 10 }, axisLine: { lineStyle: { color: colours.line } } },
+      yAxis: { type: "category", inverse: true, data: names.map((owner, lane) => (new Set(names).size > 1 ? `${owner.slice(-9)} · ${lane + 1}` : `lane ${lane + 1}`)), axisLabel: { color: colours.muted, fontSize: 11 }, axisLine: { lineStyle: { color: colours.line } } },
       dataZoom: [{ type: "slider", xAxisIndex: 0, filterMode: "weakFilter", height: 18, bottom: 8, textStyle: { color: colours.muted }, labelFormatter: (v: number) => duration(v) }],
       tooltip: {
         ...tooltipStyle(colours),
         formatter: ({ data: { bar } }: { data: { bar: Bar } }) =>
-          [bar.item.kind + (bar.item.num_trials ? ` of ${bar.item.num_trials} trials` : ""), `${bar.item.outcome}${bar.item.reason ? `: ${bar.item.reason}` : ""}, attempt ${bar.item.attempt}`, `${duration((bar.start - zero) / 1000)} + ${duration((bar.end - bar.start) / 1000)}`, bar.item.job_id].join("\n"),
+          [said(bar.item.kind) + (bar.item.num_trials ? ` of ${plural(bar.item.num_trials, "trial")}` : ""), `${bar.item.outcome}${bar.item.reason ? `: ${bar.item.reason}` : ""}, attempt ${bar.item.attempt}`, `began after ${duration((bar.start - zero) / 1000)}, took ${duration((bar.end - bar.start) / 1000)}`, `${bar.item.job_id} on ${bar.item.owner}`].join("\n"),
       },
       series: KINDS.filter((kind) => bars.some((bar) => bar.item.kind === kind)).map((kind) => ({
-        name: kind,
+        name: said(kind),
         type: "custom",
         itemStyle: { color: colour(kind) },
         encode: { x: [1, 2], y: 0 },
@@ -85,9 +86,9 @@ export function TimelineView({ search, live }: { search: Search; live: boolean }
   return (
     <>
       <div className="card">
-        <Chart option={option} size={names.length > 6 ? "tall" : "small"} title={`${bars.length} attempts of jobs${lost ? `, ${lost} failed or lost` : ""}`} label={`Timeline of ${bars.length} attempts in ${names.length} lanes over ${duration((Math.max(...bars.map((bar) => bar.end)) - zero) / 1000)}`}
+        <Chart option={option} size={names.length > 6 ? "tall" : "small"} title={`${plural(bars.length, "attempt")} of jobs${lost ? `, ${lost} failed or lost` : ""}`} label={`Timeline of ${plural(bars.length, "attempt")} in ${plural(names.length, "lane")} over ${duration((Math.max(...bars.map((bar) => bar.end)) - zero) / 1000)}`}
           table={{ head: ["Start", "Took", "Kind", "Trials", "Attempt", "Outcome", "Reason", "Owner"], rows: () => bars.map(({ item, start, end }) => [duration((start - zero) / 1000), duration((end - start) / 1000), item.kind, item.num_trials, item.attempt, item.outcome, item.reason, item.owner]) }} />
-        <p className="muted">Time since the first job. Red border: failed or lost; its work was done again. Pale: still running.</p>
+        <p className="muted">Time since the first job.{lost > 0 && " Red border: failed or lost; its work was done again."}{live && " Pale: still running."} What runs at the same time has a lane each.</p>
       </div>
       <div className="card">
         <Chart option={rateOption} size="small" title="Trials finished per second" label={`${finished.length} trials finished`} table={{ head: ["From", "Trials per second"], rows: () => rate.map(([from, value]) => [duration(from), value!.toFixed(2)]) }} />

@@ -4,8 +4,8 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
 import { get } from "../api";
 import { csv, download } from "../download";
-import { metric, percent, title } from "../format";
-import { metricsOf, valueOf } from "../metrics";
+import { columnFormat, percent, title } from "../format";
+import { isFinished, metricsOf, valueOf } from "../metrics";
 import { ProblemNote } from "../problem";
 import { useRowKeys, useShortcut } from "../shortcuts";
 import type { Page, Search, SpaceDetail, Trial, TrialColumns } from "../types";
@@ -30,7 +30,8 @@ export function TrialsView({ search }: { search: Search }) {
     getNextPageParam: (page) => page.next_page_token || undefined,
   });
   const trials = pages.data?.pages.flatMap((page) => page.items) ?? [];
-  const names = [...new Set(["accuracy_top1", "loss", "macs", "params", "latency_ms", ...metricsOf(search)])].filter((name) => trials.length === 0 || trials.some((trial) => valueOf(trial, name) != null));
+  const names = metricsOf(search, trials);
+  const formats = new Map(names.map((name) => [name, columnFormat(name, trials.map((trial) => valueOf(trial, name)))]));
   const cheap = trials.some((trial) => trial.fidelity < 1);
   const host = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({ count: trials.length, getScrollElement: () => host.current, estimateSize: () => ROW_PX, overscan: 12 });
@@ -77,8 +78,8 @@ export function TrialsView({ search }: { search: Search }) {
         <button className="quiet" disabled={saving} onClick={() => { setSaving(true); void saveAll().finally(() => setSaving(false)); }}>{saving ? "Reading …" : "CSV of all trials"}</button>
       </div>
       <ProblemNote error={pages.error} />
-      {pages.isSuccess && trials.length === 0 && <p className="muted">{state ? `No trial is ${state}.` : "No trial yet: the strategy is asked once the supernet is ready."}</p>}
-      <div className="scroll" ref={host} tabIndex={0} aria-label="trials">
+      {pages.isSuccess && trials.length === 0 && <p className="muted">{state ? `No trial is ${state}.` : isFinished(search) ? "This search ended before its first trial." : `No trial yet${search.supernet_id ? ": the strategy is asked once the supernet is ready" : ""}.`}</p>}
+      <div className="scroll rows" ref={host} tabIndex={0} aria-label="trials">
         <table>
           <thead className="sticky">
             <tr>
@@ -102,7 +103,7 @@ export function TrialsView({ search }: { search: Search }) {
                 <tr key={trial.id} className={trial.id === selected ? "selected" : ""} onClick={() => open(trial.id)}>
                   <td><input type="checkbox" aria-label={`pin trial ${trial.number}`} checked={pins.includes(trial.id)} onClick={(event) => event.stopPropagation()} onChange={() => togglePin(trial.id)} /></td>
                   <td className="number"><button className="link" onClick={(event) => { event.stopPropagation(); open(trial.id); }}>{trial.number}</button></td>
-                  {names.map((name) => <td key={name} className="number">{metric(name, valueOf(trial, name))}</td>)}
+                  {names.map((name) => <td key={name} className="number">{formats.get(name)!(valueOf(trial, name))}</td>)}
                   {cheap && <td className="number">{percent(trial.fidelity)}</td>}
                   <td><span className={`chip ${trial.state}`} title={String(trial.error?.message ?? "")}>{trial.state}</span></td>
                   <td><code>{trial.architecture_hash.slice(0, 16)}</code></td>
