@@ -165,15 +165,19 @@ class Dispatcher:
             if needed > self.pool.largest_group:
                 self._refuse(self._waiting.popleft(), needed)
                 continue
-            alone = self.pool.num_busy == 0
-            exclusive_runs = any(self._claims[job_id].exclusive for job_id in self._running())
-            if exclusive_runs or (claim.exclusive and not alone) or needed > self.pool.num_free:
+            if needed > self.pool.num_free or (claim.exclusive and not self._is_alone(claim)):
                 return
             run_in_transaction(self.engine, partial(record_start, claim=_identity(claim)))
             self._waiting.popleft()
             with self._about(claim.id):
                 log.info("the job starts")
             self.pool.submit(claim.id, claim.epoch, claim.kind, {**claim.payload, "epoch": claim.epoch})
+
+    def _is_alone(self, claim: ClaimedJob) -> bool:
+        """Whether nothing runs beside an exclusive job: neither here nor at any other dispatcher."""
+        if self.pool.num_busy:
+            return False
+        return run_in_transaction(self.engine, partial(jobs.may_start_alone, claim=claim, owner=self.owner))
 
     def _record(self) -> None:
         """Write what came back, in order; what the database cannot take now stays for the next time."""

@@ -2,6 +2,10 @@
 
 Each claim raises the job's epoch. Whoever reports for a claim names its epoch; the report changes nothing unless
 the job still runs under it. Execution is at least once, recording exactly once.
+
+An exclusive job (a measurement) has the machines to itself, whoever claims: from its claim to its end nobody claims
+anything else, and it starts (`may_start_alone`) when what others had claimed before is over. Claims hold one advisory
+lock together, that question holds it alone, so that neither overlooks the other.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import random
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Protocol
 
 from sqlalchemy import Row, and_, func, or_, select, update
@@ -23,7 +28,9 @@ MAX_ATTEMPTS = 3
 REAP_LIMIT = 500  # jobs freed in one transaction
 NO_NEW_WORK = ("pausing", "paused", "cancelled")  # states of a search whose jobs are not handed out
 
+_CLAIMING = 7_236_003  # advisory lock; any constant that nothing else here uses
 _NOW = func.clock_timestamp()
+_EXCLUSIVE_RUNS = and_(JobRow.state == "running", JobRow.exclusive)
 
 
 @dataclass(frozen=True)
@@ -139,26 +146,30 @@ def claim(
 ) -> list[ClaimedJob]:
     """Take up to ``limit`` due jobs for ``lease_s`` seconds, most urgent first; each gets a new epoch and attempt.
 
-    A search that pauses in the same instant may lose one last job to a claim; that job is finished normally.
+    An exclusive job comes alone, and while one is held there is none for anybody. A search that pauses in the same
+    instant may lose one last job to a claim; that job is finished normally.
     """
 
     def work(session: Session) -> list[ClaimedJob]:
+        session.execute(select(func.pg_advisory_xact_lock_shared(_CLAIMING)))
+        if session.execute(select(JobRow.id).where(_EXCLUSIVE_RUNS).limit(1)).first() is not None:
+            return []
         wanted = [JobRow.state == "queued", JobRow.run_after <= _NOW]
         wanted.append(or_(JobRow.search_id.is_(None), SearchRow.state.not_in(NO_NEW_WORK)))
         if kinds is not None:
             wanted.append(JobRow.kind.in_(kinds))
-        picked = (
-            select(JobRow.id)
+        due = session.execute(
+            select(JobRow.id, JobRow.exclusive)
             .outerjoin(SearchRow, SearchRow.id == JobRow.search_id)
             .where(*wanted)
             .order_by(JobRow.priority, JobRow.id)
             .limit(limit)
             .with_for_update(of=JobRow, skip_locked=True)
-            .cte("picked")  # Postgres evaluates a locking CTE once, so the limit holds
-        )
+        ).all()
+        shared = list(takewhile(lambda job: not job.exclusive, due))
         rows = session.execute(
             update(JobRow)
-            .where(JobRow.id == picked.c.id)
+            .where(JobRow.id.in_([job.id for job in shared or due[:1]]))
             .values(
                 state="running",
                 attempt=JobRow.attempt + 1,
@@ -177,6 +188,15 @@ def claim(
         return [ClaimedJob(*row[:-1]) for row in rows]
 
     return run_in_transaction(engine, work)
+
+
+def may_start_alone(session: Session, claim: Claim, owner: str) -> bool:
+    """Whether an exclusive job that ``owner`` has claimed may start: nothing of others runs, and of several exclusive
+    jobs that wait for each other it is the first. What ``owner`` itself runs is not looked at."""
+    session.execute(select(func.pg_advisory_xact_lock(_CLAIMING)))  # claims under way end first
+    before = or_(JobRow.exclusive.is_(False), JobRow.id < claim.id)
+    others = select(JobRow.id).where(JobRow.state == "running", JobRow.lease_owner != owner, before)
+    return session.execute(others.limit(1)).first() is None
 
 
 def renew(engine: Engine, claims: Iterable[Claim], lease_s: float) -> set[str]:

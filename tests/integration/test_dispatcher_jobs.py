@@ -13,9 +13,9 @@ import pytest
 from nas_service import logs
 from nas_service.datasets.store import DatasetStore
 from nas_service.domain.search import MethodChoice
-from nas_service.storage import installation
+from nas_service.storage import installation, jobs
 from nas_service.storage.doctor import examine
-from nas_service.storage.session import run_in_transaction
+from nas_service.storage.session import run_in_transaction, unit_of_work
 from tests.support.searches import digits, install, search_of, start
 from workers.dispatch import Dispatcher, Timing
 from workers.local_pool import LocalPool
@@ -69,6 +69,35 @@ def test_more_workers_than_there_are_is_an_answer_at_once(engine, pool, lines):
     assert refusal == refusal | {"level": "warning", "kind": "train_supernet", "epoch": 1}
     assert refusal["supernet_id"] == search.supernet_id
     assert refusal["job_id"].startswith("job_")
+
+
+def test_a_measurement_waits_for_what_other_dispatchers_run(engine, pool):
+    install(engine)
+    with unit_of_work(engine) as session:
+        theirs = jobs.enqueue(session, kind="export", dedup_key="theirs", payload={})
+    (held,) = jobs.claim(engine, "another host:1", limit=1, lease_s=60)
+    with unit_of_work(engine) as session:
+        ours = jobs.enqueue(session, kind="evaluate", dedup_key="ours", payload={}, exclusive=True)
+        later = jobs.enqueue(session, kind="export", dedup_key="later", payload={})
+
+    def states() -> dict[str, str]:
+        with unit_of_work(engine) as session:
+            return {job_id: jobs.get(session, job_id).state for job_id in (theirs, ours, later)}
+
+    dispatcher = Dispatcher(engine, pool, Timing())
+    for _ in range(3):
+        dispatcher.step(0.01)
+    assert states() == {theirs: "running", ours: "running", later: "queued"}
+    assert pool.num_busy == 0  # claimed, so that nobody begins anything else, and not begun
+    assert jobs.claim(engine, "another host:1", limit=1, lease_s=60) == []
+    with unit_of_work(engine) as session:
+        jobs.finish(session, held.id, held.epoch, {})
+    deadline = time.monotonic() + DEADLINE_S
+    while states()[later] == "queued":
+        assert time.monotonic() < deadline
+        dispatcher.step(0.01)
+    assert states()[ours] == "failed"  # it has run: there was nothing to evaluate
+    dispatcher.drain()
 
 
 def test_the_log_of_a_job_is_whole(engine, pool, lines):

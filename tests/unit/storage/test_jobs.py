@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import func, select, text, update
 
 from nas_service.storage import jobs
 from nas_service.storage.session import unit_of_work
@@ -88,6 +89,56 @@ def test_many_claimers_never_share_a_job(engine):
     for thread in threads:
         thread.join()
     assert Counter(taken) == Counter(ids)
+
+
+def test_nothing_runs_beside_an_exclusive_job_whoever_claims(engine):
+    for n in range(24):
+        enqueue(engine, str(n), exclusive=n % 4 == 1)
+    running: Counter[bool] = Counter()
+    beside: list[tuple[str, dict[bool, int]]] = []
+    lock, start = threading.Lock(), threading.Barrier(3, timeout=20)
+
+    def work(owner: str) -> None:
+        start.wait()
+        while True:
+            held = jobs.claim(engine, owner, limit=2, lease_s=30)
+            assert len(held) == 1 or not any(job.exclusive for job in held)
+            for job in held:
+                while job.exclusive and not told(engine, jobs.may_start_alone, claim=job, owner=owner):
+                    assert beside == []
+                with lock:
+                    if running[True] or (job.exclusive and running.total()):
+                        beside.append((job.id, dict(running)))
+                    running[job.exclusive] += 1
+                told(engine, jobs.report_progress, job_id=job.id, epoch=job.epoch, progress={"step": 1})
+                with lock:
+                    running[job.exclusive] -= 1
+                told(engine, jobs.finish, job_id=job.id, epoch=job.epoch, result={})
+            with unit_of_work(engine) as session:
+                if session.scalar(select(JobRow.id).where(JobRow.state != "succeeded").limit(1)) is None:
+                    return
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, ("one", "two", "three"), timeout=60))
+    assert beside == []
+
+
+def test_before_a_job_starts_alone_claims_under_way_end(engine):
+    enqueue(engine, "k", exclusive=True)
+    (held,) = claim(engine)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with ThreadPoolExecutor(1) as pool, engine.connect() as claiming, engine.connect() as looking:
+        claiming.execute(select(func.pg_advisory_xact_lock_shared(jobs._CLAIMING)))  # as a claim has it
+        answer = pool.submit(told, engine, jobs.may_start_alone, claim=held, owner="worker-a")
+        while looking.execute(waiting).scalar_one() == 0:
+            assert not answer.done()
+        claiming.rollback()
+        assert answer.result(timeout=20)
+
+
+def told(engine, function, **arguments):
+    with unit_of_work(engine) as session:
+        return function(session, **arguments)
 
 
 def test_a_finished_job_has_its_result_and_no_lease(engine):

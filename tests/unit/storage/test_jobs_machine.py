@@ -4,6 +4,7 @@ superseded claim changes nothing. Each step is compared with a model of a few li
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,6 +26,8 @@ class Expected:
     epoch: int = 0
     attempt: int = 0
     result: dict | None = None
+    exclusive: bool = False
+    owner: str = ""
     due: bool = True
     expired: bool = False
     outcomes: list[str] = field(default_factory=list)
@@ -45,16 +48,17 @@ class Queue(RuleBasedStateMachine):
         self.expected: dict[str, Expected] = {}
         self.in_search: set[str] = set()
 
-    @rule(key=st.sampled_from("abcdef"), in_search=st.booleans())
-    def enqueue(self, key, in_search):
+    @rule(key=st.sampled_from("abcdef"), in_search=st.booleans(), exclusive=st.sampled_from([False, False, True]))
+    def enqueue(self, key, in_search, exclusive):
         with unit_of_work(self.engine) as session:
             search_id = self.search_id if in_search else None
-            job_id = jobs.enqueue(session, kind="evaluate", dedup_key=key, payload={}, search_id=search_id)
+            options = {"search_id": search_id, "exclusive": exclusive}
+            job_id = jobs.enqueue(session, kind="evaluate", dedup_key=key, payload={}, **options)
         if key in self.ids:
             assert job_id == self.ids[key]
             return
         self.ids[key] = job_id
-        self.expected[job_id] = Expected()
+        self.expected[job_id] = Expected(exclusive=exclusive)
         if in_search:
             self.in_search.add(job_id)
 
@@ -66,10 +70,13 @@ class Queue(RuleBasedStateMachine):
             for job_id, job in self.expected.items()
             if job.state == "queued" and job.due and (job_id not in self.in_search or self.search_state == "running")
         }
-        assert {job.id for job in claimed} <= allowed
-        assert len(claimed) == min(limit, len(allowed))
+        due = sorted(allowed)[:limit]
+        shared = list(takewhile(lambda job_id: not self.expected[job_id].exclusive, due))
+        one_is_alone = any(job.state == "running" and job.exclusive for job in self.expected.values())
+        assert [job.id for job in claimed] == ([] if one_is_alone else shared or due[:1])
         for held in claimed:
             job = self.expected[held.id]
+            job.owner = owner
             job.state, job.epoch, job.attempt, job.expired = "running", job.epoch + 1, job.attempt + 1, False
             job.outcomes.append("running")
             assert (held.epoch, held.attempt) == (job.epoch, job.attempt)
@@ -84,6 +91,16 @@ class Queue(RuleBasedStateMachine):
         job.state, job.due, job.expired = state, False, False
         if job.outcomes and job.outcomes[-1] == "running":
             job.outcomes[-1] = outcome
+
+    @rule(held=claims, asking=st.sampled_from(["one", "two"]))
+    def ask_to_start_alone(self, held, asking):
+        others = {
+            job_id
+            for job_id, job in self.expected.items()
+            if job.state == "running" and job.owner != asking and not (job.exclusive and job_id >= held.id)
+        }
+        with unit_of_work(self.engine) as session:
+            assert jobs.may_start_alone(session, held, asking) == (not others)
 
     @rule(held=claims, value=st.integers())
     def finish(self, held, value):
