@@ -50,7 +50,7 @@ class SurrogateParams(StrategyParams):
     global_until: int = Field(60, ge=0, description="Up to this trial all candidates compete everywhere.")
     global_every: int = Field(4, ge=1, description="Later, one ask in so many looks beyond the front's neighbours.")
     coverage_every: int = Field(
-        4, ge=0, description="One ask in so many tries the least tried change at the front; 0: never."
+        8, ge=0, description="One ask in so many tries the least tried change at the front; 0: never."
     )
 
 
