@@ -196,6 +196,8 @@ class Search(TypedDict):
 
     ``normalised_hypervolume`` is divided by that of the true front and ``regret`` what is missing to it: in the unit of
     the metric where one is optimised, else 1 - ``normalised_hypervolume``. Null unless a table knows the true front.
+    ``full_evaluations`` is what its trials have cost so far in evaluations at full fidelity: as many as trials unless
+    the strategy evaluates at less. Counts are null in lists.
     """
 
     id: str
@@ -225,6 +227,7 @@ class Search(TypedDict):
     finished_at: str | None
     progress: Progress | None
     trial_counts: dict[str, dict[str, int]] | None
+    full_evaluations: float | None
     latency_estimator: Estimator | None
 
 

@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 # What a line may be about. Anything else belongs into the message.
-IDS = ("search_id", "trial_id", "job_id", "epoch", "kind", "supernet_id", "export_id", "owner", "request_id")
+IDS = (
+    "search_id", "trial_id", "job_id", "epoch", "kind", "supernet_id", "export_id", "owner", "request_id", "trace_id",
+)  # fmt: skip
 OWN_LOGGERS = ("nas_service", "workers", "search_spaces", "nas")
 TEXT_LIMIT = 8000
 PASSED_ON = "passed_on"  # attribute of a record that stands for an entry made elsewhere
@@ -34,6 +36,11 @@ def about(**ids: Any) -> Iterator[None]:
         yield
     finally:
         _about.reset(token)
+
+
+def current(name: str) -> Any:
+    """The id of this name (one of ``IDS``) that lines written here carry; None without one."""
+    return _about.get({}).get(name)
 
 
 def entry_of(record: logging.LogRecord) -> dict[str, Any]:

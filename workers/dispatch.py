@@ -234,6 +234,7 @@ class Dispatcher:
             epoch=claim.epoch,
             kind=claim.kind,
             trial_id=claim.payload.get("network_id"),
+            trace_id=claim.trace_id,
         )
 
     def _give_up(self, claim: ClaimedJob, error: Exception) -> None:

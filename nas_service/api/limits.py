@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nas_service import logs
 from nas_service.api import problems, strict_json
+from nas_service.api.tracing import trace_of
 from nas_service.errors import NasError, TooLarge
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -44,7 +45,8 @@ PROBES = ("/livez", "/readyz", "/metrics")  # asked every few seconds by machine
 
 
 class Envelope:
-    """Outermost: gives the request an id, adds security headers, turns what nothing caught into a 500 problem."""
+    """Outermost: gives the request an id, takes up its trace, adds security headers, turns what nothing caught into a
+    500 problem."""
 
     def __init__(self, app: ASGIApp, observe: Observe | None = None) -> None:
         self.app = app
@@ -55,6 +57,7 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope))
+        trace = trace_of(Headers(scope=scope))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
         start = time.perf_counter()
@@ -68,9 +71,11 @@ class Envelope:
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
                 headers["X-Request-Id"] = request_id
+                if trace is not None:
+                    headers["traceparent"] = trace.parent(request_id)
             await send(message)
 
-        with logs.about(request_id=request_id):
+        with logs.about(request_id=request_id, trace_id=None if trace is None else trace.id):
             try:
                 await self.app(scope, receive, send_with_headers)
             except Exception as error:

@@ -143,7 +143,7 @@ class EvaluatorIn(WireModel):
 
 
 class BudgetIn(WireModel):
-    """The search phase ends after this many trials or seconds, whichever comes first."""
+    """The search phase ends after this many trials, at whatever fidelity, or seconds, whichever comes first."""
 
     trials: Whole = Field(ge=1, le=1_000_000)
     wall_s: float | None = Field(None, gt=0, le=31_536_000)

@@ -38,6 +38,8 @@ class SearchOut(View):
 
     ``normalised_hypervolume`` is divided by that of the true front and ``regret`` what is missing to it: in the unit of
     the metric where one is optimised, else 1 - ``normalised_hypervolume``. Null unless a table knows the true front.
+    ``full_evaluations`` is what its trials have cost so far in evaluations at full fidelity: as many as trials unless
+    the strategy evaluates at less. Counts are null in lists.
     """
 
     id: str
@@ -67,6 +69,7 @@ class SearchOut(View):
     finished_at: datetime | None
     progress: ProgressOut | None = None
     trial_counts: dict[str, dict[str, int]] | None = None
+    full_evaluations: float | None = None
     latency_estimator: EstimatorOut | None = None
 
 

@@ -165,6 +165,7 @@ def of_detail(detail: SearchDetail) -> SearchOut:
     view = SearchOut.model_validate(detail.search)
     view.progress = _progress(detail.progress)
     view.trial_counts = detail.trial_counts
+    view.full_evaluations = round(detail.full_evaluations, 6)
     view.warnings = _warnings([] if detail.supernet is None else detail.supernet.warnings)
     view.latency_estimator = None if detail.estimator is None else EstimatorOut.model_validate(detail.estimator)
     return view

@@ -238,7 +238,9 @@ def status_line(search: Mapping[str, Any]) -> str:
         share = f" {100 * now['fraction']:.0f} %" if now.get("fraction") is not None else ""
         left = f", about {now['eta_s']:.0f} s left" if now.get("eta_s") is not None else ""
         parts.append(f"{search['phase']}{share}{left}")
-    parts.append(f"{search['num_told']} trials")
+    spent = search.get("full_evaluations")
+    less = f" (cost of {spent:.4g} full ones)" if spent is not None and spent < 0.999 * search["num_told"] else ""
+    parts.append(f"{search['num_told']} trials{less}")
     if search.get("hypervolume") is not None:
         parts.append(f"hypervolume {search['hypervolume']:.5g}, front {search['front_size']}")
     if search.get("normalised_hypervolume") is not None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from nas_service import logs
 from nas_service.control.check import CheckedSpec, check_spec
 from nas_service.control.check_table import CheckedTableSpec, check_table_spec
 from nas_service.control.spaces import store_space
@@ -53,7 +54,8 @@ def _create_over_table(session: Session, checked: CheckedTableSpec, principal: s
 
 def _insert(session: Session, spec: SearchSpec, **columns: str | None) -> str:
     search_id = new_id("search")
-    searches.insert(session, search_id, spec.phases[0], {"name": spec.name, "spec": spec.to_json(), **columns})
+    values = {"name": spec.name, "spec": spec.to_json(), "trace_id": logs.current("trace_id"), **columns}
+    searches.insert(session, search_id, spec.phases[0], values)
     events.record(session, "search.created", {"name": spec.name}, search_id=search_id)
     return search_id
 

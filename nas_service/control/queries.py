@@ -39,6 +39,7 @@ class SearchDetail:
     spec: SearchSpec
     progress: Progress
     trial_counts: dict[str, dict[str, int]]
+    full_evaluations: float
     supernet: SupernetRecord | None
     estimator: EstimatorRecord | None
 
@@ -83,6 +84,7 @@ def search_detail(session: Session, search_id: str) -> SearchDetail:
         spec=SearchSpec.from_json(search.spec),
         progress=progress_of(session, [search], counts)[search_id],
         trial_counts=counts[search_id],
+        full_evaluations=trials.full_evaluations(session, search_id),
         supernet=supernets.get(session, search.supernet_id) if search.supernet_id else None,
         estimator=estimators.get(session, search.estimator_id) if search.estimator_id else None,
     )

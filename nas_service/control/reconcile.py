@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from nas_service import logs
 from nas_service.control.advance import Live, search_phase
 from nas_service.control.ending import fail_search, finish_search
 from nas_service.control.exports import settle_exports
@@ -59,8 +60,12 @@ class Reconciler:
     def step(self, session: Session, search_id: str) -> None:
         """Take one search as far as it goes without waiting, unless another controller is at it."""
         search = searches.lock(session, search_id, skip_locked=True)
-        if search is None:
-            return
+        if search is not None:
+            with logs.about(search_id=search_id, trace_id=search.trace_id):
+                self._step(session, search)
+
+    def _step(self, session: Session, search: SearchRecord) -> None:
+        search_id = search.id
         if search.state == "pausing":
             if not work.has_running(session, search_id):
                 searches.change_state(session, search, "paused")

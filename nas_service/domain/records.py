@@ -152,6 +152,7 @@ class SearchRecord:
     error: dict[str, Any] | None
     created_at: datetime
     created_by: str | None
+    trace_id: str | None
     started_at: datetime | None
     search_started_at: datetime | None
     finished_at: datetime | None

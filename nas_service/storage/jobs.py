@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from sqlalchemy import Row, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from nas_service import logs
 from nas_service.ids import new_id
 from nas_service.storage.session import Engine, Session, run_in_transaction
 from nas_service.storage.tables import AttemptRow, JobRow, SearchRow
@@ -45,6 +46,7 @@ class ClaimedJob:
     search_id: str | None
     supernet_id: str | None
     subject_id: str | None
+    trace_id: str | None
     exclusive: bool
 
 
@@ -120,6 +122,7 @@ def enqueue(
 
     A job with a ``search_id`` is handed out, paused and cancelled with that search; work that other searches share
     or that outlives the search (a supernet, an export) is queued without one. Smaller ``priority`` is served first.
+    The job belongs to the trace that log lines written here belong to.
     """
     new = session.execute(
         insert(JobRow)
@@ -134,6 +137,7 @@ def enqueue(
             priority=priority,
             exclusive=exclusive,
             max_attempts=max_attempts,
+            trace_id=logs.current("trace_id"),
         )
         .on_conflict_do_nothing(index_elements=[JobRow.dedup_key])
         .returning(JobRow.id)

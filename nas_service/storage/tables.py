@@ -195,6 +195,7 @@ class SearchRow(Base):
     error: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = created_at()
     created_by: Mapped[str | None]
+    trace_id: Mapped[str | None]
     started_at: Mapped[datetime | None]
     search_started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -310,6 +311,8 @@ class JobRow(Base):
     # smaller runs first
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="100")
     exclusive: Mapped[bool] = mapped_column(Boolean, server_default="false")
+    # of the request from which the job followed
+    trace_id: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     max_attempts: Mapped[int] = mapped_column(SmallInteger, server_default="3")
     epoch: Mapped[int] = mapped_column(Integer, server_default="0")

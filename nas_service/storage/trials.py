@@ -95,6 +95,17 @@ def counts(session: Session, search_ids: Sequence[str]) -> dict[str, dict[str, d
     return result
 
 
+def full_evaluations(session: Session, search_id: str) -> float:
+    """What the finished trials of stage ``search`` have cost, in evaluations at full fidelity."""
+    query = select(func.coalesce(func.sum(TrialRow.fidelity), 0.0)).where(
+        TrialRow.search_id == search_id,
+        TrialRow.stage == "search",
+        TrialRow.finished_at.is_not(None),
+        TrialRow.state != "cancelled",
+    )
+    return float(session.execute(query).scalar_one())
+
+
 def of_architecture(session: Session, architecture_hash: str, *, limit: int) -> list[TrialRecord]:
     """Trials of an architecture in any search, newest first."""
     query = select(TrialRow).where(TrialRow.architecture_hash == architecture_hash)

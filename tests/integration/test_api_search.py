@@ -10,7 +10,7 @@ from nas_service.api.conditional import IMMUTABLE
 from nas_service.client import ApiError, Client
 from nas_service.control.reconcile import Reconciler
 from nas_service.datasets.store import DATASETS_FOLDER, DatasetStore
-from nas_service.storage import devices, exports
+from nas_service.storage import devices, exports, jobs
 from nas_service.storage.session import unit_of_work
 from search_spaces.library_index import library_text
 from tests.support import api, searches
@@ -138,6 +138,19 @@ def test_the_plan_stores_no_document(client):
     assert client.post("/v1/searches", json={**SEARCH, "space": {"id": space_id}}).status_code == 422
     assert client.post("/v1/search-spaces", json={"document": document}).json()["id"] == space_id
     assert client.get(f"/v1/search-spaces/{space_id}/samples").status_code == 200
+
+
+def test_the_jobs_of_a_search_belong_to_the_trace_of_its_request(client, engine):
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    body = SEARCH | {"seed": 77, "name": "traced"}
+    answer = client.post("/v1/searches", json=body, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    search_id = answer.json()["id"]
+    Reconciler(engine).reconcile()
+    (held,) = jobs.claim(engine, "someone", limit=1, lease_s=60, kinds=["train_supernet"])
+    assert (held.supernet_id, held.trace_id) == (answer.json()["supernet_id"], trace)
+    with unit_of_work(engine) as session:
+        jobs.release(session, held.id, held.epoch)
+    assert client.post(f"/v1/searches/{search_id}/cancel").status_code == 200
 
 
 def test_an_action_on_a_changed_search_is_refused(client):

@@ -210,6 +210,36 @@ def test_every_answer_has_the_headers_and_an_id():
     assert client.get("/livez", headers={"X-Request-Id": "a b\tc d e f g"}).headers["x-request-id"] != "a b\tc d e f g"
 
 
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize("given", [f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00", f"cc-{TRACE}-{SPAN}-01-more"])
+def test_a_trace_goes_on(given):
+    answer = make().get("/livez", headers={"traceparent": given})
+    assert answer.headers["traceparent"] == f"00-{TRACE}-{answer.headers['x-request-id']}-{given[53:55]}"
+    named = make().get("/livez", headers={"traceparent": given, "X-Request-Id": "my-request-1"})
+    assert named.headers["traceparent"].split("-")[1] == TRACE
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-01-more",
+        f"cc-{TRACE}-{SPAN}-01.more",
+        f"00-{TRACE}-{SPAN}",
+    ],
+)
+def test_what_is_no_trace_is_ignored(given):
+    answer = make().get("/livez", headers={"traceparent": given})
+    assert answer.status_code == 200
+    assert "traceparent" not in answer.headers
+
+
 def test_a_failure_tells_nothing():
     answer = make().get("/v1/fail", headers=key("reader"))
     assert answer.status_code == 500

@@ -20,6 +20,8 @@ from nas_service.errors import InvalidInput, Problem, allowed
 def test_a_failed_search_says_why():
     search = {"name": "one", "state": "failed", "num_told": 5, "error": {"reason": "no_result", "message": "no trial"}}
     assert status_line(search) == "one: failed | 5 trials | no trial"
+    halved = {"name": "one", "state": "succeeded", "num_told": 100, "full_evaluations": 31.25}
+    assert status_line(halved) == "one: succeeded | 100 trials (cost of 31.25 full ones)"
     warned = {"name": "one", "state": "succeeded", "num_told": 5, "warnings": [{"code": "guessing"}]}
     assert status_line(warned) == "one: succeeded | 5 trials | warning: guessing"
 

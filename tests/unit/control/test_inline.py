@@ -308,6 +308,8 @@ def test_few_full_evaluations_make_the_front_of_successive_halving(engine, spec,
     assert counts[0] >= 4 * counts[1] > 0
     assert 12 <= counts[2] < 30
     assert all(trial.fidelity == 1.0 for trial in found if trial.joined_front)
+    spent = run_in_transaction(engine, partial(search_detail, search_id=search_id)).full_evaluations
+    assert spent == pytest.approx(counts[0] / 16 + counts[1] / 4 + counts[2])
     again = start(engine, replace(halving, name="again"))
     advance_until_rest(engine, TableWorker(engine, tmp_path), again)
     assert sequence(engine, again) == sequence(engine, search_id)
