@@ -38,11 +38,11 @@ class Grid(ProposingStrategy):
     Params = GridParams
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
-        """Raises ``ValueError`` for a space that is too large to enumerate."""
+        """Raises ``ValueError`` for a space that is too large to enumerate, unless few of its members can be evaluated."""
         super().__init__(problem, params)
-        if problem.space.cardinality > ENUMERATION_LIMIT:
-            count = problem.space.cardinality
-            raise ValueError(f"the space has {count:,} architectures; grid takes up to {ENUMERATION_LIMIT:,}")
+        self._count = problem.space.cardinality if problem.members is None else len(problem.members)
+        if problem.members is None and self._count > ENUMERATION_LIMIT:
+            raise ValueError(f"the space has {self._count:,} architectures; grid takes up to {ENUMERATION_LIMIT:,}")
         self._rows: Genes | None = None
         self._next = 0
 
@@ -64,5 +64,5 @@ class Grid(ProposingStrategy):
             if self.params.order == "shuffled":
                 rows = rows[generator(self.problem.seed, 0).permutation(len(rows))]
             self._rows = rows
-            self.candidates.rejected = self.problem.space.cardinality - len(rows)
+            self.candidates.rejected = self._count - len(rows)
         return self._rows

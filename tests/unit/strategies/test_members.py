@@ -11,6 +11,7 @@ from tests.contracts.strategy_contract import Runner, landscape, make_problem
 
 FAST = [
     "random",
+    "grid",
     "local_search",
     "aging_evolution",
     "nsga2",
