@@ -38,7 +38,7 @@ class Grid(ProposingStrategy):
     Params = GridParams
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
-        """Raises ``ValueError`` for a space that is too large to enumerate, unless few of its members can be evaluated."""
+        """Raises ``ValueError`` for a space that is too large to enumerate and not held by a table in part."""
         super().__init__(problem, params)
         self._count = problem.space.cardinality if problem.members is None else len(problem.members)
         if problem.members is None and self._count > ENUMERATION_LIMIT:
