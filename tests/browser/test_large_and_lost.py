@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import text
 
 from tests.support import api
 from tests.support.browser import SCREENSHOTS, Visit
@@ -65,9 +66,16 @@ def test_a_hundred_thousand_trials(engine, database_url, search_id, tmp_path: Pa
 def test_a_service_that_goes_and_comes_back(engine, database_url, search_id, tmp_path: Path, visit: Visit) -> None:
     page = visit.page
     key = api.new_key(engine)
+    warning = [{"code": "guessing", "message": "the supernet only guesses", "suggestion": "train longer"}]
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE supernet SET warnings = CAST(:warning AS jsonb)"), {"warning": json.dumps(warning)}
+        )
     with api.served(api.app_on(database_url, tmp_path)) as url:
         visit.sign_in(url, key)
+        expect(page.get_by_text("has a warning")).to_have_count(1)
         page.goto(f"{url}/ui/searches/{search_id}")
+        expect(page.get_by_text("the supernet only guesses")).to_be_visible()
         expect(page.get_by_role("heading", name="Front")).to_be_visible()
     expect(page.get_by_text("The service has not answered")).to_be_visible(timeout=30_000)
     expect(page.get_by_role("heading", name="Front")).to_be_visible()  # what was read stays

@@ -11,7 +11,7 @@ export function count(value: number | null | undefined): string {
 export const percent = (value: number | null | undefined): string =>
   value == null ? "–" : `${(100 * value).toFixed(2)} %`;
 
-export function milliseconds(value: number | null | undefined): string {
+function milliseconds(value: number | null | undefined): string {
   if (value == null) return "–";
   if (value !== 0 && Math.abs(value) < 0.1) return `${(1000 * value).toFixed(1)} µs`;
   return `${value.toFixed(Math.abs(value) < 10 ? 3 : 2)} ms`;

@@ -81,7 +81,7 @@ export function Compare() {
             <div className="row">
               <label className="inline">Show<select value={gap ? "regret" : "hypervolume"} onChange={(event) => set({ show: event.target.value === "regret" ? "regret" : null })}><option value="hypervolume">hypervolume</option><option value="regret">regret (log)</option></select></label>
               <label className="inline"><input type="checkbox" checked={params.get("logx") === "1"} onChange={(event) => set({ logx: event.target.checked ? "1" : null })} />log x</label>
-              {reference && !normalised && <span className="muted">Reference point ({reference.map(figure).join(", ")}), minimised.</span>}
+              {reference && !normalised && <span className="muted">Counted from {axesOf(started[0]!).map(({ metric: name, goal }, place) => `${title(name)} ${metric(name, goal === "maximize" ? -reference[place]! : reference[place])}`).join(", ")}.</span>}
               {groups.some((group) => group.searches.length > 1) && <span className="muted">Line: median; band: 25 % to 75 % of the seeds.</span>}
             </div>
             {typeof common === "string" && !normalised ? <p className="muted">{common}</p>

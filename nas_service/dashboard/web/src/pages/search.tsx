@@ -40,7 +40,7 @@ export function SearchPage({ id }: { id: string }) {
   useEffect(() => void chosen.current?.scrollIntoView({ block: "nearest", inline: "center" }), [tab, search === undefined]);
   // Without the units of its table (which may be gone) a search is shown all the same.
   if (table.data) learnUnits(table.data.manifest.metrics as { name: string; unit: string }[]);
-  if (!search || table.isLoading) return <main>{error ? <ProblemNote error={error} /> : <Loading what="the search" />}</main>;
+  if (!search || table.isLoading) return <main>{error ? <><ProblemNote error={error} /><Link href="/">All searches</Link></> : <Loading what="the search" />}</main>;
   const act = (action: string) => post(`/v1/searches/${id}/${action}`).then(() => setFailure(null), setFailure);
   const open = (trial: string) => set({ trial, tab: "architecture" });
   const tabs = TABS.filter((name) => name !== "supernet" || search.supernet_id);

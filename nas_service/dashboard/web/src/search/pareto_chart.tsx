@@ -91,19 +91,18 @@ export function ParetoChart(props: Props) {
           if (item.seriesId === "cloud") return `trial ${numbers[item.dataIndex]}\n${title(x)}: ${metric(x, places[2 * item.dataIndex])}\n${title(y)}: ${metric(y, places[2 * item.dataIndex + 1])}`;
           const trial = item.data.trial;
           if (!trial) return "";
-          const names = [...new Set([y, x, ...plane, ...(colour ? [colour] : [])])];
+          const names = [...new Set([y, x, ...props.search.spec.objectives.map((objective) => objective.metric), ...(colour ? [colour] : [])])];
           return [`trial ${trial.number}`, ...names.map((name) => {
             const range = rangeOf(trial, name);
             return `${title(name)}: ${metric(name, valueOf(trial, name))}${range ? ` (${metric(name, range[0])} to ${metric(name, range[1])})` : ""}`;
           })].join("\n");
         },
       },
-      // The cloud has a canvas of its own, which pointing at the front does not draw again.
+      // The cloud has a canvas of its own below the others, which pointing at the front does not draw again.
       series: [
-        { id: "cloud", type: "scatter", dimensions: ["x", "y"], symbolSize: numbers.length > LARGE ? 3 : 5, itemStyle: { color: colours.muted, opacity: numbers.length > LARGE ? 0.25 : 0.4 }, large: true, largeThreshold: LARGE, progressive: 0, data: places },
+        { id: "cloud", zlevel: -1, type: "scatter", dimensions: ["x", "y"], symbolSize: numbers.length > LARGE ? 3 : 5, itemStyle: { color: colours.muted, opacity: numbers.length > LARGE ? 0.25 : 0.4 }, large: true, largeThreshold: LARGE, progressive: 0, data: places },
         {
           id: "bars",
-          zlevel: 1,
           type: "custom",
           silent: true,
           clip: true,
@@ -115,9 +114,9 @@ export function ParetoChart(props: Props) {
             return { type: "line", shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: { stroke: colours.series[api.value(4) ? 0 : 1], opacity: api.value(4) ? 0.6 : 0.35, lineWidth: 1.5 } };
           },
         },
-        { id: "dominated", zlevel: 1, type: "scatter", symbolSize: 9, itemStyle: { color: "transparent", borderColor: colours.series[1], borderWidth: 1.5 }, data: points(dominated ?? []) },
+        { id: "dominated", type: "scatter", symbolSize: 9, itemStyle: { color: "transparent", borderColor: colours.series[1], borderWidth: 1.5 }, data: points(dominated ?? []) },
         // Between two points of a front nothing is known to be reached but what the worse of them reaches: a staircase.
-        { id: "front", zlevel: 1, type: isLine ? "line" : "scatter", step: goalOf(props.search.spec.objectives, x) === "minimize" ? "end" : "start", symbol: "circle", showAllSymbol: true, lineStyle: { width: 1.5, color: colours.series[0] }, itemStyle: colour ? undefined : { color: colours.series[0] }, data: front },
+        { id: "front", type: isLine ? "line" : "scatter", step: goalOf(props.search.spec.objectives, x) === "minimize" ? "end" : "start", symbol: "circle", showAllSymbol: true, lineStyle: { width: 1.5, color: colours.series[0] }, itemStyle: colour ? undefined : { color: colours.series[0] }, data: front },
       ],
     };
   }, [members, dominated, places, numbers, selected, pins?.join(), props.logX, props.logY, colours, x, y, colour, props.search.spec]);
