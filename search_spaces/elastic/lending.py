@@ -79,7 +79,7 @@ def before_backward(accounts: Iterable[Account]) -> Callable[[torch.Tensor], Non
         empty = []
         for account in accounts:
             parameter = account.parameter
-            if parameter is None or parameter.grad is account.gradient:
+            if parameter is None or not parameter.requires_grad or parameter.grad is account.gradient:
                 continue
             if parameter.grad is None:
                 empty.append(account.gradient)

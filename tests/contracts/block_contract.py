@@ -130,7 +130,7 @@ class BlockContract:
             plain.load_state_dict(elastic.extracted(skeleton).state_dict())
             values = self.values(case)
             with torch.no_grad():
-                assert torch.equal(elastic.run(skeleton, *values), plain(*values)), case
+                assert torch.equal(elastic(skeleton, *values), plain(*values)), case
 
     def test_gradients_land_only_in_used_slices(self) -> None:
         elastic = self.elastic()
@@ -139,7 +139,7 @@ class BlockContract:
         for case in self.cases()[:: max(1, len(self.cases()) // 12)]:
             elastic.zero_grad()
             skeleton = elastic.skeleton(*case)
-            output = elastic.run(skeleton, *self.values(case))
+            output = elastic(skeleton, *self.values(case))
             if not output.requires_grad:
                 pytest.skip("a block without weights")
             (output * torch.randn(output.shape, generator=torch.Generator().manual_seed(3))).sum().backward()
@@ -158,7 +158,7 @@ class BlockContract:
         skeleton = elastic.skeleton(*case)
         if not skeleton.norms:
             pytest.skip("a block without batch norm")
-        elastic.run(skeleton, *self.values(case))
+        elastic(skeleton, *self.values(case))
         for leaf, owner in skeleton.norms:
             assert owner.running_mean[: leaf.num_features].any()
             assert not owner.running_mean[leaf.num_features :].any()
@@ -167,5 +167,5 @@ class BlockContract:
     def test_widest_module_keeps_no_borrowed_tensors(self) -> None:
         elastic = self.elastic()
         skeleton = elastic.skeleton(*self.cases()[0])
-        elastic.run(skeleton, *self.values(self.cases()[0]))
+        elastic(skeleton, *self.values(self.cases()[0]))
         assert all(tensor.is_meta for tensor in skeleton.module.state_dict().values())
