@@ -64,6 +64,7 @@ def _partial_block(machine: Machine, op: BlockOp, flows: list[Flow], used: list[
     flags = np.stack([np.broadcast_to(np.asarray(flag, dtype=bool), (n,)) for flag in used])
     codes = (flags * (np.int64(1) << np.arange(len(used)))[:, None]).sum(axis=0)
     kind: type = type(flows[0].shape)
+    outside = machine.mask
     sizes: dict[str, list[tuple[np.ndarray, Any]]] = {}
     parts: dict[str, list[tuple[np.ndarray, Any]]] = {name: [] for name in _COSTS}
     for code in np.unique(codes).tolist():
@@ -71,7 +72,9 @@ def _partial_block(machine: Machine, op: BlockOp, flows: list[Flow], used: list[
             continue  # architectures that do not have this node
         rows = codes == code
         shapes = tuple(taken_rows(flow.shape, rows) for position, flow in enumerate(flows) if code >> position & 1)
+        machine.mask, machine.rows = logical_and(outside, rows), rows
         out, cost = machine.call(op, shapes, {})
+        machine.mask, machine.rows = outside, None
         kind = type(out)
         for name, number in numbers_of(out).items():
             sizes.setdefault(name, []).append((rows, number))

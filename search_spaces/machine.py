@@ -70,6 +70,7 @@ class Machine:
         self.lookups: dict[tuple[Any, ...], Any] = {}
         # By place and node: where a condition fails. A dictionary here has conditions on columns looked at.
         self.doubts: dict[tuple[str, str], Any] | None = None
+        self.rows: np.ndarray | None = None  # the architectures that columns stand for, where not for all
 
     # What expressions ask for.
     def index(self, gene: int) -> Any:
@@ -331,6 +332,10 @@ class Machine:
     def doubt(self, pointer: str, key: str, holds: Any) -> None:
         """Remembers in which architectures, of those that have the node, a condition fails."""
         assert self.doubts is not None
+        if self.rows is not None and isinstance(holds, np.ndarray):
+            everywhere = np.ones(len(self.rows), dtype=bool)
+            everywhere[self.rows] = holds
+            holds = everywhere
         wrong = logical_and(self.mask, logical_not(holds))
         if not none_of(wrong):
             place = pointer, key

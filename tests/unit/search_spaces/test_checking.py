@@ -67,6 +67,26 @@ def test_classes_are_looked_at_in_every_architecture() -> None:
     assert problem.message.endswith("so it is wherever head is last")
 
 
+@pytest.mark.parametrize("width", [8, {"one_of": [8, 16]}])
+@pytest.mark.parametrize("merge", ["add", "concat"])
+def test_joins_of_any_number_of_nodes_are_looked_at(merge: str, width: Any) -> None:
+    """Of the sets of nodes that a node may read, and of the loose ends, a few hold maps of different sizes."""
+
+    def graph(stride: Any) -> dict[str, Any]:
+        some = {"choose": ["a", "b"], "k": "any", "merge": merge}
+        body = [
+            conv(name="a", inputs=["x"], stride=stride),
+            conv(name="b", inputs=[{"choose": ["x", "a"]}]),
+            conv(name="c", inputs=[some], out=width),
+        ]
+        return {"graph": {"inputs": ["x"], "body": body, "output": {"loose_ends": "concat"}}}
+
+    assert space([conv(), graph(1)]).cardinality >= 6
+    for stride in (2, {"one_of": [1, 2]}):
+        with pytest.raises(SpaceError, match=r"(add|concat) needs .* height"):
+            space([conv(), graph(stride)])
+
+
 def test_options_that_constraints_make_rare_are_forced() -> None:
     """Each of twelve choices is 0 wherever the first is 7, whose own chance is one in 2^36."""
     names = [f"c{number}" for number in range(12)]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from search_spaces.compiler import compile_document
+from search_spaces.counting import Counter
+from search_spaces.document import parse_document
 from search_spaces.errors import SpaceError
+from search_spaces.resolve import resolve_network
 from search_spaces.space import COST_NAMES, SearchSpace
-from tests.unit.search_spaces.builders import conv, space
+from tests.unit.search_spaces.builders import conv, document, space
 
 WIDTH = 8
 
@@ -80,6 +85,41 @@ def test_batches_cost_what_single_networks_cost(network: list[Any], seed: int) -
         everything = found.enumerate()
         assert len(np.unique(everything, axis=0)) == found.cardinality
         assert sorted(found.rank(everything)) == list(range(found.cardinality))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(nodes(2), min_size=1, max_size=2), st.randoms(use_true_random=False))
+def test_a_document_is_refused_where_one_of_its_architectures_cannot_be(network: list[Any], random: Random) -> None:
+    """Against resolving every architecture, with convolutions that change the shape here and there."""
+    for block in blocks_in(network):
+        change = random.choice(({}, {}, {"stride": 2}, {"stride": {"one_of": [1, 2]}}, {"out": {"one_of": [4, 8]}}))
+        block.update(change)
+    raw = document([conv(out=WIDTH), *network])
+    try:
+        program = compile_document(parse_document(raw), "search")
+        everything = Counter(program).enumerate(2_000)
+    except SpaceError:
+        assume(False)
+    wrong = 0
+    for row in everything:
+        try:
+            resolve_network(program, row)
+        except SpaceError:
+            wrong += 1
+    refused = ""
+    try:
+        SearchSpace.from_document(raw)
+    except SpaceError as error:
+        refused = " ".join(problem.rule for problem in error.problems)
+    assert bool(refused) == bool(wrong) or set(refused.split()) == {"limits"}
+
+
+def blocks_in(value: Any) -> list[dict[str, Any]]:
+    """All convolutions of a part of a document."""
+    if isinstance(value, dict):
+        inside = [block for part in value.values() for block in blocks_in(part)]
+        return [value, *inside] if value.get("block") == "conv_bn_act" else inside
+    return [block for part in value for block in blocks_in(part)] if isinstance(value, list) else []
 
 
 def test_shared_weights_that_are_apart_by_source_count_once_for_each() -> None:
