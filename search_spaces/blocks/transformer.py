@@ -158,7 +158,7 @@ class ConvMixer(Block):
     kind = "conv_mixer"
     help = "Convolution along the sequence, with residual and layer norm."
     params: ClassVar = (
-        Param("kernel", "int", 5, allowed=(3, 5, 7, 9, 13), help="Kernel size, odd, same padding."),
+        Param("kernel", "int", 5, allowed=(3, 5, 7, 9, 13), help="Kernel size, odd, padded to the same length."),
         Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
         BIAS,
         NORM,
