@@ -117,11 +117,24 @@ def _train_seed(
         curve_points=curve_points,
         task=net.network.task,
     )
-    outcome = trainer.run()
+    try:
+        outcome = trainer.run()
+    except Exception as error:
+        if params.compile and _is_of_compiler(error):
+            reason = str(error).partition("\n")[0]
+            way_out = "install a C++ compiler there, or train without `compile`"
+            raise ValueError(f"this worker cannot compile networks: {reason}; {way_out}") from error
+        raise
     if outcome.interrupted:
         return {"interrupted": True}
     with trainer.use_average():
         return _finish(job, seed, net, data, series, outcome)
+
+
+def _is_of_compiler(error: Exception) -> bool:
+    from torch._dynamo.exc import TorchDynamoException  # importing it takes seconds, and who compiles has it
+
+    return isinstance(error, TorchDynamoException)
 
 
 def _initial_network(
