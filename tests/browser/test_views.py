@@ -164,7 +164,7 @@ def test_a_form_for_a_table_and_the_timeline(service, found, visit) -> None:
 
 
 def test_no_view_has_a_serious_fault_of_accessibility(service, found, visit) -> None:
-    """By axe-core's rules of WCAG 2.2 AA, contrast in both themes; none is too wide for a phone or moves as it loads."""
+    """By axe-core's rules of WCAG 2.2 AA, contrast in both themes; none is too wide for a phone or moves on loading."""
     visit.sign_in(*service)
     page = visit.page
     page.add_init_script(LAYOUT_SHIFT)

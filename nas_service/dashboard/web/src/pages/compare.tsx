@@ -10,6 +10,7 @@ import { duration, figure, learnUnits, metric, percent, tick, title } from "../f
 import { axesOf, goalOf, isFinished, valueOf } from "../metrics";
 import { Loading, ProblemNote } from "../problem";
 import { normalisedOf } from "../search/hypervolume_chart";
+import { BoundSliders, keeps, useBounds } from "../search/selection";
 import { useTheme } from "../theme";
 import type { Front, HypervolumeCurve, LookupTable, Page, Search } from "../types";
 import { useUrl } from "../url";
@@ -106,7 +107,13 @@ function Fronts({ groups, searches, fronts, stage }: { groups: Groups; searches:
   }, [searches, fronts]);
   const [y, x] = [params.get("y") ?? names[0] ?? "accuracy_top1", params.get("x") ?? names[1] ?? "macs"];
   const logX = params.get("flog") === "1";
-  const points = groups.map((group) => group.searches.flatMap((search) => (fronts[searches.indexOf(search)]?.members ?? []).map((trial) => ({ value: [valueOf(trial, x), valueOf(trial, y)], search, number: trial.number }))).filter(({ value }) => value[0] != null && value[1] != null && !(logX && value[0] <= 0)));
+  const { bounds } = useBounds();
+  const members = fronts.flatMap((front) => front?.members ?? []);
+  const range = (name: string): [number, number] | null => {
+    const values = members.flatMap((trial) => valueOf(trial, name) ?? []);
+    return values.length > 0 ? [Math.min(...values), Math.max(...values)] : null;
+  };
+  const points = groups.map((group) => group.searches.flatMap((search) => (fronts[searches.indexOf(search)]?.members ?? []).filter((trial) => keeps(bounds, (name) => valueOf(trial, name))).map((trial) => ({ value: [valueOf(trial, x), valueOf(trial, y)], search, number: trial.number }))).filter(({ value }) => value[0] != null && value[1] != null && !(logX && value[0] <= 0)));
   // Between searches of several seeds the front that at least half of them reach is compared; the points are all of theirs.
   const signs = [x, y].map((name) => (goalOf(searches[0]!.spec.objectives, name) === "maximize" ? -1 : 1)) as [number, number];
   const plane = searches.every((search) => [x, y].every((name) => axesOf(search).some((axis) => axis.metric === name)));
@@ -134,7 +141,10 @@ function Fronts({ groups, searches, fronts, stage }: { groups: Groups; searches:
         <label className="inline"><input type="checkbox" checked={logX} onChange={(event) => set({ flog: event.target.checked ? "1" : null })} />log x</label>
         <label className="inline">y<select value={y} onChange={(event) => set({ y: event.target.value })}>{names.map((name) => <option key={name} value={name}>{title(name)}</option>)}</select></label>
       </div>
-      <Chart option={option} size="tall" empty={fronts.every((front) => front) ? (points.some((own) => own.length > 0) ? undefined : `None of these has a front of the stage “${stage}”.`) : "Reading the fronts …"} title="Fronts on the same axes" label={`Fronts of ${groups.map((group) => group.name).join(", ")}`} table={{ head: ["Group", "Seed", "Trial", title(x), title(y)], rows: () => points.flatMap((own, place) => own.map((point) => [groups[place]!.name, point.search.spec.seed, point.number, metric(x, point.value[0]), metric(y, point.value[1])])) }} />
+      <div className="beside">
+        <Chart option={option} size="tall" empty={fronts.every((front) => front) ? (points.some((own) => own.length > 0) ? undefined : bounds.length > 0 ? "No point keeps these constraints." : `None of these has a front of the stage “${stage}”.`) : "Reading the fronts …"} title="Fronts on the same axes" label={`Fronts of ${groups.map((group) => group.name).join(", ")}`} table={{ head: ["Group", "Seed", "Trial", title(x), title(y)], rows: () => points.flatMap((own, place) => own.map((point) => [groups[place]!.name, point.search.spec.seed, point.number, metric(x, point.value[0]), metric(y, point.value[1])])) }} />
+        <BoundSliders names={names} objectives={searches[0]!.spec.objectives} range={range} />
+      </div>
       <p className="muted">{plane && groups.some((group) => group.searches.length > 1) && "Line: what at least half of the seeds reach. "}Ctrl and the wheel zoom.</p>
     </div>
   );

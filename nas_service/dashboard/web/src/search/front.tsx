@@ -154,7 +154,7 @@ function FrontTable(props: { rows: Trial[]; front: Front; names: string[]; teste
         </thead>
         <tbody>
           {props.rows.map((trial) => (
-            <tr key={trial.id} className={trial.id === props.selected ? "selected" : ""} onClick={() => props.onSelect(trial.id)}>
+            <tr key={trial.id} className={`pick ${trial.id === props.selected ? "selected" : ""}`} onClick={() => props.onSelect(trial.id)}>
               <td><input type="checkbox" aria-label={`pin trial ${trial.number}`} checked={props.pins.includes(trial.id)} onClick={(event) => event.stopPropagation()} onChange={() => props.onPin(trial.id)} /></td>
               <td><button className="link" onClick={(event) => { event.stopPropagation(); props.onOpen(trial.id); }} aria-label={`architecture of trial ${trial.number}`}>{trial.number}</button>{!gains.has(trial.id) && <span className="muted"> dominated</span>}</td>
               {props.names.map((name) => <td key={name} className="number">{formats.get(name)!(valueOf(trial, name))}{range(trial, name)}</td>)}

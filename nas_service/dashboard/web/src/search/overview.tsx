@@ -54,7 +54,7 @@ export function Overview({ search, live, milestones, onOpen }: { search: Search;
         {bounded && <div className="tile">Rejected by constraints<b>{search.num_rejected}</b></div>}
         <div className="tile">Points of the front<b>{front?.members.length ?? search.front_size ?? "–"}</b></div>
         {search.normalised_hypervolume != null
-          ? <div className="tile">Hypervolume of the true front's<b>{percent(search.normalised_hypervolume)}</b></div>
+          ? <div className="tile">Of the true front's volume<b>{percent(search.normalised_hypervolume)}</b></div>
           : <div className="tile">Hypervolume<b>{figure(search.hypervolume)}</b></div>}
         {search.regret != null && search.normalised_hypervolume == null && <div className="tile">Regret<b>{figure(search.regret)}</b></div>}
         {troubled.map(([state, number]) => <button className="tile" key={state} onClick={() => set({ tab: "trials", state })}>Trials {state}<b className="bad">{number}</b></button>)}

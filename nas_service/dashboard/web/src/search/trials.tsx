@@ -100,7 +100,7 @@ export function TrialsView({ search }: { search: Search }) {
             {visible.map((item) => {
               const trial = trials[item.index]!;
               return (
-                <tr key={trial.id} className={trial.id === selected ? "selected" : ""} onClick={() => open(trial.id)}>
+                <tr key={trial.id} className={`pick ${trial.id === selected ? "selected" : ""}`} onClick={() => open(trial.id)}>
                   <td><input type="checkbox" aria-label={`pin trial ${trial.number}`} checked={pins.includes(trial.id)} onClick={(event) => event.stopPropagation()} onChange={() => togglePin(trial.id)} /></td>
                   <td className="number"><button className="link" onClick={(event) => { event.stopPropagation(); open(trial.id); }}>{trial.number}</button></td>
                   {names.map((name) => <td key={name} className="number">{formats.get(name)!(valueOf(trial, name))}</td>)}
