@@ -256,6 +256,6 @@ def _save(session: Session, around: Surroundings, live: Live, points: list[Front
 def _why_empty(session: Session, around: Surroundings, live: Live) -> tuple[str, str]:
     if live.num_asked == 0:
         return "infeasible", "no architecture of the space keeps the constraints"
-    states = trials.counts(session, [around.search.id])[around.search.id].get("search", {})
+    states = trials.tallies(session, [around.search.id])[around.search.id].counts.get("search", {})
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     return "no_result", f"no trial succeeded: {told}"

@@ -148,6 +148,6 @@ def _why_empty(session: Session, search: SearchRecord) -> tuple[str, str]:
         return "infeasible", "no architecture of the space keeps the constraints"
     if search.num_asked == 0:
         return "no_result", "the time was over before the first trial"
-    states = trials.counts(session, [search.id])[search.id].get("search", {})
+    states = trials.tallies(session, [search.id])[search.id].counts.get("search", {})
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     return "no_result", f"no full evaluation succeeded: {told}"

@@ -78,13 +78,13 @@ class ArchitectureDetail:
 def search_detail(session: Session, search_id: str) -> SearchDetail:
     """Raises NotFound."""
     search = searches.get(session, search_id)
-    counts = trials.counts(session, [search_id])
+    tallies = trials.tallies(session, [search_id])
     return SearchDetail(
         search=search,
         spec=SearchSpec.from_json(search.spec),
-        progress=progress_of(session, [search], counts)[search_id],
-        trial_counts=counts[search_id],
-        full_evaluations=trials.full_evaluations(session, search_id),
+        progress=progress_of(session, [search], tallies)[search_id],
+        trial_counts=tallies[search_id].counts,
+        full_evaluations=tallies[search_id].full_evaluations,
         supernet=supernets.get(session, search.supernet_id) if search.supernet_id else None,
         estimator=estimators.get(session, search.estimator_id) if search.estimator_id else None,
     )
@@ -93,7 +93,7 @@ def search_detail(session: Session, search_id: str) -> SearchDetail:
 def overviews(session: Session, found: Sequence[SearchRecord]) -> list[Overview]:
     """What a list shows of these searches, in their order; as many queries for many searches as for one."""
     active = [search for search in found if search.state not in SEARCH_TERMINAL]
-    progress = progress_of(session, active, trials.counts(session, [search.id for search in active])) if active else {}
+    progress = progress_of(session, active, trials.tallies(session, [search.id for search in active])) if active else {}
     known = supernets.get_many(session, {search.supernet_id for search in found if search.supernet_id})
     return [
         Overview(
@@ -104,12 +104,15 @@ def overviews(session: Session, found: Sequence[SearchRecord]) -> list[Overview]
 
 
 def progress_of(
-    session: Session, found: Sequence[SearchRecord], counts: dict[str, dict[str, dict[str, int]]]
+    session: Session, found: Sequence[SearchRecord], tallies: dict[str, trials.Tally]
 ) -> dict[str, Progress]:
-    """By search the progress of its current phase; the counts are those of ``trials.counts``."""
+    """By search the progress of its current phase."""
     jobs = work.of_subjects(session, {subject for search in found if (subject := _awaited(search)) is not None})
     now = searches.now(session)
-    return {search.id: _progress(search, counts[search.id], jobs.get(_awaited(search) or ""), now) for search in found}
+    return {
+        search.id: _progress(search, tallies[search.id].counts, jobs.get(_awaited(search) or ""), now)
+        for search in found
+    }
 
 
 def _awaited(search: SearchRecord) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import case, func, insert, select, tuple_, update
@@ -85,25 +86,26 @@ def page(
     return [to_record(row, TrialRecord) for row in session.scalars(query.order_by(*order).limit(limit))]
 
 
-def counts(session: Session, search_ids: Sequence[str]) -> dict[str, dict[str, dict[str, int]]]:
-    """Number of trials of each of these searches by stage and state."""
+@dataclass
+class Tally:
+    """How many trials a search has by stage and state, and what the finished ones of stage ``search`` have cost, in
+    evaluations at full fidelity."""
+
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    full_evaluations: float = 0.0
+
+
+def tallies(session: Session, search_ids: Sequence[str]) -> dict[str, Tally]:
+    """The tally of each of these searches."""
     what = (TrialRow.search_id, TrialRow.stage, TrialRow.state)
-    query = select(*what, func.count()).where(TrialRow.search_id.in_(search_ids)).group_by(*what)
-    result: dict[str, dict[str, dict[str, int]]] = {search_id: {} for search_id in search_ids}
-    for search_id, stage, state, count in session.execute(query):
-        result[search_id].setdefault(stage, {})[state] = count
+    query = select(*what, func.count(), func.sum(TrialRow.fidelity)).where(TrialRow.search_id.in_(search_ids))
+    result = {search_id: Tally() for search_id in search_ids}
+    for search_id, stage, state, count, fidelities in session.execute(query.group_by(*what)):
+        tally = result[search_id]
+        tally.counts.setdefault(stage, {})[state] = count
+        if stage == "search" and state in TRIAL_TERMINAL - {"cancelled"}:
+            tally.full_evaluations += fidelities
     return result
-
-
-def full_evaluations(session: Session, search_id: str) -> float:
-    """What the finished trials of stage ``search`` have cost, in evaluations at full fidelity."""
-    query = select(func.coalesce(func.sum(TrialRow.fidelity), 0.0)).where(
-        TrialRow.search_id == search_id,
-        TrialRow.stage == "search",
-        TrialRow.finished_at.is_not(None),
-        TrialRow.state != "cancelled",
-    )
-    return float(session.execute(query).scalar_one())
 
 
 def of_architecture(session: Session, architecture_hash: str, *, limit: int) -> list[TrialRecord]:
