@@ -40,7 +40,7 @@ export function TableSection({ draft, edit, tables, table, methods, problems }: 
           </div>
           <FieldNote problems={problems} pointer="/evaluator" below />
           <dl className="facts">
-            {["num_architectures", "fidelities", "replicates"].filter((name) => name in facts && !(Array.isArray(facts[name]) && (facts[name] as unknown[]).length < 2)).map((name) => <div key={name}><dt>{name}</dt><dd>{Array.isArray(facts[name]) ? (facts[name] as unknown[]).join(", ") : String(facts[name])}</dd></div>)}
+            {["num_architectures", "fidelities", "replicates"].filter((name) => name in facts && !(Array.isArray(facts[name]) && (facts[name] as unknown[]).length < 2)).map((name) => <div key={name}><dt>{name.replace("num_", "")}</dt><dd>{Array.isArray(facts[name]) ? (facts[name] as unknown[]).join(", ") : Number(facts[name]).toLocaleString("en")}</dd></div>)}
             <div><dt>metrics</dt><dd>{metricsIn(table).length}</dd></div>
           </dl>
           {typeof facts.attribution === "string" && <p className="muted">{facts.attribution}</p>}

@@ -11,7 +11,11 @@ import { ExportButton } from "./export_button";
 import { useSelection } from "./selection";
 import { Stages } from "./stages";
 
+// From here on a factor says more than a percentage.
+const FACTOR = 2;
+
 interface Found { trial: TrialDetail; architecture: Architecture }
+
 export function ArchitectureView({ search }: { search: Search }) {
   const { selected, pins, togglePin } = useSelection();
   const ids = [...new Set([...(selected ? [selected] : []), ...pins])];
@@ -71,6 +75,7 @@ function Differences({ found, names, pins, onUnpin }: { found: Found[]; names: s
                 const sign = own != null && reference != null && own < reference ? "−" : "+";
                 const delta = place === 0 || own == null || !reference ? ""
                   : RATIOS.includes(name) ? ` (${sign}${Math.abs(100 * (own - reference)).toFixed(2)} points)`
+                  : own >= FACTOR * reference ? ` (${(own / reference).toFixed(1)} ×)`
                   : ` (${sign}${Math.abs(100 * (own / reference - 1)).toFixed(1)} %)`;
                 return <td key={one.trial.id} className="number">{metric(name, own ?? one.architecture.costs[name])}<span className="muted">{delta}</span></td>;
               })}
