@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from nas_service.cli.space import app
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.library_index import load_library
 from tests.unit.cli.test_space_commands import nas
@@ -44,7 +47,7 @@ def test_a_member_is_drawn_by_its_number() -> None:
 
 
 def test_choices_that_are_alike_stand_together_and_blocks_are_limited() -> None:
-    shown = nas("space", "show", "mobilenetv3-ofa")
+    shown = CliRunner().invoke(app, ["show", "mobilenetv3-ofa"])
     lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
     assert lines[0] == "name mobilenetv3-ofa"
     assert f"architectures {load_library('mobilenetv3-ofa').cardinality}" in lines
@@ -52,10 +55,10 @@ def test_choices_that_are_alike_stand_together_and_blocks_are_limited() -> None:
     assert any(line.startswith("resolution 1 128, 132,") for line in lines)
     assert "stage0.layer*.mbconv 3 mbconv out=24 activation=relu 24x56x56" in lines
     assert len(lines) < 70
-    every = nas("space", "show", "mobilenetv3-ofa", "--all")
+    every = CliRunner().invoke(app, ["show", "mobilenetv3-ofa", "--all"])
     assert "stage4.layer3.kernel" in every.stdout
     assert "kernel_transform=" in every.stdout
-    long = nas("space", "show", "darts-cell")
+    long = CliRunner().invoke(app, ["show", "darts-cell"])
     assert "more blocks: --all" in long.stdout
 
 
