@@ -46,7 +46,7 @@ def read(
 def _column(name: str) -> Any:
     if name == "genes":
         return func.array_to_string(TrialRow.genes, ",")  # as JSON it would take five times as long
-    if name in ("number", "id", "state", "fidelity"):
+    if name in ("number", "id", "state"):
         return getattr(TrialRow, name)
     if name in _TIMES:
         return cast(func.extract("epoch", _TIMES[name]), Double)
