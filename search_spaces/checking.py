@@ -1,13 +1,15 @@
 """Finds what is impossible in a space when its document is compiled, not in the middle of a search.
 
-A batch of architectures that holds every option (and, but for rare ones, every pair of options of two choices) runs
-through the program at once, and tells where some condition of a block fails. One architecture of each such place is
-then resolved by itself, which gives the error; so are a few that hold every option between them.
+A batch of architectures runs through the program at once, and tells where some condition of a block fails: all of a
+small space, else many that hold every option and, but for rare ones, every pair of options of two choices. One
+architecture of each such place is then resolved by itself, which gives the error; so are a few that hold every option
+between them.
 """
 
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 
 import numpy as np
 
@@ -42,13 +44,20 @@ def problems_of(program: Program, operators: Operators, landmarks: np.ndarray) -
         if len(problems) >= MAX_PROBLEMS:
             break
     where = {pointer: wrong for (pointer, _), wrong in reversed(doubtful.items())}
-    return [_explained(problem, where, program, pool) for problem in problems.values()]
+    least = 1 if len(pool) == operators.counter.cardinality else 3  # fewer examples out of many prove nothing
+    return [_explained(problem, where, program, pool, least) for problem in problems.values()]
 
 
 def varied(operators: Operators, n: int) -> np.ndarray:
-    """About n architectures (n, G): a quarter uniform, others by a uniform option for each choice, and rare options."""
+    """All architectures (m, G) where there are at most n.
+
+    Else about n: a quarter uniform, others by a uniform option for each choice, and some with options that these lack.
+    """
     rng = np.random.default_rng(0)
     counter = operators.counter
+    if counter.cardinality <= n:
+        with suppress(SpaceError):  # of constraints that only many architectures at once can tell
+            return counter.enumerate(n)
     drawn = operators.random_fill(n - n // 4, rng)
     genes = counter.canonical(drawn)
     bad = ~counter.satisfied(genes)
@@ -102,10 +111,12 @@ def _problems_of_one(program: Program, row: np.ndarray) -> list[Problem]:
     return [problem for problem in (_output_problem(network), _size_problem(network)) if problem]
 
 
-def _explained(problem: Problem, where: dict[str, np.ndarray], program: Program, pool: np.ndarray) -> Problem:
+def _explained(
+    problem: Problem, where: dict[str, np.ndarray], program: Program, pool: np.ndarray, least: int
+) -> Problem:
     """The problem, with the choices that make it, where one or two of them do."""
     wrong = where.get(problem.pointer)
-    choices = () if wrong is None else cause(wrong, pool)
+    choices = () if wrong is None else cause(wrong, pool, least)
     if not choices:
         return problem
     named = [(program.genes[gene].name, program.genes[gene].options[option]) for gene, option in choices]
@@ -113,14 +124,17 @@ def _explained(problem: Problem, where: dict[str, np.ndarray], program: Program,
     return Problem(problem.pointer, problem.rule, f"{problem.message}; {text}", problem.suggestion)
 
 
-def cause(wrong: np.ndarray, genes: np.ndarray) -> tuple[tuple[int, int], ...]:
-    """The one or two options (gene, option) with which every architecture is wrong that explain most; () for none."""
+def cause(wrong: np.ndarray, genes: np.ndarray, least: int = 3) -> tuple[tuple[int, int], ...]:
+    """The one or two options (gene, option) with which all architectures, `least` or more, are wrong; () for none.
+
+    Of several those that explain most.
+    """
     if wrong.all() or not wrong.any():
         return ()
     options = [(gene, option) for gene in range(genes.shape[1]) for option in np.unique(genes[wrong, gene]).tolist()]
     has = {item: genes[:, item[0]] == item[1] for item in options if item[1] >= 0}
     often = sorted(has, key=lambda item: -(has[item] & wrong).sum() / has[item].sum())[:24]
-    best: tuple[int, tuple[tuple[int, int], ...]] = (2, ())  # fewer than three examples prove nothing
+    best: tuple[int, tuple[tuple[int, int], ...]] = (least - 1, ())
     for size in (1, 2):
         for items in itertools.combinations(often, size):
             together = np.logical_and.reduce([has[item] for item in items])
