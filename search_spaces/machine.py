@@ -325,9 +325,27 @@ class Machine:
                     )
             params[param.name] = value
         out, cost = self.call(op, tuple([flow.shape for flow in inputs]), params)
+        if self.program.task == "causal_lm":
+            self.look_ahead(op, params)
         made = self.made(op, out)
         self.visits.append(Visit(op, self.mask, params, inputs, None, made, cost))
         return made
+
+    def look_ahead(self, op: BlockOp, params: dict[str, Any]) -> None:
+        """Refuses a block that shows a token what it is to predict: such a model scores well and is worth nothing."""
+        later = op.block.sees_later(params)
+        if isinstance(later, np.ndarray):
+            if self.doubts is not None:
+                self.doubt(op.pointer, op.key, logical_not(later))
+        elif later:
+            raise SpaceError(
+                op.pointer,
+                "causal",
+                f"{op.block.kind} lets a token see later ones, which a causal_lm is to predict (at {op.key})",
+                "write causal: true"
+                if "causal" in {param.name for param in op.block.params}
+                else "mix positions by self_attention or conv_mixer with causal: true, or make the task a masked_lm",
+            )
 
     def doubt(self, pointer: str, key: str, holds: Any) -> None:
         """Remembers in which architectures, of those that have the node, a condition fails."""

@@ -77,3 +77,7 @@ class Block(ABC):
     @abstractmethod
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         """Cost for one example of the given input shapes."""
+
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        """Where (bool, or bool (n,)) the output of a token depends on later tokens: no part of a `causal_lm` may."""
+        return False

@@ -84,5 +84,8 @@ class Flatten(Block):
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         return VectorShape(elements(inputs[0]))
 
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return True
+
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         return Tally(inputs).cost()

@@ -145,6 +145,9 @@ class TokenReduction(Block):
         require(features >= x.features, "features {} must not be below the input's {}", features, x.features)
         return TokensShape((x.length - 1) // 4 + 1, p["features"])
 
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return True
+
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
         side, features = grid_side(x.length) // 2, p["features"]
@@ -179,6 +182,9 @@ class SequenceHead(Block):
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         tokens(inputs, self.kind)
         return VectorShape(p["out"])
+
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return True
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)

@@ -52,7 +52,12 @@ class SelfAttention(Block):
         require(even, "rotary needs an even head_dim, not {}", p["head_dim"])
         square = (grid_side(x.length) ** 2 + 1 == x.length) | (p["relative_positions"] == 0)
         require(square, "relative_positions need a class token and a square of patches, not {} tokens", x.length)
+        ordered = (flag(p["causal"]) == 0) | (p["relative_positions"] == 0)
+        require(ordered, "causal attention has no relative_positions: patches have no order")
         return x
+
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return flag(p["causal"]) == 0
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
@@ -137,6 +142,9 @@ class TransformMixer(Block):
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         return tokens(inputs, self.kind)
 
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return True
+
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
         tally = Tally(inputs)
@@ -167,6 +175,9 @@ class ConvMixer(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         return tokens(inputs, self.kind)
+
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return flag(p["causal"]) == 0
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
@@ -200,6 +211,9 @@ class PositionMixer(Block):
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         return tokens(inputs, self.kind)
+
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return True
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)

@@ -108,6 +108,19 @@ class BlockContract:
             sizes = [value[0].numel() for value in values]
             assert cost.peak_elements >= max(*sizes, int(np.prod(expected))), case
 
+    def test_later_tokens_are_seen_where_the_block_says_so(self) -> None:
+        block = BLOCKS[self.kind]
+        for case in self.cases():
+            shapes = (*case[0], block.out_shape(*case))
+            if not all(isinstance(shape, TokensShape) for shape in shapes):
+                pytest.skip("not from sequences to a sequence")
+            module = self.module(case).eval()
+            randomise(module)
+            others = [torch.cat((value[:, :2], value[:, 2:].roll(1, 0)), 1) for value in self.values(case)]
+            with torch.no_grad():
+                before, after = (module(*values)[:, :2] for values in (self.values(case), others))
+            assert torch.equal(before, after) != bool(block.sees_later(case[1])), case
+
     def test_vectorised_cost_equals_scalar_cost(self) -> None:
         block, cases = BLOCKS[self.kind], self.cases()
         shapes = tuple(

@@ -109,6 +109,36 @@ def test_nothing_about_a_built_in_family_is_doubtful(name: str) -> None:
     assert found.valid(pool).all()
 
 
+@pytest.mark.parametrize(
+    ("node", "cause", "advice"),
+    [
+        ({"block": "self_attention", "heads": 2}, "", "write causal: true"),
+        ({"block": "conv_mixer", "causal": {"one_of": [True, False]}}, "causal is False", "write causal: true"),
+        ({"block": "position_mixer"}, "", "conv_mixer with causal: true"),
+        (
+            {"name": "op", "one_of": {"norm": {"block": "token_norm"}, "mix": {"block": "transform_mixer"}}},
+            "op is mix",
+            "make the task a masked_lm",
+        ),
+    ],
+)
+def test_a_causal_language_model_has_no_block_that_sees_later_tokens(
+    node: dict[str, Any], cause: str, advice: str
+) -> None:
+    """What it would have learned is to read the answer: the document is refused, not the trained supernet."""
+    text = {"language_version": 1, "name": "lm", "input": {"length": 12, "vocabulary": 20}}
+    embedding = {"block": "token_embedding", "features": 8, "vocabulary": 20}
+    network = [embedding, node, {"block": "language_head", "vocabulary": 20}]
+    assert SearchSpace.from_document(text | {"task": {"kind": "masked_lm"}, "network": network}).cardinality > 0
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.from_document(text | {"task": {"kind": "causal_lm"}, "network": network})
+    (problem,) = caught.value.problems
+    assert problem.rule == "causal"
+    assert problem.pointer.startswith("/network/1")
+    assert problem.message.endswith(f"so it is wherever {cause}" if cause else ")")
+    assert advice in problem.suggestion
+
+
 def test_a_cause_is_the_smallest_that_explains_most() -> None:
     genes = np.array([[a, b, c] for a in range(3) for b in range(3) for c in range(4)], dtype=np.int16)
     assert cause(genes[:, 1] == 2, genes) == ((1, 2),)
