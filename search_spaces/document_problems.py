@@ -8,7 +8,7 @@ from pydantic import ValidationError as PydanticError
 
 from search_spaces import grammar
 from search_spaces.errors import Problem, did_you_mean, pointer_of
-from search_spaces.grammar import NODE_KINDS
+from search_spaces.grammar import NODE_KINDS, kinds_of_node
 
 _MODELS_BY_TAG = {
     "<block>": grammar.BlockNode,
@@ -128,7 +128,7 @@ def _node_advice(value: Any) -> str:
         return "for a node that does nothing write {block: identity}"
     if not isinstance(value, dict):
         return f"found {_called(value)}; a choice of values belongs to a parameter or a let: {{one_of: [3, 5]}}"
-    found = [key for key in value if key in NODE_KINDS]
+    found = kinds_of_node(value)
     if len(found) > 1:
         return f"found {' and '.join(found)}: put one inside the other"
     hints = [hint for hint in (did_you_mean(key, NODE_KINDS) for key in value) if "mean" in hint]

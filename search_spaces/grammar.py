@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, StringConstraints, Tag
 from typing_extensions import TypeAliasType
 
+from search_spaces.blocks.registry import BLOCKS
 from search_spaces.reader import canonical_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
@@ -216,9 +217,17 @@ class AdaptNode(_Node):
 NODE_KINDS = ("block", "sequence", "repeat", "for_each", "one_of", "use", "graph", "residual", "adapt")
 
 
+def kinds_of_node(value: dict[str, Any]) -> list[str]:
+    """The node kinds that a mapping's keys name: one in a node. A block's parameter is none (`residual` of mbconv)."""
+    block = value.get("block")
+    known = BLOCKS.get(block) if isinstance(block, str) else None
+    parameters = {param.name for param in known.params} if known else set()
+    return [kind for kind in NODE_KINDS if kind in value and kind not in parameters]
+
+
 def _node_tag(value: Any) -> str | None:
     if isinstance(value, dict):
-        found = [kind for kind in NODE_KINDS if kind in value]
+        found = kinds_of_node(value)
         return f"<{found[0]}>" if len(found) == 1 else None
     if isinstance(value, BaseModel):
         return next((f"<{kind}>" for kind in NODE_KINDS if kind in type(value).model_fields), None)

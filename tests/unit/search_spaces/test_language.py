@@ -229,6 +229,18 @@ def test_residual_takes_its_shortcut_only_where_shapes_differ() -> None:
     ]
 
 
+def test_a_parameter_may_have_the_name_of_a_node_kind() -> None:
+    """`residual` is a node, and a parameter of mbconv: a mapping with `block` is that block."""
+    choice = {"one_of": [True, False]}
+    plain = {"block": "mbconv", "out": 8, "mid": 16}
+    found = space([conv(), {"let": {"r": choice}, "residual": "=r", **plain}, plain | {"residual": choice}])
+    assert [gene.name for gene in found.genes] == ["r", "residual"]
+    networks = [found.resolve(genes) for genes in found.unrank([0, 1, 2, 3])]
+    assert len({tuple(node.params["residual"] for node in network.nodes[1:3]) for network in networks}) == 4
+    with pytest.raises(SpaceError, match="put one inside the other"):
+        space([conv(residual=[conv()])])
+
+
 def test_many_of_picks() -> None:
     picks = {"many_of": {"k": 2, "from": [1, 3, 5, 7], "distinct": True, "sorted": True}}
     found = space([conv(kernel="=ks[0]"), conv(kernel="=ks[1]")], let={"ks": picks})
