@@ -146,13 +146,15 @@ class NodeCompiler(BlockCompiler):
             raise SpaceError(at, "count", f"a count is a whole number from 0 to 1000, not {counts[:4]}")
         least, most = min(counts), max(counts)
         base = name or "layer"
+        made_by = f"repeat {'' if name else 'without a name '}at {pointer}"
         records, iterations = [], []
         for position in range(most):
             guard = None
             if position >= least:
                 guard = combine(lambda n, position=position: compare(">", n, position), count)
             guards = frame.guards if guard is None else (*frame.guards, guard)
-            record = Record({"index": constant(position)}, guards=guards)
+            path = ".".join((*frame.prefix, f"{base}{position}"))
+            record = Record({"index": constant(position)}, guards, path, made_by)
             inner = frame.child(
                 names={body.get("index", "i"): constant(position)},
                 **frame.along(f"{base}{position}"),

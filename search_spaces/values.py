@@ -65,18 +65,39 @@ class ListValue:
 
 @dataclass
 class Record:
-    """Named bindings: an element of a `for_each`, an iteration of a `repeat`. Resolved on first reading."""
+    """Named bindings: an element of a `for_each`, an iteration of a `repeat`. Resolved on first reading.
+
+    `path` is an iteration's name, `repeat` what made it; both are told where it lacks an entry.
+    """
 
     entries: dict[str, Any] = field(default_factory=dict)
     guards: tuple[Value, ...] = ()
+    path: str = ""
+    repeat: str = ""
 
     def read(self, name: str) -> Any:
         if name not in self.entries:
-            hint = did_you_mean(name, self.entries)
-            raise SpaceError(
-                "", "name", f"no entry '{name}'", f"{hint}; every element of a list needs the entries read"
-            )
+            where = f" in {self.path}, which the {self.repeat} makes" if self.path else ""
+            raise SpaceError("", "name", f"no entry '{name}'{where}", self._advice(name))
         return force(self.entries[name])
+
+    def _advice(self, name: str) -> str:
+        hint = did_you_mean(name, self.entries)
+        if "mean" in hint:
+            return hint
+        for plural, inner in self.entries.items():
+            if (
+                plural != "layers"
+                and isinstance(inner, Collection)
+                and any(name in item.entries for item in inner.records)
+            ):
+                return f"'{name}' is inside '{plural}': range over {plural}, which are those of all places"
+        if "without a name" in self.repeat:
+            return (
+                f"{hint}; `layers` are the elements of all repeats without a name: write name: block beside the repeat "
+                f"whose elements have '{name}', and range over blocks"
+            )
+        return f"{hint}; every element of a list needs the entries read"
 
 
 @dataclass(frozen=True)

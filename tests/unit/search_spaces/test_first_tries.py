@@ -40,6 +40,8 @@ FAMILIES = (
     "windows-and-convolutions",
 )
 
+CHOICE = {"one_of": [8, 16], "name": "w"}
+
 SMALL: dict[str, dict[str, int]] = {
     "albert-like": {"length": 16, "vocabulary": 60},
     "text-cnn": {"length": 16, "vocabulary": 60},
@@ -60,6 +62,10 @@ def example(network: Network) -> torch.Tensor:
     if isinstance(shape, TokensShape):
         return torch.randint(0, 50, (2, shape.length))
     return torch.randn(2, shape.features)
+
+
+def repeated(body: list[Any], **changes: Any) -> dict[str, Any]:
+    return {"repeat": {"count": 2, "body": body}} | changes
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -130,6 +136,18 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
         ([{"one_of": {"skip": None, "conv": conv()}}], {}, "/network/0/one_of/skip", "{block: identity}"),
         ([{"block": "identity", "repeat": {"count": 2, "body": [conv()]}}], {}, "/network/0", "one inside the other"),
         ([conv(inputs=[{"choose": "earlier"}])], {}, "/network/0/inputs/0", "wrap the nodes in graph:"),
+        (
+            [repeated([repeated([conv(out=CHOICE)], name="inner")], name="layer")],
+            {"constraints": ["=all(l in layers: l.w > 8)"]},
+            "/constraints/0",
+            "range over inners",
+        ),
+        (
+            [repeated([repeated([conv()]) | {"let": {"z": CHOICE}}])],
+            {"constraints": ["=all(l in layers: l.z > 8)"]},
+            "/constraints/0",
+            "write name: block beside the repeat whose elements have 'z'",
+        ),
     ],
 )
 def test_typical_mistakes_are_told_what_to_write(
