@@ -21,10 +21,10 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF|nan|NaN|NAN)\Z|[-+]?(Infinity|NaN
 _WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None, "": None}
 
 
-def read_text(text: str) -> Any:
+def read_text(text: str, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any:
     """Plain JSON values of a YAML or JSON text. Raises SpaceError: size, syntax, depth, alias, duplicate, NaN."""
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_DOCUMENT_BYTES:
-        raise SpaceError("", "size", f"the document is larger than {MAX_DOCUMENT_BYTES // 1024} KiB")
+    if len(text.encode("utf-8", "surrogatepass")) > max_bytes:
+        raise SpaceError("", "size", f"the document is larger than {max_bytes // 1024} KiB")
     # The events are folded by hand: no recursion, no aliases, and YAML 1.2 scalars ('no', 'on' stay strings).
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     builder = _Builder()
@@ -37,7 +37,7 @@ def read_text(text: str) -> Any:
         detail = getattr(error, "problem", None) or "not YAML or JSON"
         tabs = "indent with spaces, not tabs" if "\t" in text else "check the indentation, and quote texts with : or #"
         raise SpaceError("", "syntax", f"cannot read the text{where}: {detail}", tabs) from None
-    return check_data(builder.result)
+    return check_data(builder.result, max_bytes)
 
 
 def lines_of(text: str) -> dict[str, int]:
@@ -51,15 +51,25 @@ def lines_of(text: str) -> dict[str, int]:
     return lines
 
 
+def line_of(pointer: str, lines: dict[str, int]) -> int | None:
+    """The line of the innermost place on the path that the text has; None for the whole text."""
+    while pointer and pointer not in lines:
+        pointer = pointer.rpartition("/")[0]
+    return lines[pointer] if pointer else None
+
+
 class _Builder:
     """Folds YAML events into lists and mappings."""
 
     def __init__(self) -> None:
         self.result: Any = None
-        self.stack: list[list[Any]] = []  # [container, pending key or _NO_KEY]
+        self.stack: list[list[Any]] = []  # [container, pending key or _NO_KEY, the line of each key]
         self.documents = 0
+        self.line = 1
 
     def feed(self, event: yaml.Event) -> None:
+        if event.start_mark:
+            self.line = event.start_mark.line + 1
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:
@@ -73,14 +83,14 @@ class _Builder:
                 raise SpaceError(
                     self.pointer()[:300], "depth", f"nested deeper than {MAX_DEPTH} levels", "use templates"
                 )
-            self.stack.append([{} if isinstance(event, yaml.MappingStartEvent) else [], _NO_KEY])
+            self.stack.append([{} if isinstance(event, yaml.MappingStartEvent) else [], _NO_KEY, {}])
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             self.put(self.stack.pop()[0])
 
     def pointer(self) -> str:
         parts = [
             (key if key is not _NO_KEY else "") if isinstance(container, dict) else len(container)
-            for container, key in self.stack
+            for container, key, _ in self.stack
         ]
         return pointer_of(*parts)
 
@@ -109,9 +119,12 @@ class _Builder:
         elif top[1] is _NO_KEY:
             if not isinstance(value, str):
                 raise SpaceError(self.pointer(), "key", "keys are strings")
-            if value in top[0]:
-                raise SpaceError(self.pointer(), "duplicate", f"the key '{value}' appears twice")
             top[1] = value
+            if value in top[0]:
+                message = f"the key '{value}' appears twice, first in line {top[2][value]}"
+                advice = "remove one; or check the indentation: the names of a let stand deeper than the let"
+                raise SpaceError([Problem(self.pointer(), "duplicate", message, advice, self.line)])
+            top[2][value] = self.line
         else:
             top[0][top[1]] = value
             top[1] = _NO_KEY
@@ -120,14 +133,14 @@ class _Builder:
 _NO_KEY = object()
 
 
-def check_data(data: Any) -> Any:
+def check_data(data: Any, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any:
     """Checks plain data (depth, key types, string lengths, NaN, total size) without recursion; returns it."""
     total = 0
     stack: list[tuple[Any, tuple[str | int, ...]]] = [(data, ())]
     while stack:
         value, path = stack.pop()
         total += 8
-        if total > 8 * MAX_DOCUMENT_BYTES:
+        if total > 8 * max_bytes:
             raise SpaceError("", "size", "the document holds too many values")
         if len(path) > MAX_DEPTH:
             raise SpaceError(pointer_of(*path[:8]), "depth", f"nested deeper than {MAX_DEPTH} levels")
@@ -159,4 +172,13 @@ def canonical_text(data: Any) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-__all__ = ["MAX_DEPTH", "MAX_DOCUMENT_BYTES", "Problem", "canonical_text", "check_data", "read_text"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_DOCUMENT_BYTES",
+    "Problem",
+    "canonical_text",
+    "check_data",
+    "line_of",
+    "lines_of",
+    "read_text",
+]

@@ -183,6 +183,16 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for key, item in items for place in places(item, (*path, key)))]
 
 
+def test_a_key_written_twice_is_told_with_both_lines() -> None:
+    """Names of a `let` that stand beside it instead of under it."""
+    with pytest.raises(SpaceError) as caught:
+        read_text("network:\n  - let:\n    kernel: 3\n    block: conv_bn_act\n    kernel: 5\n")
+    (problem,) = caught.value.problems
+    assert (problem.pointer, problem.line) == ("/network/0/kernel", 5)
+    assert "first in line 3" in problem.message
+    assert "deeper than the let" in problem.suggestion
+
+
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.sampled_from(PARENTS), st.data())
 def test_broken_documents_raise_space_errors_and_nothing_else(parent: dict[str, Any], data: st.DataObject) -> None:
