@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from search_spaces.errors import Problem, SpaceError, did_you_mean
-from search_spaces.reader import lines_of
+from search_spaces.reader import line_of, lines_of
 from search_spaces.space import SearchSpace
 
 _FOLDER = resources.files("search_spaces") / "library"
@@ -45,7 +45,4 @@ def _with_line(problem: Problem, text: str) -> Problem:
     """The problem with the line of the innermost place on its path that the text has."""
     if problem.rule in ("syntax", "size", "depth", "alias", "tag", "duplicate"):
         return problem
-    lines, place = lines_of(text), problem.pointer
-    while place and place not in lines:
-        place = place.rpartition("/")[0]
-    return replace(problem, line=lines[place]) if place else problem
+    return replace(problem, line=line_of(problem.pointer, lines_of(text)))

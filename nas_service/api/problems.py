@@ -21,6 +21,13 @@ from search_spaces.errors import SpaceError
 MEDIA_TYPE = "application/problem+json"
 MAX_PROBLEMS = 50
 _MAX_TEXT = 500
+# What pydantic says of these names the classes of this service.
+_KINDS = {
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "dict_type": "an object",
+    "list_type": "a list",
+}
 _ID_PATTERN = re.compile(r"\^([a-z]+_)\[0-9a-f\]\{32\}\$")
 
 
@@ -188,6 +195,8 @@ def _message(item: Mapping[str, Any]) -> str:
     """What is wrong, without what is allowed, which is the suggestion's."""
     if item["type"] == "literal_error":
         return f"unknown value {str(item['input'])[:80]!r}"
+    if item["type"] in _KINDS:
+        return f"must be {_KINDS[item['type']]}"
     pattern = _ID_PATTERN.fullmatch(str((item.get("ctx") or {}).get("pattern")))
     return f"an id is {pattern[1]} with 32 hexadecimal digits after it" if pattern else item["msg"]
 
@@ -200,11 +209,29 @@ def _suggestion(item: Mapping[str, Any], model: Any, location: Sequence[str | in
     if item["type"] == "extra_forbidden":
         names = _field_names(model, location[:-1])
         return allowed(str(location[-1]), names) if names else "remove it; the OpenAPI document lists the fields"
+    if item["type"] in _KINDS or item["type"] == "missing":
+        example = _example(model, location)
+        return None if example is None else f"e.g. {json.dumps(example)}"
+    return None
+
+
+def _example(model: Any, location: Sequence[str | int]) -> Any:
+    """What the schema gives as an example of the field, or of the entry of a list, at a place in a ``model``."""
+    path = [part for part in location if isinstance(part, str)]
+    for one in _models_at(model, path[:-1]) if path else []:
+        field = one.model_fields.get(path[-1])
+        if field is not None and field.examples:
+            return field.examples[0] if path[-1] == location[-1] else field.examples[0][0]
     return None
 
 
 def _field_names(model: Any, location: Sequence[str | int]) -> list[str]:
     """The fields of the model at a place in a value of ``model``; of all alternatives where there are several."""
+    return list(dict.fromkeys(name for one in _models_at(model, location) for name in one.model_fields))
+
+
+def _models_at(model: Any, location: Sequence[str | int]) -> list[type[BaseModel]]:
+    """The models, all alternatives, at a place in a value of ``model``."""
     at = _models(model)
     for part in location:
         found = [
@@ -212,7 +239,7 @@ def _field_names(model: Any, location: Sequence[str | int]) -> list[str]:
         ]
         # An index into a list, or the tag of an alternative, leads to no field.
         at = found or [one for one in at if one.__name__ == part] or at
-    return list(dict.fromkeys(name for one in at for name in one.model_fields))
+    return at
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -129,7 +129,9 @@ class EvaluatorIn(WireModel):
 
     kind: Literal["supernet"] = "supernet"
     recipe: MethodIn | None = Field(
-        None, description="Left out: `sandwich`. Parameters left out take values that suit the task of the space."
+        None,
+        description="Left out: `sandwich`. Parameters left out take values that suit the task of the space.",
+        examples=[{"name": "sandwich", "params": {"num_epochs": 20}}],
     )
     supernet_id: SupernetId | None = None
     calibration_samples: Whole = Field(1024, ge=1, le=1_000_000)
@@ -180,13 +182,20 @@ class SearchIn(WireModel):
     )
 
     name: Name
-    space: SpaceIn
+    space: SpaceIn = Field(examples=[{"library": "digits-mobile"}])
     dataset: Label = Field(description="Name or id of a registered data set.")
-    objectives: list[ObjectiveIn] = Field(min_length=1, max_length=16)
-    evaluator: EvaluatorIn = Field(default_factory=EvaluatorIn)  # type: ignore[arg-type]
-    strategy: MethodIn = Field(default_factory=lambda: MethodIn(name="auto"))
-    budget: BudgetIn
-    finalists: FinalistsIn = Field(default_factory=FinalistsIn)  # type: ignore[arg-type]
+    objectives: list[ObjectiveIn] = Field(
+        min_length=1,
+        max_length=16,
+        examples=[[{"metric": "accuracy_top1"}, {"metric": "macs", "constraint": {"maximum": 1e6}}]],
+    )
+    evaluator: EvaluatorIn = Field(
+        default_factory=EvaluatorIn,  # type: ignore[arg-type]
+        examples=[{"recipe": {"name": "sandwich", "params": {"num_epochs": 20}}}],
+    )
+    strategy: MethodIn = Field(default_factory=lambda: MethodIn(name="auto"), examples=[{"name": "nsga2"}])
+    budget: BudgetIn = Field(examples=[{"trials": 200}])
+    finalists: FinalistsIn = Field(default_factory=FinalistsIn, examples=[{"count": 8}])  # type: ignore[arg-type]
     parallelism: Whole = Field(8, ge=1, le=1024)
     seed: Whole = Field(0, ge=0, le=2**63 - 1)
 

@@ -10,7 +10,7 @@ import typer
 
 from nas_service.cli.connection import connect
 from nas_service.cli.output import Format, FormatOption, ListFormat, ListOption, out, print_facts, print_rows, progress
-from nas_service.cli.search_request import space_reference
+from nas_service.cli.request_file import space_reference
 from nas_service.cli.table_files import open_table_file
 from nas_service.cli.table_profile import TableOptions
 from nas_service.cli.table_reading import Reading, understand
@@ -84,7 +84,7 @@ def add(
             "fidelity": reading.fidelity,
             "replicate": reading.replicate,
             "attribution": attribution,
-            **({} if space is None else {"space": space_reference(space)}),
+            **({} if space is None else {"space": space_reference(space, "--space")}),
         }
         # Gone before the result or an error is printed; nothing where standard error is no terminal.
         with progress.status("sending rows") as sending:

@@ -89,6 +89,13 @@ def test_every_command_speaks_json(nas, engine, tmp_path):
     code, _, err = nas("search", "create", "--file", str(file))
     assert code == 2
     assert "/objectives" in err
+    code, _, err = nas("search", "create", "--file", str(file), "--recipe-param", "num_epochs=2")
+    assert (code, "--recipe-param: --file holds the whole request" in err) == (2, True)
+    file.write_text(file.read_text().replace("{library: digits-mobile}", "digits-mobile") + "objectives: [macs]\n")
+    code, _, err = nas("search", "plan", "--file", str(file))
+    assert code == 2
+    assert err.startswith("nas: line 5, /objectives/0: must be an object (e.g. ")
+    assert "/learning_rat: " in nas("search", "plan", "--recipe-param", "learning_rat=1")[2]
 
 
 def test_waiting_follows_to_the_end(nas, engine):

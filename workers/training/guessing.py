@@ -60,12 +60,13 @@ def warnings_about(scores: dict[str, Any], guess: Guess, task: str, params: Reci
 
 
 def _what_to_change(params: RecipeParams) -> str:
-    length = f"num_steps {params.num_steps}" if params.num_steps is not None else f"num_epochs {params.num_epochs:g}"
-    rate = params.learning_rate
+    length = f"num_steps={params.num_steps}" if params.num_steps is not None else f"num_epochs={params.num_epochs:g}"
+    rate = f"{params.learning_rate:g}"
     if params.optimiser == "sgd":
-        other = "optimiser adamw with learning_rate 0.002"
+        other = "optimiser=adamw and learning_rate=0.002"
     else:
-        other = f"learning_rate {rate / 10:g}"
+        other = f"learning_rate={params.learning_rate / 10:g}"
     return (
-        f"in evaluator.recipe.params try {other} (now {params.optimiser} with {rate:g}), or train longer (now {length})"
+        f"try {other} (now {params.optimiser} with {rate}), or train longer (now {length}): each is a --recipe-param "
+        "NAME=VALUE of `nas search create`, and stands in a request under evaluator.recipe.params"
     )

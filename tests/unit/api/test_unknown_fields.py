@@ -40,3 +40,28 @@ def test_so_are_parameters_of_a_method():
     (problem,) = caught.value.problems
     assert problem.pointer == "/strategy/params/populatoin"
     assert str(problem.suggestion).startswith("did you mean 'population'? allowed: population, mode,")
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer", "message", "example"),
+    [
+        ({"space": "digits-mobile"}, "/space", "must be an object", '{"library": "digits-mobile"}'),
+        ({"objectives": "macs"}, "/objectives", "must be a list", '[{"metric": "accuracy_top1"}'),
+        ({"objectives": ["macs"]}, "/objectives/0", "must be an object", '{"metric": "accuracy_top1"}'),
+        ({"evaluator": {"recipe": "uniform"}}, "/evaluator/recipe", "must be an object", '{"name": "sandwich"'),
+        ({"budget": 3}, "/budget", "must be an object", '{"trials": 200}'),
+    ],
+)
+def test_a_value_of_another_kind_is_answered_with_an_example(fields, pointer, message, example):
+    with pytest.raises(ValidationError) as caught:
+        SearchIn.model_validate(changed(**fields))
+    (found,) = from_validation(caught.value.errors(include_url=False), model=SearchIn).problems
+    assert (found.pointer, found.message) == (pointer, message)
+    assert str(found.suggestion).startswith(f"e.g. {example}")
+
+
+def test_so_is_a_missing_field():
+    with pytest.raises(ValidationError) as caught:
+        SearchIn.model_validate({name: value for name, value in changed().items() if name != "objectives"})
+    (found,) = from_validation(caught.value.errors(include_url=False), model=SearchIn).problems
+    assert (found.pointer, str(found.suggestion)[:6]) == ("/objectives", "e.g. [")

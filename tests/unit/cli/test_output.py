@@ -12,7 +12,6 @@ import yaml
 from nas_service.cli import output
 from nas_service.cli.failures import guarded
 from nas_service.cli.output import Format, ListFormat, print_document, print_rows, show
-from nas_service.cli.search_request import request_of_file
 from nas_service.cli.searches import print_front, status_line
 from nas_service.errors import InvalidInput, Problem, allowed
 
@@ -130,14 +129,3 @@ def test_many_allowed_names_end_with_a_whole_one():
     text = allowed("nam", [f"name-{i:03d}" for i in range(60)])
     assert text.startswith("did you mean 'name-")
     assert text.endswith("name-039, ...")
-
-
-def test_a_request_that_is_no_yaml_is_told_where(tmp_path, capsys):
-    file = tmp_path / "request.yaml"
-    for content in (b"a: [1, 2\nb: }", b"a: \xff\xfe"):
-        file.write_bytes(content)
-        assert guarded(lambda: request_of_file(file)) == 2
-        assert f"nas: {file}: no YAML or JSON" in capsys.readouterr().err
-    file.write_text("a: [1, 2\nb: }")
-    guarded(lambda: request_of_file(file))
-    assert "line 2, column 2" in capsys.readouterr().err

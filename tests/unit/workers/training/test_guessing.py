@@ -65,9 +65,10 @@ def test_the_warning_says_what_to_change():
     scores = {"accuracy_top1": 0.1, "loss": 2.4}
     (sgd,) = warnings_about(scores, TEN, "image_classification", RecipeParams(num_epochs=3))
     assert "accuracy 0.100" in sgd["message"]
-    assert "adamw" in sgd["suggestion"]
-    assert "num_epochs 3" in sgd["suggestion"]
+    assert "optimiser=adamw and learning_rate=0.002 (now sgd with 0.1)" in sgd["suggestion"]
+    assert "num_epochs=3" in sgd["suggestion"]
+    assert "--recipe-param" in sgd["suggestion"]
     params = RecipeParams(optimiser="adamw", learning_rate=0.01, num_steps=7)
     (adamw,) = warnings_about(scores, TEN, "image_classification", params)
-    assert "learning_rate 0.001" in adamw["suggestion"]
-    assert "num_steps 7" in adamw["suggestion"]
+    assert "learning_rate=0.001" in adamw["suggestion"]
+    assert "num_steps=7" in adamw["suggestion"]
