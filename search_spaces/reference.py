@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
+from search_spaces.blocks.arithmetic import KERNEL, STRIDE, activation_param
 from search_spaces.blocks.base import Block, Param
 from search_spaces.blocks.registry import BLOCKS
 
@@ -19,6 +22,23 @@ def param_text(param: Param) -> str:
     return f"{param.name}={default}"
 
 
+def param_values(param: Param) -> str:
+    """What a parameter may be."""
+    if param.allowed is not None:
+        return "one of " + ", ".join(map(str, param.allowed))
+    if param.kind in ("bool", "str"):
+        return "true or false" if param.kind == "bool" else "a text"
+    bounds = [("from", param.minimum), ("to", param.maximum)]
+    kind = "a whole number" if param.kind == "int" else "a number"
+    return " ".join([kind, *(f"{word} {bound:g}" for word, bound in bounds if bound is not None)])
+
+
+def param_row(param: Param) -> dict[str, str]:
+    """One parameter of a block in full."""
+    default = "must be given" if param.default is None else param_text(param).split("=", 1)[1]
+    return {"parameter": param.name, "default": default, "values": param_values(param), "what it is": param.help}
+
+
 def block_row(block: Block) -> dict[str, str]:
     """One row of the table."""
     return {
@@ -30,15 +50,24 @@ def block_row(block: Block) -> dict[str, str]:
 
 
 def block_table() -> str:
-    """All built-in blocks as a Markdown table."""
-    rows = [block_row(block) for _, block in sorted(BLOCKS.items())]
-    lines = ["| block | what it is | parameters |", "|---|---|---|"]
-    lines += [f"| `{row['block']}` | {row['what it is']} | {_code(row['parameters'])} |" for row in rows]
+    """All built-in blocks as a Markdown table, below the values that most of their parameters have in common."""
+    common = (activation_param(), KERNEL, STRIDE)
+    known = "; ".join(f"`{param.name}`: {', '.join(map(str, param.allowed or ()))}" for param in common)
+    lines = [f"Values, where the table names no others: {known}.", ""]
+    lines += ["| block | what it is | parameters |", "|---|---|---|"]
+    usual = {param.allowed for param in common}
+    for _, block in sorted(BLOCKS.items()):
+        cells = [f"`{param_text(param)}`{_others(param, usual)}" for param in block.params]
+        lines.append(f"| `{block.kind}` | {block.help} | {', '.join(cells) or 'none'} |")
     return "\n".join(lines)
 
 
-def _code(parameters: str) -> str:
-    return "none" if parameters == "none" else ", ".join(f"`{part}`" for part in parameters.split(", "))
+def _others(param: Param, usual: Collection[tuple[Any, ...] | None]) -> str:
+    """The values besides the default, in brackets, where they are few and not the usual ones."""
+    if param.allowed is None or param.allowed in usual:
+        return ""
+    others = [f"`{value}`" for value in param.allowed if value != param.default]
+    return f" (or {', '.join(others)})"
 
 
 def page_with_table(page: str) -> str:

@@ -28,7 +28,7 @@ from search_spaces.library_index import LIBRARY, load_file, load_library
 from search_spaces.network import Node
 from search_spaces.profile import log10_of, profile_of
 from search_spaces.program import Gene
-from search_spaces.reference import block_row, param_text
+from search_spaces.reference import block_row, param_row
 from search_spaces.space import SearchSpace
 
 app = typer.Typer(no_args_is_help=True, help="Search-space documents.")
@@ -81,11 +81,15 @@ def blocks(kind: Annotated[str | None, typer.Argument(help="one block")] = None)
     """
     if kind is not None and kind not in BLOCKS:
         raise SpaceError("", "block", f"no block '{kind}'", did_you_mean(kind, BLOCKS))
-    rows = [block_row(block) for name, block in sorted(BLOCKS.items()) if kind in (None, name)]
-    print_rows(rows, ["block", "reads", "parameters", "what it is"], Format.table)
-    if kind is not None:
-        for param in BLOCKS[kind].params:
-            print(f"{param_text(param)}: {param.help}")
+    if kind is None:
+        rows = [block_row(block) for _, block in sorted(BLOCKS.items())]
+        print_rows(rows, ["block", "reads", "parameters", "what it is"], Format.table)
+        return
+    block = BLOCKS[kind]
+    print(f"{kind} (inputs: {block_row(block)['reads']}): {block.help}")
+    if block.params:
+        columns = ["parameter", "default", "values", "what it is"]
+        print_rows([param_row(param) for param in block.params], columns, Format.table)
 
 
 @app.command()

@@ -65,8 +65,9 @@ def test_choices_that_are_alike_stand_together_and_blocks_are_limited() -> None:
 def test_blocks_are_listed_with_their_parameters() -> None:
     listed = nas("space", "blocks")
     assert all(kind[:8] in listed.stdout for kind in BLOCKS)
-    one = nas("space", "blocks", "mbconv")
-    assert "kernel_transform" in one.stdout
+    one = nas("space", "blocks", "pool").stdout
+    assert "one of avg, max" in one
+    assert "one of 1, 2, 3, 5, 7" in one
     unknown = nas("space", "blocks", "mbkonv")
     assert unknown.returncode == 2
     assert "mbconv" in unknown.stderr
