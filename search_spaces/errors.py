@@ -73,6 +73,7 @@ _ELSEWHERE = {
     "bn_relu": ["batchnorm", "relu"],
     "mbconv": ["inverted_residual"],
     "identity": ["skip"],
+    "sequence_conv": ["conv1d", "conv_1d", "text_cnn", "temporal_conv"],
     "sep_conv": ["depthwise_separable"],
     "basic_block": ["resblock", "residual_block"],
     "out": ["filters", "channels", "units", "width"],

@@ -338,14 +338,13 @@ class Machine:
             if self.doubts is not None:
                 self.doubt(op.pointer, op.key, logical_not(later))
         elif later:
-            raise SpaceError(
-                op.pointer,
-                "causal",
-                f"{op.block.kind} lets a token see later ones, which a causal_lm is to predict (at {op.key})",
-                "write causal: true"
-                if "causal" in {param.name for param in op.block.params}
-                else "mix positions by self_attention or conv_mixer with causal: true, or make the task a masked_lm",
+            message = f"{op.block.kind} lets a token see later ones, which a causal_lm is to predict (at {op.key})"
+            advice = (
+                "mix positions by self_attention, conv_mixer or sequence_conv with causal: true; or task: masked_lm"
             )
+            if "causal" in {param.name for param in op.block.params}:
+                advice = "write causal: true"
+            raise SpaceError(op.pointer, "causal", message, advice)
 
     def doubt(self, pointer: str, key: str, holds: Any) -> None:
         """Remembers in which architectures, of those that have the node, a condition fails."""

@@ -13,6 +13,7 @@ from search_spaces.blocks.plumbing import Activation, Add, ChannelPart, ChannelS
 from search_spaces.blocks.pooling import Pool
 from search_spaces.blocks.resizing import Flatten, GlobalPool, SpaceToDepth, Upsample
 from search_spaces.blocks.resnet import BasicBlock, Bottleneck
+from search_spaces.blocks.sequence_convolution import SequenceConv
 from search_spaces.blocks.sequences import (
     LanguageHead,
     PatchEmbedding,
@@ -63,6 +64,7 @@ BLOCKS: dict[str, Block] = {
         ResidualMLP(),
         SelfAttention(),
         SepConv(),
+        SequenceConv(),
         SequenceHead(),
         SkipConnect(),
         SpaceToDepth(),

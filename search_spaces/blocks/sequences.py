@@ -169,13 +169,13 @@ def grid_side(length: Any) -> Any:
 
 
 class SequenceHead(Block):
-    """Class logits from the first token or the mean of all."""
+    """Class logits from the first token, or the mean or maximum of all."""
 
     kind = "sequence_head"
-    help = "Pool a sequence (first token or mean) and classify."
+    help = "Pool a sequence (first token, mean or maximum) and classify."
     params: ClassVar = (
         Param("out", "int", minimum=1, help="Number of classes."),
-        Param("pool", "str", "first", allowed=("first", "mean"), help="Which vector is classified."),
+        Param("pool", "str", "first", allowed=("first", "mean", "max"), help="Which vector is classified."),
         DROPOUT,
     )
 

@@ -170,6 +170,7 @@ class ConvMixer(Block):
         Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
         BIAS,
         NORM,
+        RMS_NORM,
         DROPOUT,
     )
 
@@ -183,7 +184,7 @@ class ConvMixer(Block):
         x = tokens(inputs, self.kind)
         size, bias = elements(x), flag(p["bias"])
         tally = Tally(inputs)
-        tally.learn(2 * x.features)
+        tally.learn(norm_size(x, p))
         tally.emit(size)
         tally.hold(size)
         tally.macs = tally.macs + size * p["kernel"]

@@ -21,6 +21,7 @@ from search_spaces.elastic.plumbing import (
 )
 from search_spaces.elastic.resizing import FLATTEN, GLOBAL_POOL, SPACE_TO_DEPTH, UPSAMPLE
 from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK
+from search_spaces.elastic.sequence_convolution import SEQUENCE_CONV
 from search_spaces.elastic.sequences import (
     LANGUAGE_HEAD,
     PATCH_EMBEDDING,
@@ -75,6 +76,7 @@ MODULES: dict[str, ModuleSpec] = {
     "residual_mlp": RESIDUAL_MLP,
     "self_attention": SELF_ATTENTION,
     "sep_conv": SEP_CONV,
+    "sequence_conv": SEQUENCE_CONV,
     "sequence_head": SEQUENCE_HEAD,
     "skip_connect": SKIP_CONNECT,
     "space_to_depth": SPACE_TO_DEPTH,

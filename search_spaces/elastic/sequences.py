@@ -117,7 +117,7 @@ class LanguageHead(nn.Module):
 
 
 class SequenceHead(nn.Module):
-    """Class logits from the first token or the mean of all real ones."""
+    """Class logits from the first token, or the mean or maximum of all real ones."""
 
     def __init__(self, in_features: int, classes: int, pool: str, dropout: float) -> None:
         super().__init__()
@@ -128,6 +128,8 @@ class SequenceHead(nn.Module):
     def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
         if self.pool == "first":
             pooled = x[:, 0]
+        elif self.pool == "max":
+            pooled = (x if real is None else x.masked_fill(~real[..., None], -torch.inf)).amax(1)
         elif real is None:
             pooled = x.mean(1)
         else:

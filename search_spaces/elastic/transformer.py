@@ -188,11 +188,11 @@ class ConvMixer(nn.Module):
     """Depth-wise convolution along the sequence, then a linear layer, with residual."""
 
     def __init__(
-        self, features: int, kernel_size: int, causal: bool, bias: bool, pre_norm: bool, dropout: float
+        self, features: int, kernel_size: int, causal: bool, bias: bool, pre_norm: bool, rms: bool, dropout: float
     ) -> None:
         super().__init__()
         self.pre_norm = pre_norm
-        self.norm = nn.LayerNorm(features)
+        self.norm = make_norm(features, rms)
         kind, padding = (CausalConv, 0) if causal else (nn.Conv1d, kernel_size // 2)
         self.conv = kind(features, features, kernel_size, padding=padding, groups=features, bias=bias)
         self.output = nn.Linear(features, features, bias=bias)
@@ -270,6 +270,7 @@ def conv_mixer_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arg
         "causal": bool(p["causal"]),
         "bias": bool(p["bias"]),
         "pre_norm": p["norm"] == "pre",
+        "rms": bool(p["rms_norm"]),
         "dropout": float(p["dropout"]),
     }
 
@@ -306,7 +307,9 @@ FEED_FORWARD = ModuleSpec(
     FeedForward, feed_forward_arguments, helpers=(make_activation, RMSNorm, make_norm), branch="dropout"
 )
 TRANSFORM_MIXER = ModuleSpec(TransformMixer, transform_mixer_arguments, masks=True)
-CONV_MIXER = ModuleSpec(ConvMixer, conv_mixer_arguments, helpers=(CausalConv,), branch="dropout", masks=True)
+CONV_MIXER = ModuleSpec(
+    ConvMixer, conv_mixer_arguments, helpers=(CausalConv, RMSNorm, make_norm), branch="dropout", masks=True
+)
 POSITION_MIXER = ModuleSpec(
     PositionMixer, position_mixer_arguments, helpers=(make_activation,), widen=widen_position_mixer, masks=True
 )

@@ -125,13 +125,25 @@ class TestConvMixer(BlockContract):
 class TestCausalConvMixer(BlockContract):
     kind = "conv_mixer"
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
-    options: ClassVar = {"kernel": [3, 5], "causal": [True], "bias": [True, False]}
+    options: ClassVar = {"kernel": [3, 5], "causal": [True], "bias": [True, False], "rms_norm": [True, False]}
+
+
+class TestSequenceConv(BlockContract):
+    kind = "sequence_conv"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {
+        "features": [5, 10],
+        "kernel": [1, 2, 3, 4],
+        "causal": [True, False],
+        "norm": [True, False],
+        "bias": [True, False],
+    }
 
 
 class TestSequenceHead(BlockContract):
     kind = "sequence_head"
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
-    options: ClassVar = {"out": [5], "pool": ["first", "mean"]}
+    options: ClassVar = {"out": [5], "pool": ["first", "mean", "max"]}
 
 
 class TestLanguageHead(BlockContract):

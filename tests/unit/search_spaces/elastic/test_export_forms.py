@@ -42,6 +42,7 @@ DOCUMENTS = (  # of blocks that no built-in family has
     ("u-shaped", 3, {"channels": 1, "height": 12, "width": 12}),
     ("windows-and-convolutions", 3, {"channels": 1, "height": 16, "width": 16}),
     ("llama-like", None, {"length": 6, "vocabulary": 20}),
+    ("text-cnn", 3, {"length": 6, "vocabulary": 20}),
     ("gated-mixer", 3, {"length": 6, "vocabulary": 20}),
 )
 SPACES = [(family, partial(bound, family, None, size)) for family, size in FAMILIES] + [

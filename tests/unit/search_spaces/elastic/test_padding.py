@@ -19,6 +19,7 @@ MIXERS = {
     "rotary": {**ATTENTION, "rotary": True, "rms_norm": True},
     "convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}},
     "causal convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}, "causal": True},
+    "filters": {"block": "sequence_conv", "features": {"one_of": [8, 16]}, "kernel": {"one_of": [3, 4]}},
     "positions": {"residual": [{"block": "token_norm"}, {"block": "position_mixer", "mid": {"one_of": [0, 8]}}]},
 }
 
@@ -47,7 +48,7 @@ def padded_texts() -> torch.Tensor:
     return x
 
 
-@pytest.mark.parametrize("pool", ["first", "mean"])
+@pytest.mark.parametrize("pool", ["first", "mean", "max"])
 @pytest.mark.parametrize("mixer", MIXERS.values(), ids=MIXERS.keys())
 def test_more_padding_leaves_the_answers(mixer: dict[str, object], pool: str) -> None:
     space = space_of(mixer, pool)

@@ -1,0 +1,42 @@
+"""Convolution along a sequence to any number of features: shapes and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from search_spaces.blocks.arithmetic import Tally, activation_param, flag, tokens
+from search_spaces.blocks.base import Block, Cost, Param
+from search_spaces.blocks.sequences import FEATURES
+from search_spaces.network import Shape, TokensShape
+
+
+class SequenceConv(Block):
+    """Convolution along the sequence, as long as before, then layer norm (or none) and an activation.
+
+    The filters of text classification (Kim 2014, arXiv 1408.5882). An even kernel sees one later token more.
+    """
+
+    kind = "sequence_conv"
+    help = "Convolution along the sequence to any number of features, optional layer norm, activation."
+    params: ClassVar = (
+        FEATURES,
+        Param("kernel", "int", 3, minimum=1, maximum=31, help="Kernel size in tokens, odd or even, same length."),
+        Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
+        activation_param(),
+        Param("norm", "bool", False, help="Layer norm of each token after the convolution."),
+        Param("bias", "bool", True, help="Convolution with bias."),
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return TokensShape(tokens(inputs, self.kind).length, p["features"])
+
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return (flag(p["causal"]) == 0) & (p["kernel"] > 1)
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = tokens(inputs, self.kind)
+        tally = Tally(inputs)
+        tally.linear(p["kernel"] * x.features, p["features"], x.length, bias=flag(p["bias"]))
+        tally.learn(2 * p["features"], when=flag(p["norm"]))
+        return tally.cost()

@@ -1,0 +1,57 @@
+"""Plain module of the convolution along a sequence to any number of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from search_spaces.blocks.arithmetic import tokens
+from search_spaces.elastic.layers import make_activation
+from search_spaces.elastic.spec import Arguments, ModuleSpec
+from search_spaces.elastic.transformer import CausalConv
+from search_spaces.network import Shape
+
+
+class SequenceConv(nn.Module):
+    """Convolution along the positions of (N, L, F), norm, activation; what stands in the padding of a text is 0."""
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        kernel_size: int,
+        causal: bool,
+        activation: str,
+        norm: bool,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.around = (0, 0) if causal else ((kernel_size - 1) // 2, kernel_size // 2)
+        self.conv = (CausalConv if causal else nn.Conv1d)(in_features, features, kernel_size, bias=bias)
+        self.norm = nn.LayerNorm(features) if norm else nn.Identity()
+        self.activation = make_activation(activation)
+
+    def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
+        if real is not None:
+            x = x.masked_fill(~real[..., None], 0.0)
+        y = self.conv(F.pad(x.transpose(1, 2), self.around)).transpose(1, 2)
+        return self.activation(self.norm(y))
+
+
+def sequence_conv_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {
+        "in_features": tokens(inputs, "sequence_conv").features,
+        "features": p["features"],
+        "kernel_size": p["kernel"],
+        "causal": bool(p["causal"]),
+        "activation": p["activation"],
+        "norm": bool(p["norm"]),
+        "bias": bool(p["bias"]),
+    }
+
+
+SEQUENCE_CONV = ModuleSpec(SequenceConv, sequence_conv_arguments, helpers=(CausalConv, make_activation), masks=True)
