@@ -25,7 +25,8 @@ _MAX_LENGTH = 400  # of the names together; what is longer is cut somewhere on i
 def allowed(given: str, names: Iterable[str]) -> str:
     """A suggestion for an unknown name: the one that was probably meant, and all there are."""
     known = list(names)
-    near = difflib.get_close_matches(given, known, 1, cutoff=0.5)
+    begun = [name for name in known if len(given) > 1 and name.startswith(given.lower())]
+    near = begun or difflib.get_close_matches(given, known, 1, cutoff=0.5)
     lengths = accumulate(len(name) + 2 for name in known)
     shown = [name for name, length in zip(known[:MAX_NAMES], lengths, strict=False) if length <= _MAX_LENGTH]
     more = ", ..." if len(known) > len(shown) else ""

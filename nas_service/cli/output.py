@@ -15,6 +15,7 @@ import typer
 import yaml
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -78,9 +79,16 @@ def _is_list_of_words(value: Any) -> bool:
 
 
 def print_rows(
-    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: Format | ListFormat, title: str = ""
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    form: Format | ListFormat,
+    title: str = "",
+    num_kept: int | None = None,
 ) -> None:
-    """A list: all fields for programs, or the chosen columns as a table."""
+    """A list: all fields for programs, or the chosen columns as a table.
+
+    Where the terminal is too narrow, columns behind the first ``num_kept`` are left out, the last one first, and told.
+    """
     rows = list(rows)
     if form == "csv":
         print_csv(rows, columns)
@@ -91,13 +99,28 @@ def print_rows(
     if not rows:
         progress.print("there are none")
         return
+    shown = list(columns)
+    table = _table(rows, shown, title, " ")
+    if num_kept is not None and _least_width(table) > out.width:
+        table = _table(rows, shown, title, "\n")
+        while len(shown) > num_kept and _least_width(table) > out.width:
+            shown.pop()
+            table = _table(rows, shown, title, "\n")
+    out.print(table)
+    if len(shown) < len(columns):
+        hidden = ", ".join(columns[len(shown) :])
+        progress.print(f"not shown in {out.width} columns: {hidden}; -o csv has all", soft_wrap=True)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str, between: str) -> Table:
+    """``between`` stands between the words of a head."""
     table = Table(title=title or None, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         values = [row.get(column) for row in rows]
         numeric = all(value is None or isinstance(value, int | float) for value in values)
         # An id is there to be copied and a number to be compared; what is too wide for the terminal goes on below.
         table.add_column(
-            column.replace("_", " "),
+            column.replace("_", " ").replace(" ", between),
             overflow="fold",
             min_width=min(12, max((len(word) for value in values for word in show(value).split()), default=0)),
             no_wrap=column in ("id", "state") or (numeric and any(value is not None for value in values)),
@@ -105,7 +128,12 @@ def print_rows(
         )
     for row in rows:
         table.add_row(*(Text(show(row.get(column))) for column in columns))
-    out.print(table)
+    return table
+
+
+def _least_width(table: Table) -> int:
+    # Measured as if there were room enough: otherwise the terminal's width would be the answer.
+    return Measurement.get(out, out.options.update_width(10_000), table).minimum
 
 
 def print_facts(facts: Mapping[str, Any], form: Format) -> None:

@@ -19,7 +19,8 @@ from search_spaces.reader import read_text
 
 def request_from(
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="YAML or JSON request instead of the other options")
+        Path | None,
+        typer.Option("--file", "-f", help="a request instead of the other options; `nas search create --help` has one"),
     ] = None,
     name: Annotated[str | None, typer.Option(help="left out: space and data set")] = None,
     space: Annotated[

@@ -36,7 +36,7 @@ exports = typer.Typer(no_args_is_help=True, help="Downloads of finalists.")
 COLUMNS = ["id", "name", "state", "phase", "num_told", "front_size", "hypervolume", "created_at"]
 LISTED = ["id", "name", "state", "num_told", "created_at"]
 # Scores that a front shows where they are among its axes; accuracy has columns of its own.
-SCORES = ("f1_macro", "perplexity")
+SCORES = ("f1_macro", "perplexity", "loss")
 
 
 @app.command()
@@ -49,6 +49,25 @@ def create(
     """Start a search. With --wait exit code 1 unless it succeeds.
 
     Example: nas search create --dataset pets --objective accuracy_top1 --objective 'macs<1e6' --wait
+
+    --file takes the body of `POST /v1/searches`, as YAML or JSON:
+
+    \b
+    name: small pets
+    space: digits-mobile       # a built-in family, the id of a stored space,
+                               # or a document beside this file: mine.yaml
+    dataset: pets
+    objectives:
+      - metric: accuracy_top1
+      - metric: macs
+        constraint: {maximum: 2e6}
+    evaluator:
+      recipe:                  # how the supernet is trained
+        name: sandwich
+        params: {optimiser: adamw, learning_rate: 2e-3, num_epochs: 30}
+    strategy: {name: nsga2}
+    budget: {trials: 200}
+    finalists: {count: 8}
     """
     with connect() as nas:
         search = nas.create_search(body)
@@ -144,6 +163,7 @@ def front(
     """
     with asking_about(search_id) as nas:
         print_front(nas.front(search_id, stage, at_evaluation=at_evaluation, device=device), output)
+        print_warnings(nas.search(search_id))
 
 
 @exports.command("download")
@@ -155,7 +175,12 @@ def download(trial_id: str, folder: Path, output: ListOption = ListFormat.table)
     with connect() as nas:
         export = nas.wait_for_export(nas.create_export(trial_id)["id"])
         paths = nas.download(export, folder)
-    print_rows([{"file": str(path), "bytes": path.stat().st_size} for path in paths], ["file", "bytes"], output)
+        print_rows([{"file": str(path), "bytes": path.stat().st_size} for path in paths], ["file", "bytes"], output)
+        try:
+            print_warnings(nas.search(nas.trial(trial_id)["search_id"]))
+        except ApiError as error:
+            if error.status != 403:  # a key may be one for downloads alone
+                raise
 
 
 @contextmanager
@@ -265,14 +290,23 @@ def print_front(found: Mapping[str, Any], output: ListFormat) -> None:
     if found["stage"] == "search":
         print_search_front(found)
         return
-    rows = [front_row(member) for member in found["members"]]
-    columns = ["trial", "accuracy select", "accuracy test", "macs", "params", "latency ms"]
-    columns[1:1] = [f"{name} {split}" for name in found["axes"] if name in SCORES for split in ("select", "test")]
-    columns = [name for name in columns if any(row[name] is not None for row in rows)]
-    print_rows(sorted(rows, key=lambda row: row["macs"] or 0), columns, output)
+    rows = [axes_of(found, member) | front_row(member) for member in found["members"]]
+    own = [column for axis in found["axes"] for column in _columns_of(axis)]
+    usual = ["accuracy select", "accuracy test", "macs", "params", "latency ms"]
+    columns = [name for name in dict.fromkeys(["trial", *own, *usual]) if any(row[name] is not None for row in rows)]
+    kept = sum(name in ("trial", *own) for name in columns)
+    print_rows(sorted(rows, key=lambda row: row["macs"] or 0), columns, output, num_kept=kept)
     for member in sorted(found["members"], key=lambda member: member.get("macs") or 0):
         out.print(f"trial {member['number']} is {member['id']}", soft_wrap=True)
     out.print(f"hypervolume {show(found.get('hypervolume'))}")
+
+
+def _columns_of(axis: str) -> list[str]:
+    """Where a final front shows an axis: scores on both splits."""
+    if axis in ("accuracy_top1", *SCORES):
+        name = "accuracy" if axis == "accuracy_top1" else axis
+        return [f"{name} select", f"{name} test"]
+    return ["latency ms"] if axis == "latency_ms" else [axis]
 
 
 def _members(found: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], float]]:
@@ -295,7 +329,8 @@ def print_search_front(found: Mapping[str, Any]) -> None:
         {"trial": member["number"], "id": member["id"], "adds": gain} | axes_of(found, member)
         for member, gain in _members(found)
     ]
-    print_rows(rows, ["trial", "id", *found["axes"], "adds"], ListFormat.table)
+    columns = ["trial", *found["axes"], "id", "adds"]
+    print_rows(rows, columns, ListFormat.table, num_kept=1 + len(found["axes"]))
     out.print(f"hypervolume {show(found.get('hypervolume'))} after {found['num_evaluations']} evaluations")
     if found.get("normalised_hypervolume") is not None:
         out.print(f"{100 * found['normalised_hypervolume']:.2f} % of the true front's, regret {show(found['regret'])}")
@@ -307,7 +342,7 @@ def front_row(member: Mapping[str, Any]) -> dict[str, Any]:
     latency = None if member.get("latency_ms") is None else f"{member['latency_ms']:.3f}"
     if latency is not None and member.get("latency_p10_ms") is not None:
         latency += f" [{member['latency_p10_ms']:.3f}-{member['latency_p90_ms']:.3f}]"
-    scores = {f"{name} select": (member.get("metrics") or {}).get(name) for name in SCORES}
+    scores = {f"{name} select": (member.get("metrics") or {}).get(name, member.get(name)) for name in SCORES}
     return {
         "trial": member["number"],
         "id": member["id"],

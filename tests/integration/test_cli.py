@@ -11,11 +11,13 @@ import threading
 
 import pytest
 import yaml
+from sqlalchemy import update
 
 from nas_service.cli import main as cli
 from nas_service.cli.failures import guarded
 from nas_service.storage import searches as stored
 from nas_service.storage.session import unit_of_work
+from nas_service.storage.tables import SupernetRow
 from tests.support import api, searches
 
 ACCURATE = ("search", "create", "--objective", "accuracy_top1")
@@ -82,6 +84,14 @@ def test_every_command_speaks_json(nas, engine, tmp_path):
         code, out, err = nas(*arguments)
         assert code == 0, (arguments, err)
         assert len(out.splitlines()) > 1, arguments
+    warning = {"code": "guessing", "message": "it only guesses", "suggestion": "train longer"}
+    with unit_of_work(engine) as session:
+        supernet_id = stored.get(session, search["id"]).supernet_id
+        session.execute(update(SupernetRow).where(SupernetRow.id == supernet_id).values(warnings=[warning]))
+    for form in ("table", "csv"):
+        told = nas("front", search["id"], "-o", form)
+        assert told[2] == "warning: it only guesses; train longer\n"
+        assert "only guesses" not in told[1]
     made = json.loads(nas("key", "create", "again", "-o", "json")[1])
     assert json.loads(nas("key", "revoke", made["id"], "-o", "json")[1]) == {"id": made["id"], "state": "revoked"}
     file = tmp_path / "request.yaml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -70,6 +71,34 @@ def test_a_front_shows_what_was_measured_and_fits_eighty_columns(monkeypatch, ca
     assert "0.5000 [0.435-0.565]" in text
 
 
+def test_a_narrow_front_keeps_what_the_search_optimises(monkeypatch, capsys):
+    test = {"perplexity": 12.5, "accuracy_top1": 0.25, "num_samples": 226}
+    metrics = {"perplexity": 11.25, "num_samples": 226, "activations": 987_654_321, "test": test}
+    member = {"number": 7, "id": "tri_x", "accuracy_top1": 0.5, "macs": 123_456_789, "params": 1_234_567}
+    timed = {"metrics": metrics, "latency_ms": 1.5, "latency_p10_ms": 1.0, "latency_p90_ms": 2.0}
+    found = {"stage": "final", "axes": ["perplexity", "params", "activations"], "members": [member | timed]}
+    least = ["accuracy test", "macs", "latency ms"]
+    for width, hidden in ((80, least), (56, ["accuracy select", *least])):
+        monkeypatch.setattr(output.out, "_width", width)
+        print_front(found, ListFormat.table)
+        told = capsys.readouterr()
+        line = next(line for line in told.out.splitlines() if "11.25" in line)
+        assert re.findall(r"\S+", line)[:5] == ["7", "11.25", "12.5", "1234567", "987654321"]
+        assert f"not shown in {width} columns: {', '.join(hidden)}; -o csv has all" in told.err
+    monkeypatch.setattr(output.out, "_width", 80)
+    print_front(found | {"axes": ["accuracy_top1", "params"]}, ListFormat.table)
+    told = capsys.readouterr()
+    assert re.search(r" 1234567 +123456789 ", told.out)
+    assert told.err == ""
+    monkeypatch.setattr(output.out, "_width", 56)
+    looked_up = {"number": 7, "id": "tri_" + "0" * 32, "metrics": dict.fromkeys("abcd", 1234567.5)}
+    found |= {"stage": "search", "axes": list("abcd"), "members": [looked_up], "contributions": [1.5]}
+    print_front(found | {"num_evaluations": 9}, ListFormat.table)
+    told = capsys.readouterr()
+    assert told.out.count("1.23457e+0") == 4
+    assert "not shown in 56 columns: id, adds" in told.err
+
+
 def test_an_error_with_one_finding_is_said_once(capsys):
     def fail():
         raise InvalidInput.at("/dataset", "there is none", suggestion=allowed("digit", ["pets", "digits"]))
@@ -123,6 +152,12 @@ def test_a_list_of_findings_is_not_headed_by_the_first_of_them(capsys):
 
     assert guarded(fail) == 2
     assert capsys.readouterr().err == "nas: 2 things are wrong\n  /a: first\n  /b: second\n"
+
+
+@pytest.mark.parametrize("given", ["acc", "accuracy", "ACCURACY", "acuracy", "accuracy_top5"])
+def test_a_name_that_begins_like_the_given_one_is_meant(given):
+    assert allowed(given, ["loss", "macs", "accuracy_top1"]).startswith("did you mean 'accuracy_top1'?")
+    assert allowed("zzz", ["loss"]) == "allowed: loss"
 
 
 def test_many_allowed_names_end_with_a_whole_one():

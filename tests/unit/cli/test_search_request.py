@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from nas_service.api.schemas import SearchIn
 from nas_service.cli.failures import guarded
 from nas_service.cli.request_file import request_of_file, with_lines
 from nas_service.cli.search_request import parameter, request_from
+from nas_service.cli.searches import create
 from nas_service.client import ApiError
 from nas_service.errors import InvalidInput
 from search_spaces.errors import SpaceError
@@ -81,6 +85,16 @@ def test_a_file_that_cannot_be_read_is_told_where(tmp_path, capsys, content, tol
     error = capsys.readouterr().err
     assert error.startswith(f"nas: {file}")
     assert told in error
+
+
+def test_the_example_of_the_readme_is_complete_and_the_one_of_the_help(tmp_path):
+    (example,) = re.findall(r"```yaml\n(.+?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert textwrap.indent(example, "    ") in str(create.__doc__)
+    file = tmp_path / "request.yaml"
+    file.write_text(example)
+    spec = SearchIn.model_validate(request_of_file(file)).to_spec("", "")
+    assert spec.supernet.recipe.params["learning_rate"] == 0.002
+    assert spec.objectives[1].constraint.maximum == 2e6
 
 
 def test_what_the_api_finds_wrong_gets_its_line(tmp_path, capsys):
