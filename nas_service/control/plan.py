@@ -14,7 +14,7 @@ from nas_service.control.create import recipe_document
 from nas_service.control.objectives import cost_function, feasibility
 from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
 from nas_service.ids import content_key
-from nas_service.storage import supernets, trials
+from nas_service.storage import searches, supernets, trials
 from nas_service.storage.session import Session
 from nas_service.tables.lookup import TableLookup
 from nas_service.tables.table import load_table
@@ -28,10 +28,11 @@ _BYTES_PER_TRIAL = 1_200  # a row and its entries in the indexes
 def plan_search(session: Session, spec: SearchSpec, artifacts: Path) -> dict[str, Any]:
     """Plain JSON; ``artifacts`` is where tables lie. Raises InvalidInput with every problem, as creating would.
 
-    Times are means of earlier searches of the space and None where there were none.
+    Times follow from earlier searches of the space, over a table from those with the same strategy; None where there
+    were none.
     """
     if isinstance(spec.evaluator, TableEvaluatorSpec):
-        return _plan_over_table(check_table_spec(session, spec, artifacts), artifacts)
+        return _plan_over_table(session, check_table_spec(session, spec, artifacts), artifacts)
     checked = check_spec(session, spec)
     space = checked.space
     sampled = np.concatenate((space.smallest()[None], space.largest()[None], space.sample(_SAMPLES, _rng())))
@@ -71,12 +72,15 @@ def plan_search(session: Session, spec: SearchSpec, artifacts: Path) -> dict[str
     }
 
 
-def _plan_over_table(checked: CheckedTableSpec, artifacts: Path) -> dict[str, Any]:
+def _plan_over_table(session: Session, checked: CheckedTableSpec, artifacts: Path) -> dict[str, Any]:
     """A table knows the answer before the search: how much of it is feasible is read off, not sampled."""
     space, manifest = checked.space, checked.table.manifest
     feasible = TableLookup(checked.spec, load_table(artifacts, checked.table.id)).feasible_rows
     num_trials = min(checked.spec.budget.trials, space.cardinality * len(manifest["fidelities"] or [1]))
     bounded = any(objective.constraint is not None for objective in checked.spec.objectives)
+    search_s = _within_budget(
+        checked.spec, num_trials, searches.mean_trial_s(session, checked.table.id, checked.spec.strategy.name)
+    )
     return {
         "space": {
             "id": space.id,
@@ -94,7 +98,7 @@ def _plan_over_table(checked: CheckedTableSpec, artifacts: Path) -> dict[str, An
         "num_trials": num_trials,
         "supernet_is_ready": None,
         "jobs": {"advance": ceil(num_trials / _TRIALS_PER_JOB)},
-        "time": {"train_supernet_s": 0.0, "search_s": None, "total_s": None},
+        "time": {"train_supernet_s": 0.0, "search_s": search_s, "total_s": search_s},
         "disk_bytes": num_trials * _BYTES_PER_TRIAL,
     }
 
@@ -126,12 +130,15 @@ def _jobs(session: Session, checked: CheckedSpec, num_trials: int, ready: bool) 
 
 def _time(session: Session, checked: CheckedSpec, num_trials: int, ready: bool) -> dict[str, float | None]:
     train_s = 0.0 if ready else supernets.mean_train_s(session, checked.space.id)
-    eval_s = trials.mean_eval_s(session, checked.space.id)
-    search_s = None if eval_s is None else eval_s * num_trials
-    if search_s is not None and checked.spec.budget.wall_s is not None:
-        search_s = min(search_s, checked.spec.budget.wall_s)
+    search_s = _within_budget(checked.spec, num_trials, trials.mean_eval_s(session, checked.space.id))
     total_s = None if train_s is None or search_s is None else train_s + search_s
     return {"train_supernet_s": train_s, "search_s": search_s, "total_s": total_s}
+
+
+def _within_budget(spec: SearchSpec, num_trials: int, trial_s: float | None) -> float | None:
+    if trial_s is None:
+        return None
+    return min(trial_s * num_trials, float("inf") if spec.budget.wall_s is None else spec.budget.wall_s)
 
 
 def _checkpoint_bytes(params: int) -> int:

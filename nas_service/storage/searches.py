@@ -110,3 +110,15 @@ def wants(session: Session, *, supernet_id: str | None = None, estimator_id: str
     if estimator_id is not None:
         query = query.where(SearchRow.estimator_id == estimator_id)
     return session.scalars(query.limit(1)).first() is not None
+
+
+def mean_trial_s(session: Session, table_id: str, strategy: str) -> float | None:
+    """Mean time of a trial in finished searches of a table with a strategy, None when there are none."""
+    spent = func.sum(func.extract("epoch", SearchRow.finished_at - SearchRow.search_started_at))
+    query = select(spent / func.nullif(func.sum(SearchRow.num_told), 0)).where(
+        SearchRow.table_id == table_id,
+        SearchRow.state == "succeeded",
+        SearchRow.spec["strategy"]["name"].astext == strategy,
+    )
+    found = session.scalar(query)
+    return None if found is None else float(found)

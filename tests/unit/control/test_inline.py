@@ -241,6 +241,21 @@ def test_a_plan_reads_feasibility_off_the_table(engine, spec, tmp_path):
     assert plan["num_trials"] == 120
 
 
+def test_a_plan_takes_its_time_from_searches_with_the_same_strategy(engine, spec, tmp_path):
+    assert read(engine, plan_search, spec, tmp_path)["time"]["total_s"] is None
+    search_id = start(engine, spec)
+    assert read(engine, plan_search, spec, tmp_path)["time"]["total_s"] is None  # it is not finished
+    advance_until_rest(engine, TableWorker(engine, tmp_path), search_id)
+    search = search_of(engine, search_id)
+    trial_s = (search.finished_at - search.search_started_at).total_seconds() / search.num_told
+    found = read(engine, plan_search, replace(spec, budget=Budget(trials=10)), tmp_path)["time"]
+    assert found == {"train_supernet_s": 0.0, "search_s": pytest.approx(10 * trial_s), "total_s": found["search_s"]}
+    short = replace(spec, budget=Budget(trials=10, wall_s=5 * trial_s))
+    assert read(engine, plan_search, short, tmp_path)["time"]["total_s"] == pytest.approx(5 * trial_s)
+    other = replace(spec, strategy=MethodChoice("grid", {}))
+    assert read(engine, plan_search, other, tmp_path)["time"]["total_s"] is None
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
