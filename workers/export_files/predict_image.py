@@ -45,7 +45,7 @@ def read_image(path: str) -> np.ndarray:
             image = ImageOps.pad(image, size, Image.Resampling.BILINEAR)
         else:
             image = image.resize(size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.uint8)
+    pixels = np.array(image, dtype=np.uint8)  # a copy: torch wants to be able to write to it
     return pixels[None] if PREPROCESS["channels"] == 1 else pixels.transpose(2, 0, 1)
 
 

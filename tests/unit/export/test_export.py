@@ -138,7 +138,7 @@ def test_predict_runs_where_this_project_is_not_installed(trained, exported, tmp
     done = subprocess.run(
         [python, "-B", copy / "predict.py", *paths, "--top", "2"], capture_output=True, text=True, check=False, cwd="/"
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     predicted = [line.split(": ")[1].split(" ")[0] for line in done.stdout.splitlines()]
     module = build_plain(trained.space.resolve(np.array(trained.genes())))
     module.load_state_dict(load_file(folder / "model.safetensors"))
