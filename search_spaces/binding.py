@@ -9,9 +9,16 @@ from typing import Any
 from search_spaces.document import Document
 from search_spaces.errors import Problem, SpaceError
 
+# What a data set consists of, by the entry of its input that no other kind has.
+_KINDS = {"channels": "images", "length": "token sequences", "features": "rows of numbers"}
+
 
 def _follows(value: Any) -> bool:
     return value == "data" or (isinstance(value, dict) and "data" in value)
+
+
+def _kind(input: Mapping[str, Any]) -> str | None:
+    return next((kind for entry, kind in _KINDS.items() if entry in input), None)
 
 
 def is_bound(document: Document) -> bool:
@@ -56,9 +63,10 @@ def bind_document(document: Document, classes: int | None, input: Mapping[str, i
                     f"/input/{name}", "data", f"{given[name]}, the data set has {input[name]}", f"write: {name}: data"
                 )
             )
-    kinds = {"channels", "features", "length"} & set(input)
-    if kinds and not kinds & set(given):
-        problems.append(Problem("/input", "data", "the document reads another kind of input than the data set has"))
+    own, other = _kind(given), _kind(input)
+    if other is not None and own != other:
+        message = f"the document reads another kind of input ({own or 'unknown'}) than the data set has ({other})"
+        problems.append(Problem("/input", "data", message))
     if problems:
         raise SpaceError(problems)
     return raw if changed else None

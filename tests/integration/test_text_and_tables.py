@@ -175,7 +175,7 @@ def test_rows_of_numbers(engine, dispatcher, artifacts, tmp_path) -> None:
         ("gpt-tiny", "unlabelled", F1, "causal_lm have no f1_macro"),
         ("digits-mobile", "unlabelled", ACCURACY, "no labels"),
         ("text-tiny", "labelled", PERPLEXITY, "have no perplexity"),
-        ("mlp-elastic", "labelled", ACCURACY, "another kind of input"),
+        ("mlp-elastic", "labelled", ACCURACY, "input (rows of numbers) than the data set has (token sequences)"),
     ],
 )
 def test_what_does_not_fit_is_refused(engine, artifacts, tmp_path, family, dataset, objective, message) -> None:
