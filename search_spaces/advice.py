@@ -7,6 +7,7 @@ from typing import Any
 
 from search_spaces.counting import MAX_TABLE
 from search_spaces.errors import Problem, pointer_of
+from search_spaces.grammar import kinds_of_node
 from search_spaces.space import SearchSpace
 from search_spaces.tables import truth_table
 from search_spaces.wiring import genes_of_ops
@@ -48,7 +49,42 @@ def advice_on(space: SearchSpace) -> list[Problem]:
         Problem(pointer_of("templates", name), "unused", f"the template '{name}' is never used, nor checked")
         for name in sorted(set(templates) - named)
     ]
+    found += [
+        Problem(
+            pointer, "name", f"two {what} here are named '{name}'", "that name means one of them only: rename the other"
+        )
+        for pointer, what, name in _named_twice(raw)
+    ]
     return found
+
+
+def _named_twice(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Nodes of one list, and choices of its blocks, that have a name which another there has: (pointer, what, name)."""
+    stack: list[tuple[Any, tuple[str | int, ...]]] = [(raw, ())]
+    while stack:
+        value, path = stack.pop()
+        if isinstance(value, dict):
+            stack.extend((item, (*path, key)) for key, item in value.items())
+            continue
+        if not isinstance(value, list):
+            continue
+        stack.extend((item, (*path, position)) for position, item in enumerate(value))
+        taken: set[tuple[str, str]] = set()
+        for position, node in enumerate(value):
+            if not (isinstance(node, dict) and kinds_of_node(node)) or path[-1:] == ("one_of",):
+                continue
+            choices = [*node.values(), *(node.get("let") or {}).values()] if "block" in node else []
+            named = [("nodes", node.get("name"))]
+            named += [("choices", choice.get("name")) for choice in choices if _is_choice(choice)]
+            for what, name in named:
+                if isinstance(name, str) and (what, name) in taken:
+                    yield pointer_of(*path, position), what, name
+                elif isinstance(name, str):
+                    taken.add((what, name))
+
+
+def _is_choice(value: Any) -> bool:
+    return isinstance(value, dict) and any(key in value for key in ("one_of", "int", "float", "many_of"))
 
 
 def _uses(value: Any) -> Iterator[str]:

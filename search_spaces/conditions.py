@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from search_spaces.terms import compile_value, quantified
 from search_spaces.values import Value, combine, conjunction, depends, gene_index, safe_guard
 
 MAX_CONSTRAINTS = 5_000
+_OF_SHAPE = re.compile(r"\.(channels|height|width|length|features)\b")
 
 
 class ConditionCompiler:
@@ -109,7 +111,16 @@ class ConditionCompiler:
 
     def _constraint(self, text: str, frame: Frame, pointer: str) -> None:
         with located(pointer):
-            for holds in self._conjuncts(parse_expression(text), frame.look):
+            try:
+                conditions = self._conjuncts(parse_expression(text), frame.look)
+            except SpaceError as error:
+                if error.rule == "name" and _OF_SHAPE.search(text) and "mean" not in error.suggestion:
+                    advice = (
+                        "constraints read choices, no shapes: put the number in a let, and read that in both places"
+                    )
+                    raise SpaceError(pointer, "constraint", error.message, advice) from None
+                raise
+            for holds in conditions:
                 own = [gene for gene in holds.genes if self._inside(gene, frame.guards)]
                 guards = self._minimal(frame.guards, frozenset(own))
                 if guards or own:

@@ -97,6 +97,9 @@ def _problem(item: Any, parts: list[int | str], value: Any) -> Problem:
             f"{_called(value)} stands where {'a list' if rule == 'list_type' else 'a mapping'} belongs",
         )
         suggestion = f"write {_SHAPES[last]}" if last in _SHAPES else ""
+    elif rule == "too_short":
+        rule, message = "form", f"'{last}' is empty"
+        suggestion = "a choice needs an option, a list of nodes a node"
     elif rule == "literal_error":
         allowed = str(item["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
         rule, message, suggestion = (

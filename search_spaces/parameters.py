@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ def parameter_advice(param: Param, value: Any = None) -> str:
     """What to write instead of a value that does not fit."""
     if isinstance(value, str) and param.kind == "bool":
         return "write true or false"
+    if isinstance(value, str) and param.kind != "str" and re.fullmatch(r"\s*[-+]?[0-9]*\.?[0-9]+\s*", value):
+        return f"a number stands without quotes: {param.name}: {value.strip()[:60]}"
     if isinstance(value, str) and param.kind != "str":
         return f'an expression begins with =: "={value[:60]}"'
     if isinstance(value, str) and param.allowed:

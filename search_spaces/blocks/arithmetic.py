@@ -103,7 +103,11 @@ def strided(size: Any, stride: Any) -> Any:
 def image(shapes: tuple[Shape, ...], kind: str) -> ImageShape:
     """The first input as a feature map; raises `BlockError` for any other kind of value."""
     if not isinstance(shapes[0], ImageShape):
-        raise BlockError(f"{kind} needs a feature map as input, not {CALLED[type(shapes[0])]}")
+        sequence = (
+            "of sequences: sequence_conv or conv_mixer convolve, self_attention attends, sequence_head classifies"
+        )
+        hint = sequence if isinstance(shapes[0], TokensShape) else ""
+        raise BlockError(f"{kind} needs a feature map as input, not {CALLED[type(shapes[0])]}", hint)
     return shapes[0]
 
 

@@ -42,6 +42,11 @@ FAMILIES = (
 
 CHOICE = {"one_of": [8, 16], "name": "w"}
 
+SEQUENCES = {
+    "task": {"kind": "sequence_classification", "classes": 3},
+    "input": {"length": 12, "vocabulary": 9},
+}
+
 SMALL: dict[str, dict[str, int]] = {
     "albert-like": {"length": 16, "vocabulary": 60},
     "text-cnn": {"length": 16, "vocabulary": 60},
@@ -106,6 +111,16 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
         ([{"block": "conv_bn_act", "out_channels": 8}], {}, "/network/0/out_channels", "did you mean 'out'?"),
         ([{"block": "conv_bn_act", "filters": 8}], {}, "/network/0/filters", "did you mean 'out'?"),
         ([conv(activation="silu")], {}, "/network/0/activation", "did you mean 'swish'?"),
+        ([conv(out="16")], {}, "/network/0/out", "without quotes: out: 16"),
+        ([conv(), {"block": "batch_norm"}], {}, "/network/1/block", "did you mean 'map_norm' or 'bn_relu'?"),
+        ([conv(out={"one_of": []})], {}, "/network/0/out/one_of", "a choice needs an option"),
+        ([conv(name="stem")], {"constraints": ["=stem.channels > 4"]}, "/constraints/0", "put the number in a let"),
+        (
+            [{"block": "token_embedding", "features": 8, "vocabulary": 9}, conv()],
+            SEQUENCES,
+            "/network/1",
+            "sequence_conv or conv_mixer convolve",
+        ),
         ([conv(norm="yes")], {}, "/network/0/norm", "write true or false"),
         ([{"repeat": 3, "body": [conv()]}], {}, "/network/0/repeat", "repeat: {count: 3, body: [...]}"),
         ([{"repeat": {"count": 3, "body": conv()}}], {}, "/network/0/repeat/body", "begin each with '-'"),
@@ -196,6 +211,14 @@ def test_advice_names_constraints_that_exclude_nothing() -> None:
     for label, size, notes in (("sequence", 1, 0), ("conv_bn_act", 1, 0), ("conv", 4, 1)):
         found = space([{"repeat": {"count": 2, "body": body}}], constraints=[text.format(label)])
         assert (found.cardinality, len(advice_on(found))) == (size, notes)
+
+
+def test_advice_names_what_has_one_name() -> None:
+    twice = space([conv(name="a", out=CHOICE, kernel={"one_of": [3, 5], "name": "w"}), conv(name="a"), conv(name="b")])
+    assert [(item.pointer, item.message.split(" here")[0]) for item in advice_on(twice)] == [
+        ("/network/0", "two choices"),
+        ("/network/1", "two nodes"),
+    ]
 
 
 def test_a_fault_of_shapes_is_told_once_with_an_example() -> None:
