@@ -195,6 +195,8 @@ def _message(item: Mapping[str, Any]) -> str:
     """What is wrong, without what is allowed, which is the suggestion's."""
     if item["type"] == "literal_error":
         return f"unknown value {str(item['input'])[:80]!r}"
+    if item["type"] == "extra_forbidden":
+        return "there is no such field"
     if item["type"] in _KINDS:
         return f"must be {_KINDS[item['type']]}"
     pattern = _ID_PATTERN.fullmatch(str((item.get("ctx") or {}).get("pattern")))

@@ -15,6 +15,7 @@ from workers.training.tokens import IGNORED
 _LOSS_MARGIN = 0.01
 # Standard errors of an accuracy by which it must lie above guessing.
 _MARGIN = 2.0
+_USUAL_ADAMW_RATE = 0.002
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,10 @@ def _what_to_change(params: RecipeParams) -> str:
     length = f"num_steps={params.num_steps}" if params.num_steps is not None else f"num_epochs={params.num_epochs:g}"
     rate = f"{params.learning_rate:g}"
     if params.optimiser == "sgd":
-        other = "optimiser=adamw and learning_rate=0.002"
+        other = f"optimiser=adamw and learning_rate={_USUAL_ADAMW_RATE:g}"
     else:
-        other = f"learning_rate={params.learning_rate / 10:g}"
+        slow = params.learning_rate < _USUAL_ADAMW_RATE / 10
+        other = f"learning_rate={_USUAL_ADAMW_RATE if slow else params.learning_rate / 10:g}"
     return (
         f"try {other} (now {params.optimiser} with {rate}), or train longer (now {length}): each is a --recipe-param "
         "NAME=VALUE of `nas search create`, and stands in a request under evaluator.recipe.params"

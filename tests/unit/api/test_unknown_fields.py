@@ -38,7 +38,7 @@ def test_so_are_parameters_of_a_method():
     with pytest.raises(InvalidInput) as caught:
         strategy_of(item)
     (problem,) = caught.value.problems
-    assert problem.pointer == "/strategy/params/populatoin"
+    assert (problem.pointer, problem.message) == ("/strategy/params/populatoin", "there is no such field")
     assert str(problem.suggestion).startswith("did you mean 'population'? allowed: population, mode,")
 
 

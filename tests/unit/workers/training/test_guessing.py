@@ -72,3 +72,6 @@ def test_the_warning_says_what_to_change():
     (adamw,) = warnings_about(scores, TEN, "image_classification", params)
     assert "learning_rate=0.001" in adamw["suggestion"]
     assert "num_steps=7" in adamw["suggestion"]
+    slow = params.model_copy(update={"learning_rate": 1e-6})
+    (too_slow,) = warnings_about(scores, TEN, "image_classification", slow)
+    assert "learning_rate=0.002 (now adamw with 1e-06)" in too_slow["suggestion"]
