@@ -20,7 +20,8 @@ from nas_service.methods.strategies.encoding import Columns, Encoded
 Floats = NDArray[np.float64]
 _JITTER = 1e-6
 _TINY = 1e-10
-_ITERATIONS = 15
+_MANY_ROWS = 60  # from then on the data may say more against the prior, and the search for it goes on longer
+_ITERATIONS, _ITERATIONS_OF_MANY, _WIDER_OF_MANY = 15, 30, 1.4
 _MOST_PLACED_OPTIONS = 8  # beyond, options keep their first places: too many to learn from few trials
 _TOTAL_WEIGHT = 3.0
 _PRIOR_STD_OF_PLACES = 0.5
@@ -53,10 +54,13 @@ class GaussianProcess:
         self._prior_mean[self._at["amplitude"]] = np.log(_AMPLITUDES)
         self._prior_std[self._at["amplitude"]] = 1.0, 1.0, 1.0, 1.5
         self._prior_std[self._at["place"]] = _PRIOR_STD_OF_PLACES
+        self._width = 1.0
         self.theta: Floats = self._prior_mean.copy()
 
     def fit(self, x: Encoded, values: Floats) -> None:
         """Choose the kernel for rows x (n) and standardised values (n,)."""
+        many = len(values) >= _MANY_ROWS
+        self._width = _WIDER_OF_MANY if many else 1.0
         bounds = [(-9.0, 5.0)] * len(self._prior_mean)
         bounds[self._at["place"]] = [(-3.0, 3.0)] * sum(self._learned)
         found = minimize(
@@ -65,7 +69,7 @@ class GaussianProcess:
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
-            options={"maxiter": _ITERATIONS},
+            options={"maxiter": _ITERATIONS_OF_MANY if many else _ITERATIONS},
         )
         self.theta = found.x
 
@@ -126,9 +130,10 @@ class GaussianProcess:
         to_z = 4.0 * (by_square.sum(axis=1)[:, None] * z - by_square @ z)
         to_y = 2.0 * (pull * (s2 + 2.0 * s3 * linear)) @ y
         self._chain(gradient, theta, x, (z, y), (to_z, to_y))
-        off = (theta - self._prior_mean) / self._prior_std
+        prior_std = self._prior_std * self._width
+        off = (theta - self._prior_mean) / prior_std
         fit = 0.5 * values @ alpha + np.log(np.diag(factor[0])).sum()
-        return float(fit + 0.5 * off @ off), gradient + off / self._prior_std
+        return float(fit + 0.5 * off @ off), gradient + off / prior_std
 
     def _chain(
         self, gradient: Floats, theta: Floats, x: Encoded, rows: tuple[Floats, Floats], to: tuple[Floats, Floats]
