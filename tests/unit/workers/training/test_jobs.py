@@ -120,7 +120,7 @@ def test_a_supernet_that_stays_at_guessing_is_said_to(artifacts: Path) -> None:
     result = train_supernet(supernet_payload("sup_guess", recipe=recipe), WorkContext(artifacts))
     (warning,) = result["warnings"]
     assert warning["code"] == "guessing"
-    assert "num_steps 2" in warning["suggestion"]
+    assert "num_steps=2" in warning["suggestion"]
 
 
 def test_interrupted_supernet_resumes_to_the_same_bits(trained: dict[str, Any], artifacts: Path) -> None:
