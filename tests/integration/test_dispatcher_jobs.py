@@ -77,7 +77,7 @@ def test_a_measurement_waits_for_what_other_dispatchers_run(engine, pool):
         theirs = jobs.enqueue(session, kind="export", dedup_key="theirs", payload={})
     (held,) = jobs.claim(engine, "another host:1", limit=1, lease_s=60)
     with unit_of_work(engine) as session:
-        ours = jobs.enqueue(session, kind="evaluate", dedup_key="ours", payload={}, exclusive=True)
+        ours = jobs.enqueue(session, kind="evaluate", dedup_key="ours", payload={}, exclusive=True, priority=1)
         later = jobs.enqueue(session, kind="export", dedup_key="later", payload={})
 
     def states() -> dict[str, str]:
