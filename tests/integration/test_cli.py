@@ -175,7 +175,14 @@ def test_exit_codes(nas, engine, url, monkeypatch, postgres_server):
 def test_interrupting_detaches(nas, engine):
     search = json.loads(nas("search", "create", "--trials", "6", "-o", "json")[1])
     command = [sys.executable, "-m", "nas_service.cli.main", "search", "watch", search["id"]]
-    watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+    watching = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
+    )
     try:
         first = watching.stderr.readline()
         assert "queued" in first
