@@ -18,6 +18,7 @@ from torch import nn
 
 from search_spaces.elastic.initialise import initialise
 from search_spaces.elastic.lending import Account, Loan, before_backward
+from search_spaces.elastic.lent_linear import LENT_CLASSES
 from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.slicing import KernelTransform, slice_index, spatial_from
 from search_spaces.network import Envelope, Shape
@@ -182,6 +183,7 @@ class ElasticBlock(nn.Module):
                 norms.append((leaf, owner))
             if isinstance(leaf, nn.Dropout) and isinstance(owner, nn.Dropout):
                 dropouts.append((leaf, owner))
+            leaf.__class__ = LENT_CLASSES.get(type(leaf), type(leaf))
             for name, empty in (*leaf._parameters.items(), *leaf._buffers.items()):
                 if empty is not None:
                     loans.append(self._loan(path, name, leaf, owner, empty, transforms))

@@ -27,6 +27,7 @@ from workers.training.environment import keep_memory
 
 RESULTS = Path(__file__).with_name("results") / "elastic.md"
 RECIPE_BATCH = SandwichParams().batch_size
+LEAST_BATCH = 4
 PASS_S = 0.5  # the batch is doubled until a pass takes longer
 FAMILY_S = 4.0  # of pairs of passes, as many as that gives
 PAIRS = (5, 101)  # fewest and most
@@ -49,18 +50,18 @@ thread (medians of {least} to {most} interleaved pairs), and the median ratio of
 Command: `OMP_NUM_THREADS=1 python -m tests.benchmarks.bench_elastic --write` (torch {torch}), about five minutes.
 
 Batch: {batch}, as recipes train by default, or the power of two below with which a pass of the plain network takes half
-a second to a second. In both networks gradients are None before a pass; that is not timed.
+a second to a second, but at least {least_batch}. In both networks gradients are None before a pass; that is not timed.
 
-A lent part of a weight is a leaf of its own, made once, whose gradient is the same part of the widest gradient. What is
-left of the ratio: about a microsecond for each tensor on the way forward; on the way back the gradients of the widest
-weights, kept between steps, are set to zero once a step and added to, where a plain network keeps what the kernels
-return, and all that memory pushes weights and activations out of the processor's caches. So it is above the target
-where a pass takes hardly longer than that: small networks on rows of numbers, and few images or tokens against many
-weights. Setting to zero only what was lent was tried: 1.40 to 1.33 (mlp-elastic), no gain elsewhere; left, because then
-whatever else is written into a gradient would stay there. Autograd's own slices, as they were lent before, measured
-beside these in one process: 1.54 (now 1.22) for digits-mlp, 1.10 (1.06) digits-vit, 1.12 (1.07) table-transformer, 1.13
-(1.09) digits-vit-stages, 1.11 (1.07) digits-mobile, 1.11 (1.05) nats-size, 1.48 (1.45) mlp-elastic; no change for
-AutoFormer-S at batch 4 (1.09).
+A lent part of a weight is a leaf of its own, made once, whose gradient is the same part of the widest gradient. The
+gradient of a lent linear weight comes in the layout of the weight (`search_spaces/elastic/lent_linear.py`); as autograd
+makes it, transposed in memory, adding it took several times as long: 1.27 for AutoFormer-B, 1.28 for ViT-ResNAS before.
+
+What is left of the ratio: about a microsecond for each tensor on the way forward; on the way back the gradients of the
+widest weights, kept between steps, are set to zero once a step and added to, where a plain network keeps what the
+kernels return, and all that memory pushes weights and activations out of the processor's caches. So it is above the
+target where a pass takes hardly longer than that: small networks on rows of numbers. Tried there and left: setting to
+zero only what was lent (mlp-elastic 1.34 to 1.30: then whatever else is written into a gradient would stay there), and
+products added to gradients at once (1.35 to 1.27: then the gradient of an input alone would change those of weights).
 
 | family | input | batch | params | elastic ms | plain ms | ratio |
 |---|---|---|---|---|---|---|
@@ -76,8 +77,8 @@ def step_seconds(module: nn.Module, x: torch.Tensor) -> float:
 
 
 def batch_of(plain: PlainNetwork) -> int:
-    """Samples of a batch: those of a recipe, or as many as take about a second at most."""
-    batch = 1
+    """Samples of a batch: those of a recipe, or as many as take about a second, at least four."""
+    batch = LEAST_BATCH
     while batch < RECIPE_BATCH and step_seconds(plain, network_input(plain.network, batch)) < PASS_S:
         batch *= 2
     return batch
@@ -123,7 +124,13 @@ def main() -> None:
         print(rows[-1], flush=True)
     if given.write:
         RESULTS.write_text(
-            HEAD.format(least=PAIRS[0], most=PAIRS[1], batch=RECIPE_BATCH, torch=torch.__version__)
+            HEAD.format(
+                least=PAIRS[0],
+                most=PAIRS[1],
+                batch=RECIPE_BATCH,
+                least_batch=LEAST_BATCH,
+                torch=torch.__version__,
+            )
             + "\n".join(rows)
             + "\n"
         )
