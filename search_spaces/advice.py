@@ -50,6 +50,10 @@ def advice_on(space: SearchSpace) -> list[Problem]:
         for name in sorted(set(templates) - named)
     ]
     found += [
+        Problem(pointer, "residual", "what passes here is made small for good", "end a residual: with the layer_scale")
+        for pointer in _scaled_alone(raw["network"], ("network",))
+    ]
+    found += [
         Problem(
             pointer, "name", f"two {what} here are named '{name}'", "that name means one of them only: rename the other"
         )
@@ -81,6 +85,19 @@ def _named_twice(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
                     yield pointer_of(*path, position), what, name
                 elif isinstance(name, str):
                     taken.add((what, name))
+
+
+def _scaled_alone(value: Any, path: tuple[str | int, ...]) -> Iterator[str]:
+    """Places of the learned scales that stand in no residual and no graph, which may add what goes around them."""
+    if isinstance(value, dict):
+        if value.get("block") == "layer_scale":
+            yield pointer_of(*path)
+        for key, item in value.items():
+            if key not in ("residual", "graph"):
+                yield from _scaled_alone(item, (*path, key))
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _scaled_alone(item, (*path, position))
 
 
 def _is_choice(value: Any) -> bool:

@@ -8,13 +8,13 @@ from typing import Any
 from search_spaces.blocks.base import Block, Param
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.edges import EdgeCompiler, Subset
-from search_spaces.errors import SpaceError, did_you_mean
+from search_spaces.errors import Problem, SpaceError, did_you_mean
 from search_spaces.frames import Frame, LimitError, located
 from search_spaces.parameters import param_problem, parameter_advice
 from search_spaces.program import Back, BlockOp, GatherOp, Op, Reference, Register, SwitchOp
 from search_spaces.tables import tabulate
 from search_spaces.terms import to_value
-from search_spaces.values import Edge, ListValue, Place, Value, constant, gene_index, restricted
+from search_spaces.values import Edge, ListValue, Place, Value, constant, force, gene_index, restricted
 
 MAX_NODES = 5_000
 NODE_KEYS = frozenset(
@@ -93,11 +93,13 @@ class BlockCompiler(EdgeCompiler):
     ) -> None:
         kind = raw["block"]
         if kind not in BLOCKS:
+            hint = did_you_mean(kind, BLOCKS)
+            everything = "all blocks: nas space blocks"
             raise SpaceError(
                 f"{pointer}/block",
                 "block",
                 f"no block '{kind}'",
-                f"{did_you_mean(kind, BLOCKS)} (all blocks: nas space blocks)",
+                f"{hint} ({everything})" if "mean" in hint else everything,
             )
         block = BLOCKS[kind]
         inputs: tuple[Reference, ...] = sources or (Back(1),)
@@ -189,22 +191,34 @@ class BlockCompiler(EdgeCompiler):
     def _params(self, block: Block, raw: Mapping[str, Any], frame: Frame, pointer: str) -> dict[str, Value]:
         declared = {param.name: param for param in block.params}
         values: dict[str, Value] = {}
+        faults: list[Problem] = []
         for name in sorted(set(raw) - NODE_KEYS):
+            at = f"{pointer}/{name}"
             if name not in declared:
-                raise SpaceError(
-                    f"{pointer}/{name}", "parameter", f"{block.kind} has no parameter '{name}'",
-                    did_you_mean(name, declared),
-                )  # fmt: skip
-            with located(f"{pointer}/{name}"):
-                values[name] = to_value(self._binding(raw[name], frame, f"{pointer}/{name}", name))
-                self._check_param(block, declared[name], values[name])
+                hint = did_you_mean(name, declared)
+                faults.append(Problem(at, "parameter", f"{block.kind} has no parameter '{name}'", hint))
+                continue
+            try:
+                with located(at):
+                    values[name] = to_value(self._binding(raw[name], frame, at, name))
+                    self._check_param(block, declared[name], values[name])
+            except LimitError:
+                raise
+            except SpaceError as error:
+                faults += error.problems
+        sizes = self.root.names["input"].entries
         for name, param in declared.items():
-            if name not in values:
-                if param.default is None:
-                    raise SpaceError(
-                        pointer, "parameter", f"{block.kind} needs the parameter '{name}'", parameter_advice(param)
-                    )
+            if name in raw:
+                continue
+            if param.follows in sizes:
+                values[name] = to_value(force(sizes[param.follows]))
+            elif param.default is not None:
                 values[name] = constant(param.default)
+            elif raw.keys() - NODE_KEYS <= declared.keys():  # else one of the unknown names may be meant for it
+                message = f"{block.kind} needs the parameter '{name}'"
+                faults.append(Problem(pointer, "parameter", message, parameter_advice(param)))
+        if faults:
+            raise SpaceError(faults)
         return values
 
     def _check_param(self, block: Block, param: Param, value: Value) -> None:

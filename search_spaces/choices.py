@@ -151,7 +151,10 @@ class ChoiceCompiler(ConditionCompiler, ABC):
         outer = {id(guard) for guard in self.share_guards[frame.share.name]}
         if not outer <= {id(guard) for guard in frame.guards}:
             raise SpaceError(
-                pointer, "share", "the first node of a share is optional", "make the choices in a let outside"
+                pointer,
+                "share",
+                "the first node of a share is optional",
+                "make the choices in a let outside; nodes follow it by count: \"=op == 'conv' ? 1 : 0\"",
             )
         return gene_index(gene)
 

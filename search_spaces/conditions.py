@@ -59,8 +59,10 @@ class ConditionCompiler:
         except LimitError:
             raise
         except SpaceError as error:
-            known = set(self.problems)
-            self.problems += [problem for problem in dict.fromkeys(error.problems) if problem not in known]
+            known = {(problem.pointer, problem.rule, problem.message): problem for problem in self.problems}
+            for problem in error.problems:  # what a repeat unrolls is wrong once, whatever else is known there
+                known.setdefault((problem.pointer, problem.rule, problem.message), problem)
+            self.problems[:] = known.values()
             if len(self.problems) > 50:
                 raise LimitError(self.problems) from None
 

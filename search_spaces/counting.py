@@ -98,7 +98,8 @@ class Counter:
                 pointer,
                 "limits",
                 f"{what} reads {len(support)} choices at once, more than {MAX_TABLE} combinations",
-                "split it into conditions over few choices, such as neighbouring layers",
+                "split it into conditions over few choices, such as neighbouring layers; for the "
+                "size of all bound macs or params in the search's objectives",
             )
         return table
 

@@ -97,6 +97,9 @@ def _problem(item: Any, parts: list[int | str], value: Any) -> Problem:
             f"{_called(value)} stands where {'a list' if rule == 'list_type' else 'a mapping'} belongs",
         )
         suggestion = f"write {_SHAPES[last]}" if last in _SHAPES else ""
+    elif rule == "string_type" and parts[-3:-1] == ["graph", "inputs"]:
+        rule, message = "form", f"{_called(value)} stands where a name belongs"
+        suggestion = "a graph names what comes in: {inputs: [{choose: ...}], graph: {inputs: [x], body: [...]}}"
     elif rule == "too_short":
         rule, message = "form", f"'{last}' is empty"
         suggestion = "a choice needs an option, a list of nodes a node"

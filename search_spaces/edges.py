@@ -59,9 +59,8 @@ class EdgeCompiler(ChoiceCompiler):
         by_label = {item.label: item for item in frame.earlier}
         for name in wanted:
             if name not in by_label:
-                raise SpaceError(
-                    pointer, "reference", f"no earlier node is named '{name}'", did_you_mean(name, by_label)
-                )
+                hint = "for all of them write choose: earlier" if name == "earlier" else did_you_mean(name, by_label)
+                raise SpaceError(pointer, "reference", f"no earlier node is named '{name}'", hint)
         return [by_label[name] for name in wanted]
 
     def _edge_gene(self, name: str, options: list[Any], ordered: bool, frame: Frame, pointer: str) -> Value:

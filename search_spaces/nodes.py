@@ -51,12 +51,13 @@ class NodeCompiler(BlockCompiler):
 
     def _nodes(self, raw: list[Any], frame: Frame, ops: list[Op], pointer: str) -> None:
         for position, node in enumerate(raw):
-            before = len(self.problems)
             with self._collect():
                 self._node(node, frame, ops, f"{pointer}/{position}")
-            if len(self.problems) > before and node.get("name"):
-                # What refers to a broken node is not wrong as well.
-                frame.labels.setdefault(node["name"], self._register())
+            name = node.get("name")
+            if name and name not in frame.labels:  # what refers to a broken node is not wrong as well
+                frame.labels[name] = self._register()
+                if frame.earlier is not None and name not in {item.label for item in frame.earlier}:
+                    frame.earlier.append(Earlier(name, frame.labels[name], frame.guards, False))
 
     def _node(self, raw: Mapping[str, Any], outer: Frame, ops: list[Op], pointer: str, label: str = "") -> None:
         """Compiles a node behind `ops`. `outer` gets its name; `label` replaces it (branches of a choice)."""
@@ -214,7 +215,12 @@ class NodeCompiler(BlockCompiler):
         self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
     ) -> None:
         if len(sources) > 1:
-            raise SpaceError(f"{pointer}/inputs", "inputs", "a choice between nodes reads one input")
+            raise SpaceError(
+                f"{pointer}/inputs",
+                "inputs",
+                "a choice between nodes reads one input",
+                "in a graph name those that come in, and let each of its nodes read them: inputs: [a, b]",
+            )
         branches = raw["one_of"]
         if isinstance(branches, dict):
             items = [(label, branches[label], f"{pointer}/one_of/{label}") for label in sorted(branches)]

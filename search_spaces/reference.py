@@ -16,6 +16,8 @@ BEGIN, END = "<!-- blocks: begin -->", "<!-- blocks: end -->"
 
 def param_text(param: Param) -> str:
     """A parameter with its kind and default, as the table shows it."""
+    if param.follows:
+        return f"{param.name}=input.{param.follows}"
     if param.default is None:
         return f"{param.name}: {param.kind}"
     default = str(param.default).lower() if isinstance(param.default, bool) else param.default
@@ -35,7 +37,8 @@ def param_values(param: Param) -> str:
 
 def param_row(param: Param) -> dict[str, str]:
     """One parameter of a block in full."""
-    default = "must be given" if param.default is None else param_text(param).split("=", 1)[1]
+    text = param_text(param)
+    default = text.split("=", 1)[1] if "=" in text else "must be given"
     return {"parameter": param.name, "default": default, "values": param_values(param), "what it is": param.help}
 
 

@@ -179,7 +179,12 @@ def quantified(args: tuple[Any, ...], resolve: Resolver) -> list[tuple[Value, Re
     elif isinstance(collection, ListValue):
         items = collection.items
     else:
-        raise SpaceError("", "type", "a quantifier ranges over a collection or a list")
+        raise SpaceError(
+            "",
+            "type",
+            "a quantifier ranges over the elements of a repeat or for_each, or over a list; this is a single value",
+            "a choice or let of the same name hides them: rename it",
+        )
     result: list[tuple[Value, Resolver]] = []
     for item in items:
         parts = item.items if len(names) > 1 and isinstance(item, ListValue) else (item,)

@@ -124,6 +124,17 @@ def strided_image(x: ImageShape, p: Mapping[str, Any]) -> ImageShape:
     return ImageShape(p["out"], strided(x.height, p["stride"]), strided(x.width, p["stride"]))
 
 
+def group_of(channels: Any, out: Any, p: Mapping[str, Any], name: str = "channels") -> Any:
+    """How many of its `channels` inputs each of `out` outputs sees; raises `BlockError` where groups do not divide."""
+    group = where(p["group_size"] == 0, channels, p["group_size"])
+    require(channels % group == 0, f"group_size {{}} must divide the {{}} input {name}", group, channels)
+    groups = maximum(1, channels // group)
+    require(
+        out % groups == 0, f"{{}} groups (of group_size {{}}) must divide the {{}} output {name}", groups, group, out
+    )
+    return group
+
+
 def squeezed_channels(channels: Any, ratio: Any) -> Any:
     """Channels of a squeeze layer: `channels` x `ratio` rounded down, at least 1."""
     return maximum(1, whole(channels * ratio))
@@ -210,6 +221,12 @@ def activation_param(default: str = "relu") -> Param:
 
 OUT = Param("out", "int", minimum=1, help="Output channels.")
 KERNEL = Param("kernel", "int", 3, allowed=(1, 3, 5, 7, 9, 11), help="Kernel size, odd, same padding.")
+DILATION = Param(
+    "dilation", "int", 1, minimum=1, maximum=64, help="Steps between the inputs that a kernel reads; 1 leaves none out."
+)
+GROUP_SIZE = Param(
+    "group_size", "int", 0, minimum=0, help="Inputs of each group; 0 is an ordinary convolution, 1 depth-wise."
+)
 STRIDE = Param("stride", "int", 1, allowed=(1, 2, 4), help="Stride.")
 TRANSFORM = Param(
     "kernel_transform",

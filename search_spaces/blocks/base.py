@@ -28,7 +28,10 @@ class BlockError(ValueError):
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter of a block kind; `default=None` means that a document must give it."""
+    """One parameter of a block kind; `default=None` means that a document must give it.
+
+    Unless it `follows` an entry of the document's input.
+    """
 
     name: str
     kind: Literal["int", "float", "bool", "str"]
@@ -37,6 +40,7 @@ class Param:
     minimum: float | None = None
     maximum: float | None = None
     help: str = ""
+    follows: str | None = None
 
 
 @dataclass(frozen=True)

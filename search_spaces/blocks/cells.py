@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import KERNEL, OUT, STRIDE, Tally, flag, image, maximum, strided, strided_image
+from search_spaces.blocks.arithmetic import (
+    KERNEL,
+    OUT,
+    STRIDE,
+    Tally,
+    activation_param,
+    flag,
+    image,
+    maximum,
+    strided,
+    strided_image,
+)
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import ImageShape, Shape, elements
 
@@ -124,10 +135,11 @@ class SkipConnect(Block):
 
 
 class BNRelu(Block):
-    """Batch norm and ReLU, as at the end of a stack of cells."""
+    """Batch norm and ReLU, as at the end of a stack of cells; without the ReLU one branch of RepVGG."""
 
     kind = "bn_relu"
-    help = "Batch norm, then ReLU."
+    help = "Batch norm, then ReLU or another activation; `none` leaves the norm alone."
+    params: ClassVar = (activation_param(),)
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         return image(inputs, self.kind)

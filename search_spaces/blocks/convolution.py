@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from search_spaces.blocks.arithmetic import (
+    DILATION,
+    GROUP_SIZE,
     KERNEL,
     OUT,
     STRIDE,
@@ -13,11 +15,9 @@ from search_spaces.blocks.arithmetic import (
     Tally,
     activation_param,
     flag,
+    group_of,
     image,
-    maximum,
-    require,
     strided_image,
-    where,
 )
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import Shape
@@ -35,23 +35,14 @@ class ConvBNAct(Block):
         activation_param(),
         Param("norm", "bool", True, help="Batch norm after the convolution."),
         Param("bias", "bool", True, help="Bias of a convolution without batch norm."),
-        Param("group_size", "int", 0, minimum=0, help="Input channels of each group; 0 is an ordinary convolution."),
+        GROUP_SIZE,
+        DILATION,
         TRANSFORM,
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
-        ungrouped = p["group_size"] == 0
-        group = where(ungrouped, x.channels, p["group_size"])
-        require(x.channels % group == 0, "group_size {} must divide the {} input channels", group, x.channels)
-        groups = maximum(1, x.channels // group)
-        require(
-            p["out"] % groups == 0,
-            "{} groups (of group_size {}) must divide the {} output channels",
-            groups,
-            group,
-            p["out"],
-        )
+        group_of(x.channels, p["out"], p)
         return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
@@ -59,7 +50,7 @@ class ConvBNAct(Block):
         y = strided_image(x, p)
         tally = Tally(inputs)
         norm = flag(p["norm"])
-        seen = where(p["group_size"] == 0, x.channels, p["group_size"])
+        seen = group_of(x.channels, p["out"], p)
         tally.conv(
             x.channels, y.channels, p["kernel"], y.height, y.width, group=seen, bias=(1 - norm) * flag(p["bias"])
         )

@@ -1,4 +1,4 @@
-"""Blocks without weights: identity, zero, add, multiply, concat, activation, the shuffle and parts of channels."""
+"""Blocks without weights: identity, zero, add, multiply, concat, scale, activation, shuffle and parts of channels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, activation_param, image, maximum, require
+from search_spaces.blocks.arithmetic import Tally, activation_param, image, maximum, require, where
 from search_spaces.blocks.base import Block, BlockError, Cost, Param
 from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape, elements
 
@@ -132,6 +132,23 @@ class Activation(Block):
         return Tally(inputs).cost()
 
 
+class Scale(Block):
+    """The input times a fixed number, plus another: halves (Conformer), differences (PoolFormer), 1 - x (highways)."""
+
+    kind = "scale"
+    help = "The input times a fixed number plus another, as for halves, differences and 1 - x."
+    params: ClassVar = (
+        Param("factor", "float", 1.0, help="What every number is multiplied by."),
+        Param("offset", "float", 0.0, help="What is added to it then."),
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return inputs[0]
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        return Tally(inputs).cost()
+
+
 class ChannelShuffle(Block):
     """Takes channels from the groups in turn, so that the next grouped convolution sees all (ShuffleNet, FBNet)."""
 
@@ -161,14 +178,41 @@ class ChannelPart(Block):
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
-        x, parts = inputs[0], p["parts"]
-        name = "channels" if isinstance(x, ImageShape) else "features"
-        size = getattr(x, name)
+        parts = p["parts"]
+        name, size = _channels(inputs[0])
         require(p["part"] < parts, "there is no part {} among {}, counted from 0", p["part"], parts)
         require(size % parts == 0, "parts {} must divide the {} {}", parts, size, name)
-        return replace(x, **{name: size // parts})
+        return replace(inputs[0], **{name: size // parts})
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         tally = Tally(inputs)
         tally.emit(elements(self.out_shape(inputs, p)))
         return tally.cost()
+
+
+class ChannelSlice(Block):
+    """Channels or features from one place on (dual paths, partial convolutions)."""
+
+    kind = "channel_slice"
+    help = "Some channels or features from one place on: parts of any sizes."
+    params: ClassVar = (
+        Param("start", "int", 0, minimum=0, help="The first of them, counted from 0."),
+        Param("size", "int", 0, minimum=0, help="How many; 0: all up to the last."),
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        name, size = _channels(inputs[0])
+        least = p["start"] + maximum(1, p["size"])
+        require(least <= size, f"a slice of {{}} {name} from {{}} on does not fit in {{}}", p["size"], p["start"], size)
+        return replace(inputs[0], **{name: where(p["size"] == 0, size - p["start"], p["size"])})
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        tally = Tally(inputs)
+        tally.emit(elements(self.out_shape(inputs, p)))
+        return tally.cost()
+
+
+def _channels(x: Shape) -> tuple[str, Any]:
+    """What the channels or features of a shape are called, and how many there are."""
+    name = "channels" if isinstance(x, ImageShape) else "features"
+    return name, getattr(x, name)

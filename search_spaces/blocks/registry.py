@@ -9,7 +9,18 @@ from search_spaces.blocks.heads import ImageHead
 from search_spaces.blocks.hybrid import AttentionBottleneck, MapAttention, MapFeedForward, PositionalBottleneck
 from search_spaces.blocks.mobile import MBConv
 from search_spaces.blocks.norms import LayerScale, MapNorm
-from search_spaces.blocks.plumbing import Activation, Add, ChannelPart, ChannelShuffle, Concat, Identity, Multiply, Zero
+from search_spaces.blocks.plumbing import (
+    Activation,
+    Add,
+    ChannelPart,
+    ChannelShuffle,
+    ChannelSlice,
+    Concat,
+    Identity,
+    Multiply,
+    Scale,
+    Zero,
+)
 from search_spaces.blocks.pooling import Pool
 from search_spaces.blocks.resizing import Flatten, GlobalPool, SpaceToDepth, Upsample
 from search_spaces.blocks.resnet import BasicBlock, Bottleneck
@@ -18,8 +29,10 @@ from search_spaces.blocks.sequences import (
     LanguageHead,
     PatchEmbedding,
     SequenceHead,
+    SequencePool,
     TokenEmbedding,
     TokenNorm,
+    TokenPool,
     TokenProjection,
     TokenReduction,
 )
@@ -38,6 +51,7 @@ BLOCKS: dict[str, Block] = {
         Bottleneck(),
         ChannelPart(),
         ChannelShuffle(),
+        ChannelSlice(),
         Concat(),
         ConvBNAct(),
         ConvMixer(),
@@ -62,14 +76,17 @@ BLOCKS: dict[str, Block] = {
         PositionMixer(),
         ReluConvBN(),
         ResidualMLP(),
+        Scale(),
         SelfAttention(),
         SepConv(),
         SequenceConv(),
         SequenceHead(),
+        SequencePool(),
         SkipConnect(),
         SpaceToDepth(),
         TokenEmbedding(),
         TokenNorm(),
+        TokenPool(),
         TokenProjection(),
         TokenReduction(),
         TransformMixer(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, activation_param, flag, tokens
+from search_spaces.blocks.arithmetic import DILATION, GROUP_SIZE, Tally, activation_param, flag, group_of, tokens
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.sequences import FEATURES
 from search_spaces.network import Shape, TokensShape
@@ -14,7 +14,8 @@ from search_spaces.network import Shape, TokensShape
 class SequenceConv(Block):
     """Convolution along the sequence, as long as before, then layer norm (or none) and an activation.
 
-    The filters of text classification (Kim 2014, arXiv 1408.5882). An even kernel sees one later token more.
+    The filters of text classification (Kim 2014, arXiv 1408.5882); dilated and causal those of TCN (Bai et al. 2018,
+    arXiv 1803.01271). An even kernel sees one later token more.
     """
 
     kind = "sequence_conv"
@@ -26,10 +27,14 @@ class SequenceConv(Block):
         activation_param(),
         Param("norm", "bool", False, help="Layer norm of each token after the convolution."),
         Param("bias", "bool", True, help="Convolution with bias."),
+        GROUP_SIZE,
+        DILATION,
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
-        return TokensShape(tokens(inputs, self.kind).length, p["features"])
+        x = tokens(inputs, self.kind)
+        group_of(x.features, p["features"], p, "features")
+        return TokensShape(x.length, p["features"])
 
     def sees_later(self, p: Mapping[str, Any]) -> Any:
         return (flag(p["causal"]) == 0) & (p["kernel"] > 1)
@@ -37,6 +42,7 @@ class SequenceConv(Block):
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
         tally = Tally(inputs)
-        tally.linear(p["kernel"] * x.features, p["features"], x.length, bias=flag(p["bias"]))
+        seen = group_of(x.features, p["features"], p, "features")
+        tally.linear(p["kernel"] * seen, p["features"], x.length, bias=flag(p["bias"]))
         tally.learn(2 * p["features"], when=flag(p["norm"]))
         return tally.cost()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, flag, image, require, tokens, where, whole
+from search_spaces.blocks.arithmetic import Tally, flag, image, require, strided, tokens, where, whole
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import Shape, TokensShape, VectorShape, elements
 
 FEATURES = Param("features", "int", minimum=1, help="Features of each token.")
+VOCABULARY = Param("vocabulary", "int", minimum=1, help="Number of token ids.", follows="vocabulary")
 POSITIONS = Param("positions", "bool", True, help="Add a learned vector for each position.")
 DROPOUT = Param("dropout", "float", 0.0, minimum=0.0, maximum=0.9, help="Dropout.")
 RMS_NORM = Param("rms_norm", "bool", False, help="Norm by the root mean square, without mean and bias (LLaMA).")
@@ -63,7 +64,7 @@ class TokenEmbedding(Block):
     help = "Token ids to vectors, with learned positions."
     params: ClassVar = (
         FEATURES,
-        Param("vocabulary", "int", minimum=1, help="Number of token ids."),
+        VOCABULARY,
         POSITIONS,
         DROPOUT,
     )
@@ -168,6 +169,50 @@ def grid_side(length: Any) -> Any:
     return whole((length - 1) ** 0.5 + 1e-9)
 
 
+class SequencePool(Block):
+    """A vector of a sequence: its first token, or the mean or maximum of all."""
+
+    kind = "sequence_pool"
+    help = "Sequence to vector: average or maximum of its tokens, or the first of them."
+    params: ClassVar = (
+        Param("operation", "str", "avg", allowed=("avg", "max", "first"), help="Average, maximum or the first token."),
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return VectorShape(tokens(inputs, self.kind).features)
+
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return True
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        tally = Tally(inputs)
+        tally.emit(tokens(inputs, self.kind).features)
+        return tally.cost()
+
+
+class TokenPool(Block):
+    """Every so many tokens become one; a shorter window at the end counts its own (Funnel, Dai et al. 2020)."""
+
+    kind = "token_pool"
+    help = "Sequence to a shorter one: mean or maximum of every `size` neighbours."
+    params: ClassVar = (
+        Param("size", "int", 2, minimum=1, maximum=64, help="Tokens that become one."),
+        Param("operation", "str", "avg", allowed=("avg", "max"), help="Average or maximum."),
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = tokens(inputs, self.kind)
+        return TokensShape(strided(x.length, p["size"]), x.features)
+
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return p["size"] > 1
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        tally = Tally(inputs)
+        tally.emit(elements(self.out_shape(inputs, p)))
+        return tally.cost()
+
+
 class SequenceHead(Block):
     """Class logits from the first token, or the mean or maximum of all."""
 
@@ -200,7 +245,7 @@ class LanguageHead(Block):
     kind = "language_head"
     help = "Vocabulary logits at every position."
     params: ClassVar = (
-        Param("vocabulary", "int", minimum=1, help="Number of token ids."),
+        VOCABULARY,
         Param("bias", "bool", False, help="With bias."),
     )
 

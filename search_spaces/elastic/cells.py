@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from search_spaces.blocks.arithmetic import image
+from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
 from search_spaces.network import Envelope, Shape
 
@@ -113,15 +114,15 @@ class SkipConnect(nn.Module):
 
 
 class BNRelu(nn.Module):
-    """Batch norm, then ReLU."""
+    """Batch norm, then an activation."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, activation: str) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels)
-        self.relu = nn.ReLU()
+        self.activation = make_activation(activation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.relu(self.norm(x))
+        return self.activation(self.norm(x))
 
 
 class Pool(nn.Module):
@@ -192,7 +193,7 @@ def widen_skip_connect(arguments: Arguments, envelope: Envelope) -> Arguments:
 
 
 def bn_relu_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
-    return {"channels": image(inputs, "bn_relu").channels}
+    return {"channels": image(inputs, "bn_relu").channels, "activation": p["activation"]}
 
 
 def pool_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
@@ -214,5 +215,5 @@ SKIP_CONNECT = ModuleSpec(
     helpers=(ReluConvBN, FactorizedReduce),
     widen=widen_skip_connect,
 )
-BN_RELU = ModuleSpec(BNRelu, bn_relu_arguments)
+BN_RELU = ModuleSpec(BNRelu, bn_relu_arguments, helpers=(make_activation,))
 POOL = ModuleSpec(Pool, pool_arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from search_spaces.elastic.padding import REAL, call_inputs, real_tokens
+from search_spaces.elastic.padding import call_inputs, masks_of, real_tokens
 from search_spaces.elastic.plain import last_uses, module_names
 from search_spaces.elastic.registry import MODULES
 from search_spaces.network import ImageShape, Network, Shape, TokensShape
@@ -36,13 +36,9 @@ def _class_sources(network: Network) -> list[str]:
         for item in (*spec.helpers, spec.cls):
             if not item.__module__.startswith("torch."):
                 wanted.setdefault(item)
-    if _masks(network):
+    if masks_of(call_inputs(network)):
         wanted.setdefault(real_tokens)
     return [inspect.getsource(item).rstrip() for item in wanted]
-
-
-def _masks(network: Network) -> bool:
-    return any(REAL in inputs for inputs in call_inputs(network))
 
 
 def _model_source(network: Network) -> str:
@@ -55,9 +51,10 @@ def _model_source(network: Network) -> str:
         arguments = spec.arguments(node.in_shapes, node.params)
         lines += _call(f"        self.{name} = {prefix}{spec.cls.__name__}", arguments)
     lines += ["", "    def forward(self, x: torch.Tensor) -> torch.Tensor:"]
-    if _masks(network):
-        lines.append("        real = real_tokens(x)")
-    variables = {0: "x", REAL: "real"}
+    variables = {0: "x"}
+    for mask in masks_of(call_inputs(network)):
+        variables[mask] = "real" if mask == -1 else f"real_{-mask}"
+        lines.append(f"        {variables[mask]} = real_tokens(x)" + ("" if mask == -1 else f"[:, ::{-mask}]"))
     calls = zip(names, network.nodes, call_inputs(network), last_uses(network), strict=True)
     for number, (name, node, inputs, finished) in enumerate(calls):
         arguments_text = ", ".join(variables[value] for value in inputs)

@@ -22,12 +22,13 @@ def conv_bn_act_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Ar
         "norm": bool(p["norm"]),
         "bias": bool(p["bias"]) and not p["norm"],
         "groups": channels // p["group_size"] if p["group_size"] else 1,
+        "dilation": p["dilation"],
     }
 
 
-def widen_conv_bn_act(arguments: Arguments, envelope: Envelope) -> Arguments:
+def widen_grouped(arguments: Arguments, envelope: Envelope) -> Arguments:
     """An ungrouped convolution holds the weights of every grouped one."""
     return arguments | {"groups": 1} if 0 in envelope.params["group_size"] else arguments
 
 
-CONV_BN_ACT = ModuleSpec(ConvBNAct, conv_bn_act_arguments, helpers=(make_activation,), widen=widen_conv_bn_act)
+CONV_BN_ACT = ModuleSpec(ConvBNAct, conv_bn_act_arguments, helpers=(make_activation,), widen=widen_grouped)

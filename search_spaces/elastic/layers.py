@@ -52,10 +52,11 @@ class ConvBNAct(nn.Module):
         norm: bool = True,
         groups: int = 1,
         bias: bool = False,
+        dilation: int = 1,
     ) -> None:
         super().__init__()
-        padding = kernel_size // 2
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias)
+        padding = dilation * (kernel_size // 2)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
         self.activation = make_activation(activation)
 

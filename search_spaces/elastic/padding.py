@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 from search_spaces.elastic.registry import MODULES
 from search_spaces.network import Network
 
-# Beside the outputs of the nodes a network keeps under this index which of its tokens are real.
-REAL = -1
 # Causal language models need no mask: no position sees what stands behind it, and padding stands behind the text.
 _PADDED_TASKS = ("sequence_classification", "masked_lm")
 
@@ -19,8 +19,20 @@ def real_tokens(x: torch.Tensor) -> torch.Tensor:
 
 
 def call_inputs(network: Network) -> tuple[tuple[int, ...], ...]:
-    """For each node the indices of the values its module is called with; REAL last where it tells padding apart."""
+    """For each node the indices of the values its module is called with.
+
+    Last comes, where it tells padding apart, a mask: -s for which of its tokens are real where each stands for s of
+    the network's. Padding stands behind the text, so one that stands for several is real where the first of these is.
+    """
     padded = network.task in _PADDED_TASKS
-    return tuple(
-        (*node.inputs, REAL) if padded and MODULES[node.block].masks else node.inputs for node in network.nodes
-    )
+    steps, calls = [1], []
+    for node in network.nodes:
+        spec, step = MODULES[node.block], steps[node.inputs[0]]
+        calls.append((*node.inputs, -step) if padded and spec.masks else node.inputs)
+        steps.append(step * int(node.params[spec.shortens] or 1) if spec.shortens else step)
+    return tuple(calls)
+
+
+def masks_of(calls: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """The masks, each once, among the indices of values that modules are called with."""
+    return tuple(sorted({value for inputs in calls for value in inputs if value < 0}))

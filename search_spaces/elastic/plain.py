@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from search_spaces.elastic.initialise import initialise
-from search_spaces.elastic.padding import REAL, call_inputs, real_tokens
+from search_spaces.elastic.padding import call_inputs, masks_of, real_tokens
 from search_spaces.elastic.registry import MODULES
 from search_spaces.network import Network
 
@@ -76,12 +76,12 @@ class PlainNetwork(nn.Module):
             Step(name, inputs, finished)
             for name, inputs, finished in zip(names, call_inputs(network), last_uses(network), strict=True)
         )
-        self.masks = any(REAL in step.inputs for step in self.steps)
+        self.masks = masks_of(step.inputs for step in self.steps)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         values = {0: x}
-        if self.masks:
-            values[REAL] = real_tokens(x)
+        for mask in self.masks:
+            values[mask] = real_tokens(x)[:, ::-mask]
         for number, step in enumerate(self.steps):
             values[number + 1] = getattr(self, step.name)(*[values[value] for value in step.inputs])
             for value in step.finished:

@@ -62,6 +62,18 @@ class Activation(nn.Module):
         return self.activation(x)
 
 
+class Scale(nn.Module):
+    """The input times a fixed number, plus another."""
+
+    def __init__(self, factor: float, offset: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.offset = offset
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.factor + self.offset
+
+
 class ChannelShuffle(nn.Module):
     """Channels taken from the groups in turn."""
 
@@ -102,6 +114,16 @@ def channel_shuffle_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -
     return {"groups": p["groups"]}
 
 
+def scale_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {"factor": float(p["factor"]), "offset": float(p["offset"])}
+
+
+def channel_slice_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    x = inputs[0]
+    stop = p["start"] + p["size"] if p["size"] else (x.channels if isinstance(x, ImageShape) else x.features)
+    return {"dim": 2 if isinstance(x, TokensShape) else 1, "start": p["start"], "stop": stop}
+
+
 def channel_part_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     x = inputs[0]
     size = (x.channels if isinstance(x, ImageShape) else x.features) // p["parts"]
@@ -115,4 +137,6 @@ MULTIPLY = ModuleSpec(Multiply, no_arguments)
 CONCAT = ModuleSpec(Concat, concat_arguments)
 ACTIVATION = ModuleSpec(Activation, activation_arguments, helpers=(make_activation,))
 CHANNEL_SHUFFLE = ModuleSpec(ChannelShuffle, channel_shuffle_arguments)
+SCALE = ModuleSpec(Scale, scale_arguments)
+CHANNEL_SLICE = ModuleSpec(ChannelPart, channel_slice_arguments)
 CHANNEL_PART = ModuleSpec(ChannelPart, channel_part_arguments)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from search_spaces.blocks.arithmetic import tokens
+from search_spaces.elastic.convolution import widen_grouped
 from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
 from search_spaces.elastic.transformer import CausalConv
@@ -28,10 +29,14 @@ class SequenceConv(nn.Module):
         activation: str,
         norm: bool,
         bias: bool,
+        groups: int,
+        dilation: int,
     ) -> None:
         super().__init__()
-        self.around = (0, 0) if causal else ((kernel_size - 1) // 2, kernel_size // 2)
-        self.conv = (CausalConv if causal else nn.Conv1d)(in_features, features, kernel_size, bias=bias)
+        reach = dilation * (kernel_size - 1)
+        self.around = (0, 0) if causal else (reach // 2, reach - reach // 2)
+        kind = CausalConv if causal else nn.Conv1d
+        self.conv = kind(in_features, features, kernel_size, dilation=dilation, groups=groups, bias=bias)
         self.norm = nn.LayerNorm(features) if norm else nn.Identity()
         self.activation = make_activation(activation)
 
@@ -43,15 +48,20 @@ class SequenceConv(nn.Module):
 
 
 def sequence_conv_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    in_features = tokens(inputs, "sequence_conv").features
     return {
-        "in_features": tokens(inputs, "sequence_conv").features,
+        "in_features": in_features,
         "features": p["features"],
         "kernel_size": p["kernel"],
         "causal": bool(p["causal"]),
         "activation": p["activation"],
         "norm": bool(p["norm"]),
         "bias": bool(p["bias"]),
+        "groups": in_features // p["group_size"] if p["group_size"] else 1,
+        "dilation": p["dilation"],
     }
 
 
-SEQUENCE_CONV = ModuleSpec(SequenceConv, sequence_conv_arguments, helpers=(CausalConv, make_activation), masks=True)
+SEQUENCE_CONV = ModuleSpec(
+    SequenceConv, sequence_conv_arguments, helpers=(CausalConv, make_activation), widen=widen_grouped, masks=True
+)

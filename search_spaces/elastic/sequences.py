@@ -116,6 +116,47 @@ class LanguageHead(nn.Module):
         return self.linear(x)
 
 
+def pooled(x: torch.Tensor, pool: str, real: torch.Tensor | None) -> torch.Tensor:
+    """(N, L, F) to (N, F): the first token, or the mean or maximum of all real ones."""
+    if pool == "first":
+        return x[:, 0]
+    if pool == "max":
+        return (x if real is None else x.masked_fill(~real[..., None], -torch.inf)).amax(1)
+    if real is None:
+        return x.mean(1)
+    weights = real[..., None].to(x.dtype)
+    return (x * weights).sum(1) / weights.sum(1)
+
+
+class SequencePool(nn.Module):
+    """A vector of a sequence: its first token, or the mean or maximum of all real ones."""
+
+    def __init__(self, pool: str) -> None:
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
+        return pooled(x, self.pool, real)
+
+
+class TokenPool(nn.Module):
+    """(N, L, F) to (N, ceil(L / size), F): mean or maximum of the real ones among `size` neighbours, 0 of none."""
+
+    def __init__(self, size: int, largest: bool) -> None:
+        super().__init__()
+        self.size = size
+        self.largest = largest
+
+    def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
+        lacking = -x.shape[1] % self.size
+        counts = torch.ones_like(x[..., :1]) if real is None else real[..., None].to(x.dtype)
+        counts = F.pad(counts, (0, 0, 0, lacking)).unflatten(1, (-1, self.size))
+        x = F.pad(x, (0, 0, 0, lacking)).unflatten(1, (-1, self.size))
+        if self.largest:
+            return x.masked_fill(counts == 0, -torch.inf).amax(2).masked_fill(counts.amax(2) == 0, 0.0)
+        return (x * counts).sum(2) / counts.sum(2).clamp_min(1.0)
+
+
 class SequenceHead(nn.Module):
     """Class logits from the first token, or the mean or maximum of all real ones."""
 
@@ -126,16 +167,7 @@ class SequenceHead(nn.Module):
         self.classifier = nn.Linear(in_features, classes)
 
     def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
-        if self.pool == "first":
-            pooled = x[:, 0]
-        elif self.pool == "max":
-            pooled = (x if real is None else x.masked_fill(~real[..., None], -torch.inf)).amax(1)
-        elif real is None:
-            pooled = x.mean(1)
-        else:
-            weights = real[..., None].to(x.dtype)
-            pooled = (x * weights).sum(1) / weights.sum(1)
-        return self.classifier(self.dropout(pooled))
+        return self.classifier(self.dropout(pooled(x, self.pool, real)))
 
 
 def patch_embedding_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
@@ -175,6 +207,14 @@ def token_reduction_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -
     return {"in_features": x.features, "features": p["features"], "patches": (x.length - 1) // 4}
 
 
+def sequence_pool_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {"pool": "mean" if p["operation"] == "avg" else p["operation"]}
+
+
+def token_pool_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {"size": p["size"], "largest": p["operation"] == "max"}
+
+
 def sequence_head_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     return {
         "in_features": tokens(inputs, "sequence_head").features,
@@ -194,5 +234,7 @@ TOKEN_EMBEDDING = ModuleSpec(TokenEmbedding, token_embedding_arguments)
 TOKEN_NORM = ModuleSpec(TokenNorm, token_norm_arguments, helpers=(RMSNorm, make_norm))
 TOKEN_PROJECTION = ModuleSpec(TokenProjection, token_projection_arguments)
 TOKEN_REDUCTION = ModuleSpec(TokenReduction, token_reduction_arguments)
-SEQUENCE_HEAD = ModuleSpec(SequenceHead, sequence_head_arguments, masks=True)
+SEQUENCE_POOL = ModuleSpec(SequencePool, sequence_pool_arguments, helpers=(pooled,), masks=True)
+TOKEN_POOL = ModuleSpec(TokenPool, token_pool_arguments, masks=True, shortens="size")
+SEQUENCE_HEAD = ModuleSpec(SequenceHead, sequence_head_arguments, helpers=(pooled,), masks=True)
 LANGUAGE_HEAD = ModuleSpec(LanguageHead, language_head_arguments)

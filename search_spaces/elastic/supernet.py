@@ -13,7 +13,7 @@ from torch import nn
 
 from search_spaces.elastic.elastic_block import ElasticBlock, Skeleton
 from search_spaces.elastic.lending import before_backward
-from search_spaces.elastic.padding import REAL, call_inputs, real_tokens
+from search_spaces.elastic.padding import call_inputs, masks_of, real_tokens
 from search_spaces.elastic.plain import PlainNetwork, last_uses
 from search_spaces.elastic.resize import at_resolution
 from search_spaces.network import Network
@@ -31,7 +31,7 @@ class Active:
 
     network: Network
     steps: tuple[tuple[ElasticBlock, Skeleton, tuple[int, ...], tuple[int, ...]], ...]
-    masks: bool
+    masks: tuple[int, ...]
     before_backward: Callable[[torch.Tensor], None]
 
 
@@ -82,7 +82,7 @@ class Supernet(nn.Module):
                 block = self.block(node.key)
                 steps.append((block, block.skeleton(node.in_shapes, node.params), inputs, finished))
             accounts = [account for _, skeleton, _, _ in steps for account in skeleton.accounts]
-            masks = any(REAL in inputs for _, _, inputs, _ in steps)
+            masks = masks_of(inputs for _, _, inputs, _ in steps)
             found = Active(network, tuple(steps), masks, before_backward(accounts))
             self._plans[name] = found
             if len(self._plans) > MAX_ACTIVE_PLANS:
@@ -120,8 +120,8 @@ class Supernet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Output of the active architecture; images are resized (bicubic) to its input resolution."""
         values = {0: at_resolution(x, self._active.network.input_shape)}
-        if self._active.masks:
-            values[REAL] = real_tokens(values[0])
+        for mask in self._active.masks:
+            values[mask] = real_tokens(values[0])[:, ::-mask]
         for number, (block, skeleton, inputs, finished) in enumerate(self._active.steps):
             values[number + 1] = block.run(skeleton, *[values[value] for value in inputs])
             for value in finished:

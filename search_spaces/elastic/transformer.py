@@ -180,8 +180,8 @@ class CausalConv(nn.Conv1d):
     centred_from = None  # a smaller kernel keeps the first weights: those of the latest positions
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = F.pad(x, (self.kernel_size[0] - 1, 0))
-        return F.conv1d(x, self.weight.flip(2), self.bias, groups=self.groups)
+        x = F.pad(x, (self.dilation[0] * (self.kernel_size[0] - 1), 0))
+        return F.conv1d(x, self.weight.flip(2), self.bias, dilation=self.dilation, groups=self.groups)
 
 
 class ConvMixer(nn.Module):

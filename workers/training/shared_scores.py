@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from search_spaces.elastic.calibrate import Norms, measured
 from search_spaces.elastic.elastic_block import ElasticBlock, Skeleton
-from search_spaces.elastic.padding import REAL, real_tokens
+from search_spaces.elastic.padding import real_tokens
 from search_spaces.elastic.resize import at_resolution
 from search_spaces.elastic.supernet import Active, Supernet
 from workers.training.data import Batches, DeviceData
@@ -88,8 +88,9 @@ class SharedScores:
         inputs = [[at_resolution(x, shape) for x, _ in batches] for batches in (calibrate, scored)]
         sizes = [[x.shape[0] for x in part] for part in inputs]
         values = {0: _Values(_key(split, shape, *sizes), *inputs)}
-        if plan.masks:
-            values[REAL] = _Values(_key("real", values[0].key), *[[real_tokens(x) for x in part] for part in inputs])
+        for mask in plan.masks:
+            real = [[real_tokens(x)[:, ::-mask] for x in part] for part in inputs]
+            values[mask] = _Values(_key("real", mask, values[0].key), *real)
         for number, (block, skeleton, sources, finished) in enumerate(plan.steps):
             values[number + 1] = self._output(block, skeleton, [values[source] for source in sources])
             for source in finished:

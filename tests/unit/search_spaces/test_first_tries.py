@@ -21,14 +21,19 @@ from tests.unit.search_spaces.test_documents import document as stored
 FAMILIES = (
     "albert-like",
     "branched-rows",
+    "char-highway",
     "conv-then-attention",
     "convnext-like",
     "densenet-small",
+    "dilated-branches",
+    "dual-path",
     "efficientnet-compound",
     "encoder-decoder",
+    "funnel",
     "gated-mixer",
     "inception-like",
     "llama-like",
+    "metaformer",
     "patch-mixer",
     "random-wired",
     "regnet-like",
@@ -36,6 +41,7 @@ FAMILIES = (
     "squeezenet",
     "text-cnn",
     "u-shaped",
+    "wavenet-text",
     "wide-resnet-attention",
     "windows-and-convolutions",
 )
@@ -49,6 +55,9 @@ SEQUENCES = {
 
 SMALL: dict[str, dict[str, int]] = {
     "albert-like": {"length": 16, "vocabulary": 60},
+    "char-highway": {"length": 16, "vocabulary": 60},
+    "funnel": {"length": 15, "vocabulary": 60},
+    "wavenet-text": {"length": 16, "vocabulary": 60},
     "text-cnn": {"length": 16, "vocabulary": 60},
     "gated-mixer": {"length": 16, "vocabulary": 60},
     "llama-like": {"length": 16, "vocabulary": 60},
@@ -77,7 +86,7 @@ def repeated(body: list[Any], **changes: Any) -> dict[str, Any]:
 def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) -> None:
     torch.manual_seed(0)
     found = stored(name).bind(
-        classes=None if name in ("albert-like", "llama-like") else 3,
+        classes=None if name in ("albert-like", "llama-like", "wavenet-text") else 3,
         input=SMALL.get(name, {"channels": 1, "height": 16, "width": 16}),
     )
     supernet = Supernet(found).eval()
@@ -112,6 +121,30 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
         ([{"block": "conv_bn_act", "filters": 8}], {}, "/network/0/filters", "did you mean 'out'?"),
         ([conv(activation="silu")], {}, "/network/0/activation", "did you mean 'swish'?"),
         ([conv(out="16")], {}, "/network/0/out", "without quotes: out: 16"),
+        (
+            [{"graph": {"inputs": [{"choose": "earlier"}], "body": [conv()]}}],
+            {},
+            "/network/0/graph/inputs/0",
+            "graph: {inputs: [x]",
+        ),
+        (
+            [{"graph": {"body": [conv(name="a"), conv(inputs=[{"choose": ["a", "earlier"]}])]}}],
+            {},
+            "/network/0/graph/body/1/inputs/0",
+            "for all of them write choose: earlier",
+        ),
+        (
+            [
+                repeated(
+                    [conv(out=CHOICE)],
+                    name="step",
+                    repeat={"count": {"int": [1, 2], "name": "steps"}, "body": [conv()]},
+                )
+            ],
+            {"constraints": ["=any(s in steps: s.index > 0)"]},
+            "/constraints/0",
+            "hides them: rename it",
+        ),
         ([conv(), {"block": "batch_norm"}], {}, "/network/1/block", "did you mean 'map_norm' or 'bn_relu'?"),
         ([conv(out={"one_of": []})], {}, "/network/0/out/one_of", "a choice needs an option"),
         ([conv(name="stem")], {"constraints": ["=stem.channels > 4"]}, "/constraints/0", "put the number in a let"),
@@ -174,6 +207,45 @@ def test_typical_mistakes_are_told_what_to_write(
     assert told in " ".join(problem.suggestion for problem in caught.value.problems if problem.pointer == pointer)
 
 
+def test_faults_of_several_parameters_and_nodes_are_told_together_and_nothing_that_follows_from_them() -> None:
+    graph = {
+        "inputs": ["x"],
+        "body": [
+            {"block": "nothing_known", "name": "a", "inputs": ["x"]},
+            conv(name="b", kernel=4, stride=3),
+            conv(name="c", inputs=["b"], outt=8),
+            {"block": "add", "inputs": ["a", {"choose": ["b", "c"]}]},
+        ],
+    }
+    with pytest.raises(SpaceError) as caught:
+        space([repeated([{"graph": graph}]), conv(out="=w")], let={"w": "=nobody"})
+    assert [
+        problem.pointer.removeprefix("/network/0/repeat/body/0/graph/body") for problem in caught.value.problems
+    ] == [
+        "/let/w",
+        "/0/block",
+        "/1/kernel",
+        "/1/stride",
+        "/2/outt",
+    ]
+
+
+def test_the_vocabulary_of_a_document_need_not_be_repeated() -> None:
+    embedding, head = {"block": "token_embedding", "features": 8}, {"block": "language_head"}
+    found = SearchSpace.from_document(
+        {
+            "language_version": 1,
+            "name": "t",
+            "task": {"kind": "causal_lm"},
+            "input": {"length": 6, "vocabulary": "data"},
+            "network": [embedding, head],
+        }
+    ).bind(None, {"vocabulary": 11})
+    assert [node.params["vocabulary"] for node in found.resolve(found.largest()).nodes] == [11, 11]
+    with pytest.raises(SpaceError, match="needs the parameter 'vocabulary'"):
+        space([conv(), head])
+
+
 def test_a_mistake_in_a_classes_entry_is_told_once() -> None:
     with pytest.raises(SpaceError) as caught:
         space([conv()], task={"kind": "image_classification"})
@@ -211,6 +283,14 @@ def test_advice_names_constraints_that_exclude_nothing() -> None:
     for label, size, notes in (("sequence", 1, 0), ("conv_bn_act", 1, 0), ("conv", 4, 1)):
         found = space([{"repeat": {"count": 2, "body": body}}], constraints=[text.format(label)])
         assert (found.cardinality, len(advice_on(found))) == (size, notes)
+
+
+def test_advice_names_a_learned_scale_that_nothing_goes_around() -> None:
+    alone, inside = (
+        space([conv(), {"block": "layer_scale"}]),
+        space([{"residual": [conv(out="=in"), {"block": "layer_scale"}]}]),
+    )
+    assert ([item.pointer for item in advice_on(alone)], advice_on(inside)) == (["/network/1"], [])
 
 
 def test_advice_names_what_has_one_name() -> None:

@@ -40,6 +40,18 @@ class TestGroupedConvolution(BlockContract):
     options: ClassVar = {"out": [8, 16], "group_size": [2, 4], "kernel": [1, 3]}
 
 
+class TestDilatedConvolution(BlockContract):
+    kind = "conv_bn_act"
+    inputs: ClassVar = [[ImageShape(4, 7, 6)]]
+    options: ClassVar = {
+        "out": [4, 8],
+        "kernel": [1, 3, 5],
+        "stride": [1, 2],
+        "dilation": [1, 2, 6],
+        "group_size": [0, 1],
+    }
+
+
 class TestConvolutionWithoutNorm(BlockContract):
     kind = "conv_bn_act"
     inputs: ClassVar = [[ImageShape(4, 6, 6)]]
@@ -155,6 +167,12 @@ class TestLayerScaleOfTokens(BlockContract):
     options: ClassVar = {}
 
 
+class TestScale(BlockContract):
+    kind = "scale"
+    inputs: ClassVar = [[ImageShape(4, 8, 4), ImageShape(6, 1, 1)]]
+    options: ClassVar = {"factor": [-1.0, 0.5], "offset": [0.0, 1.0]}
+
+
 class TestPartOfTheFeatures(BlockContract):
     kind = "channel_part"
     inputs: ClassVar = [[TokensShape(4, 8), TokensShape(6, 4)]]
@@ -201,6 +219,30 @@ class TestChannelPart(BlockContract):
     options: ClassVar = {"part": [0, 1], "parts": [2, 3]}
 
 
+class TestChannelSlice(BlockContract):
+    kind = "channel_slice"
+    inputs: ClassVar = [[ImageShape(12, 4, 4), ImageShape(7, 4, 4)]]
+    options: ClassVar = {"start": [0, 3], "size": [0, 1, 4]}
+
+
+class TestSliceOfTheFeatures(BlockContract):
+    kind = "channel_slice"
+    inputs: ClassVar = [[TokensShape(4, 8), TokensShape(6, 4)]]
+    options: ClassVar = {"start": [0, 3], "size": [0, 1]}
+
+
+def test_complements_and_slices_are_what_they_say() -> None:
+    x = make_input(VectorShape(5))
+    assert torch.equal(module_of("scale", x, factor=-1, offset=1)(x), 1 - x)
+    assert torch.equal(module_of("channel_slice", x, start=1, size=3)(x), x[:, 1:4])
+    assert torch.equal(module_of("channel_slice", x, start=2)(x), x[:, 2:])
+
+
+def module_of(kind: str, x: torch.Tensor, **params: float) -> torch.nn.Module:
+    spec = MODULES[kind]
+    return spec.cls(**spec.arguments((VectorShape(x.shape[1]),), complete(kind, params)))
+
+
 def test_shuffle_takes_channels_from_the_groups_in_turn() -> None:
     x = torch.arange(6.0).reshape(1, 6, 1, 1)
     assert ChannelShuffle(2)(x).flatten().tolist() == [0, 3, 1, 4, 2, 5]
@@ -236,6 +278,8 @@ def test_add_names_the_dimension_that_differs() -> None:
         ("channel_shuffle", {"groups": 3}, "groups 3 must divide the 4 channels"),
         ("channel_part", {"part": 0, "parts": 3}, "parts 3 must divide the 4 channels"),
         ("channel_part", {"part": 2}, "no part 2 among 2"),
+        ("channel_slice", {"start": 2, "size": 3}, "3 channels from 2 on does not fit in 4"),
+        ("channel_slice", {"start": 4}, "from 4 on does not fit in 4"),
     ],
 )
 def test_groups_and_parts_must_divide_the_channels(kind: str, params: dict[str, int], message: str) -> None:
@@ -294,7 +338,7 @@ class TestFactorizedReduce(BlockContract):
 class TestBNRelu(BlockContract):
     kind = "bn_relu"
     inputs: ClassVar = [[ImageShape(4, 4, 4), ImageShape(8, 4, 4)]]
-    options: ClassVar = {}
+    options: ClassVar = {"activation": ["relu", "none"]}
 
 
 class TestPool(BlockContract):

@@ -10,7 +10,7 @@ import torch
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.elastic.registry import MODULES
-from search_spaces.elastic.sequences import TokenReduction
+from search_spaces.elastic.sequences import TokenPool, TokenReduction
 from search_spaces.elastic.transformer import CausalConv, RelativeVectors, TransformMixer, rotated
 from search_spaces.network import ImageShape, TokensShape
 from tests.contracts.block_contract import BlockContract, Case, complete, make_input, randomise
@@ -138,6 +138,49 @@ class TestSequenceConv(BlockContract):
         "norm": [True, False],
         "bias": [True, False],
     }
+
+
+class TestDilatedSequenceConv(BlockContract):
+    kind = "sequence_conv"
+    inputs: ClassVar = [[TokensShape(9, 8), TokensShape(9, 12)]]
+    options: ClassVar = {
+        "features": [12, 24],
+        "kernel": [2, 3],
+        "causal": [True, False],
+        "dilation": [1, 2],
+        "group_size": [0, 1, 4],
+    }
+
+    def cases(self) -> list[Case]:
+        found = super().cases()  # groups divide the features that come out too
+        return [case for case in found if not case[1]["group_size"] or case[0][0].features == case[1]["features"] == 12]  # type: ignore[union-attr]
+
+
+def test_a_dilated_causal_convolution_reads_every_second_token_before() -> None:
+    conv = CausalConv(1, 1, 3, dilation=2, bias=False)
+    x = torch.randn(1, 1, 9)
+    with torch.no_grad():
+        conv.weight.copy_(torch.tensor([[[3.0, 2.0, 1.0]]]))
+        assert torch.allclose(conv(x)[0, 0, 5], 3 * x[0, 0, 5] + 2 * x[0, 0, 3] + x[0, 0, 1])
+
+
+class TestSequencePool(BlockContract):
+    kind = "sequence_pool"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(5, 12)]]
+    options: ClassVar = {"operation": ["first", "avg", "max"]}
+
+
+class TestTokenPool(BlockContract):
+    kind = "token_pool"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(5, 12)]]
+    options: ClassVar = {"size": [1, 2, 4, 7], "operation": ["avg", "max"]}
+
+
+@pytest.mark.parametrize(("largest", "expected"), [(False, [1.0, 3.0, 0.0]), (True, [2.0, 3.0, 0.0])])
+def test_pooled_tokens_leave_padding_out(largest: bool, expected: list[float]) -> None:
+    x = torch.tensor([0.0, 2.0, 3.0, 9.0, 9.0]).reshape(1, 5, 1)
+    real = torch.tensor([[True, True, True, False, False]])
+    assert TokenPool(2, largest)(x, real).flatten().tolist() == expected
 
 
 class TestSequenceHead(BlockContract):

@@ -44,6 +44,10 @@ DOCUMENTS = (  # of blocks that no built-in family has
     ("llama-like", None, {"length": 6, "vocabulary": 20}),
     ("text-cnn", 3, {"length": 6, "vocabulary": 20}),
     ("gated-mixer", 3, {"length": 6, "vocabulary": 20}),
+    ("funnel", 3, {"length": 7, "vocabulary": 20}),
+    ("char-highway", 3, {"length": 7, "vocabulary": 20}),
+    ("wavenet-text", None, {"length": 6, "vocabulary": 20}),
+    ("dual-path", 3, {"channels": 1, "height": 8, "width": 8}),
 )
 SPACES = [(family, partial(bound, family, None, size)) for family, size in FAMILIES] + [
     (name, lambda name=name, classes=classes, size=size: document(name).bind(classes, size))

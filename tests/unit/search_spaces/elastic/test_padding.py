@@ -20,6 +20,8 @@ MIXERS = {
     "convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}},
     "causal convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}, "causal": True},
     "filters": {"block": "sequence_conv", "features": {"one_of": [8, 16]}, "kernel": {"one_of": [3, 4]}},
+    "dilated filters": {"block": "sequence_conv", "features": 16, "kernel": 3, "dilation": {"one_of": [1, 3]}},
+    "pooled": {"sequence": [{"block": "token_pool", "operation": "max"}, ATTENTION]},
     "positions": {"residual": [{"block": "token_norm"}, {"block": "position_mixer", "mid": {"one_of": [0, 8]}}]},
 }
 
