@@ -18,20 +18,21 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from nas_service import logs
 from nas_service.control.reconcile import Reconciler
 from nas_service.control.results import Claim, record_done, record_failure, record_report, record_start
 from nas_service.errors import Unavailable
-from nas_service.methods.runtimes import RUNTIMES
 from nas_service.processes import Ledger, end_strays
 from nas_service.settings import Settings
-from nas_service.storage import devices, installation, jobs
+from nas_service.storage import installation, jobs
 from nas_service.storage.jobs import ClaimedJob
 from nas_service.storage.session import Engine, Session, make_engine, run_in_transaction
+from workers.devices import register_attached, register_local
 from workers.local_pool import LocalPool
-from workers.measure.machine import machine_fingerprint, num_usable_cores
-from workers.pool_interface import Lost, Message, Pool, Report, slots_needed
+from workers.measure.machine import num_usable_cores
+from workers.pool_interface import Lost, Message, Pool, Report, device_needed, slots_needed
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Dispatcher:
         self._waiting: deque[ClaimedJob] = deque()
         self._unrecorded: deque[Message] = deque()
         self._heard: dict[str, float] = {}
+        self._registered: dict[str, dict[str, Any]] = {}
         self._next_reconcile = self._next_renew = self._next_reap = 0.0
 
     def step(self, timeout_s: float = 0.2) -> None:
@@ -88,6 +90,7 @@ class Dispatcher:
         if now >= self._next_reconcile:
             self.reconciler.reconcile()
             self._next_reconcile = now + RECONCILE_EVERY_S
+        self._register()
         self._claim()
         self._submit()
         self._listen(timeout_s)
@@ -150,6 +153,14 @@ class Dispatcher:
         for job_id in set(self._claims) - held - running:
             del self._claims[job_id]
 
+    def _register(self) -> None:
+        """Let searches name devices that were attached since the last time."""
+        new = {key: machine for key, machine in self.pool.devices.items() if self._registered.get(key) != machine}
+        if new:
+            run_in_transaction(self.engine, partial(register_attached, machines=new))
+            self._registered |= new
+            log.info("attached devices: %s", ", ".join(sorted(self.pool.devices)))
+
     def _claim(self) -> None:
         """Take as many jobs as there are free slots; none while one waits for or works on the machine alone."""
         if self._waiting or any(claim.exclusive for claim in self._claims.values()) or self.pool.num_free == 0:
@@ -162,8 +173,9 @@ class Dispatcher:
         while self._waiting and self.pool.num_free:
             claim = self._waiting[0]
             needed = slots_needed(claim.kind, claim.payload)
-            if needed > self.pool.largest_group:
-                self._refuse(self._waiting.popleft(), needed)
+            refusal = self._refusal(claim, needed)
+            if refusal is not None:
+                self._refuse(self._waiting.popleft(), *refusal)
                 continue
             if needed > self.pool.num_free or (claim.exclusive and not self._is_alone(claim)):
                 return
@@ -212,14 +224,22 @@ class Dispatcher:
         if not stored and not isinstance(message, Report):
             log.warning("the result came too late: the claim is superseded, nothing was changed")
 
-    def _refuse(self, claim: ClaimedJob, needed: int) -> None:
-        text = (
-            f"the recipe asks for {needed} workers, a job here can have {self.pool.largest_group}: name fewer workers"
-            + ("" if self.pool.largest_group > 1 else " or let the dispatcher use Ray")
-        )
+    def _refusal(self, claim: ClaimedJob, needed: int) -> tuple[str, str] | None:
+        """Why no slot of this pool can ever do a job, or none for now: reason and text."""
+        device = device_needed(claim.payload)
+        if device is not None and device not in self.pool.devices:
+            there = ", ".join(sorted(self.pool.devices)) or "none"
+            return "latency_device_lost", f"no node of the cluster has the resource '{device}' now; attached: {there}"
+        if needed > self.pool.largest_group:
+            text = f"the recipe asks for {needed} workers, a job here can have {self.pool.largest_group}"
+            more = "" if self.pool.largest_group > 1 else " or let the dispatcher use Ray"
+            return "error", f"{text}: name fewer workers{more}"
+        return None
+
+    def _refuse(self, claim: ClaimedJob, reason: str, text: str) -> None:
         with self._about(claim.id):
             log.warning("refused: %s", text)
-            run_in_transaction(self.engine, lambda session: record_failure(session, _identity(claim), "error", text))
+            run_in_transaction(self.engine, lambda session: record_failure(session, _identity(claim), reason, text))
         del self._claims[claim.id]
 
     def _about(self, job_id: str) -> AbstractContextManager[None]:
@@ -264,14 +284,6 @@ def _writer(message: Message, claim: Claim) -> Callable[[Session], bool]:
         return lambda session: record_failure(session, claim, error["reason"], error["message"])
     result = message.result or {}
     return lambda session: record_done(session, claim, result)
-
-
-def register_local_devices(session: Session, has_cuda: bool) -> None:
-    """Let searches name this machine's processors as devices."""
-    for processor in ("cpu", "cuda") if has_cuda else ("cpu",):
-        runtimes = sorted(name for name, runtime in RUNTIMES.items() if processor in runtime.processors)
-        fingerprint = {**machine_fingerprint(), "processor": processor}
-        devices.register(session, name=f"local-{processor}", runtimes=runtimes, fingerprint=fingerprint)
 
 
 def run(dispatcher: Dispatcher, stopping: threading.Event) -> None:
@@ -324,7 +336,7 @@ def _serve(settings: Settings, ledger: Ledger) -> None:
         signal.signal(number, lambda *_: stopping.set())
     try:
         ledger.note()
-        run_in_transaction(engine, partial(register_local_devices, has_cuda=pool.device != "cpu"))
+        run_in_transaction(engine, partial(register_local, has_cuda=pool.device != "cpu"))
         log.info("the dispatcher serves")
         run(Dispatcher(engine, pool, Timing(settings.lease_s, settings.renew_s), sweep=ledger.note), stopping)
     finally:

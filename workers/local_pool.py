@@ -35,6 +35,7 @@ class LocalPool:
     def __init__(self, artifacts: Path, marker: str, *, num_slots: int, threads: int = 1, device: str = "cpu") -> None:
         self.num_slots = num_slots
         self.device = device
+        self.devices: dict[str, dict[str, Any]] = {}  # other machines need Ray too
         self.largest_group = 1  # workers that train together need Ray, which brings them to each other
         self._settings = (str(artifacts), marker, device, threads)
         self._context = multiprocessing.get_context("spawn")

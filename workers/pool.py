@@ -14,8 +14,8 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,11 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.placement_group import PlacementGroup
 
+from workers.attached import Attached, attached_devices, free_gpus
 from workers.context import WorkContext
-from workers.pool_interface import Done, Lost, Message, Report, slots_needed, warm_key
+from workers.group_line import Line
+from workers.head_watch import HeadWatch
+from workers.pool_interface import Done, Lost, Message, Report, device_needed, slots_needed, warm_key
 from workers.slot import Member, Slot, SlotSettings
 
 log = logging.getLogger(__name__)
@@ -40,10 +43,6 @@ _GET_S = 10.0
 _START_S = 120.0
 _MAX_STILLBORN = 10
 _CLOSE_S = 10.0
-# The head of a cluster that is only busy answers well within this.
-_HEAD_SILENCE_S = 12.0
-_HEAD_GRACE_S = 5.0
-_EXCHANGE_EVERY_S = 0.5
 # A report that is for the pool: the id of the placement group in which the workers of a group are.
 _PLACE = "place"
 # One for the job, one that waits for the end, one that answers.
@@ -122,8 +121,15 @@ def _train_member(config: dict[str, Any]) -> str:
     from workers.execute import execute
     from workers.training.distributed import WorkerGroup
 
-    group, settings = WorkerGroup.current(), config["settings"]
-    line = _Line(config["group"], group.rank)
+    group, settings, actor = WorkerGroup.current(), config["settings"], config["group"]
+
+    def send(reports: str, error: dict[str, Any] | None) -> bool:
+        try:
+            return bool(ray.get(actor.exchange.remote(group.rank, reports, error), timeout=_GET_S))
+        except RayError as failure:
+            raise ConnectionError(str(failure)) from failure
+
+    line = Line(send)
     place: Any = ray.util.get_current_placement_group()
     line.report({"type": _PLACE, "id": place.id.hex()})
     context = WorkContext(
@@ -142,50 +148,14 @@ def _train_member(config: dict[str, Any]) -> str:
     return json.dumps(outcome)
 
 
-class _Line:
-    """A worker's line to the actor of its group: a thread brings reports there in order, and the wish to stop back."""
-
-    def __init__(self, group: Any, rank: int) -> None:
-        self.stopping = threading.Event()
-        self._group, self._rank = group, rank
-        self._reports: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
-        self._ended = threading.Event()
-
-    def report(self, report: dict[str, Any]) -> None:
-        with self._lock:
-            self._reports.append(report)
-
-    @contextlib.contextmanager
-    def open(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._serve, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-
-    def exchange(self, error: dict[str, Any] | None = None) -> None:
-        """Hand over what there is, at the end with what went wrong. Raises RayError when the group's actor is gone:
-        nobody would take the result."""
-        with self._lock:  # held while sending, so that batches arrive in order
-            batch = json.dumps(self._reports)
-            if ray.get(self._group.exchange.remote(self._rank, batch, error), timeout=_GET_S):
-                self.stopping.set()
-            self._reports.clear()
-
-    def _serve(self) -> None:
-        while not self._ended.wait(_EXCHANGE_EVERY_S):
-            try:
-                self.exchange()
-            except RayError as error:
-                log.warning("the group does not answer: %s", error)
-
-
 @dataclass
 class _Worker:
-    """A slot: its actor, and what it does. A slot whose resources another job uses for its group has no actor."""
+    """A slot: its actor, what that occupies, and what it does. A slot whose resources another job uses for its group
+    has no actor. `attached` is the device that the slot is for."""
 
+    occupies: dict[str, Any]
+    attached: Attached | None = None
+    machine: dict[str, Any] = field(default_factory=dict)
     actor: Any = None
     pid: int | None = None
     ready: Any = None
@@ -200,10 +170,12 @@ class _Worker:
 
 
 class RayPool:
-    """One actor per CPU of the cluster or, where it has GPUs, one per GPU; dead ones are replaced.
+    """One actor per CPU of the cluster or, where it has GPUs, one per GPU; dead ones are replaced. One more for each
+    attached device (`workers.attached`), which does what names this device and nothing else.
 
     Without ``address`` a private Ray is started on this machine and ends with this process; with one, the cluster
-    there is used and its token must be in ``RAY_AUTH_TOKEN`` or Ray's token file.
+    there is used and its token must be in ``RAY_AUTH_TOKEN`` or Ray's token file. Nodes that join later bring their
+    slots and devices, unless ``num_slots`` says how many slots there are.
     A job of several workers takes the place of as many actors, which are started again when it has ended.
     """
 
@@ -212,16 +184,23 @@ class RayPool:
     ) -> None:
         _connect(address, num_slots)
         self._is_private = address is None
-        resources = ray.cluster_resources()
-        num_gpus = int(resources.get("GPU", 0))
-        self.num_slots = num_slots or num_gpus or max(1, int(resources.get("CPU", 1)))
-        self.largest_group = self.num_slots
-        self.device = "cuda:0" if num_gpus else "cpu"
-        self._resources = {"num_gpus": 1} if num_gpus else {"num_cpus": 1}
+        self._num_slots = num_slots
+        self._head = HeadWatch(ray.nodes)
+        resources = self._head.resources
+        self.device = "cuda:0" if free_gpus(resources, attached_devices(resources)) > 0 else "cpu"
         self._settings = SlotSettings(str(artifacts), marker, self.device, 1)
-        self._workers = [self._start() for _ in range(self.num_slots)]
-        self._head = _Head()
+        self._workers: list[_Worker] = []
+        self._seen: Mapping[str, float] = {}
         self._stillborn = 0
+        self._grow()
+
+    @property
+    def num_slots(self) -> int:
+        return sum(worker.attached is None for worker in self._workers)
+
+    @property
+    def largest_group(self) -> int:
+        return self.num_slots
 
     @property
     def num_free(self) -> int:
@@ -232,12 +211,20 @@ class RayPool:
         return sum(worker.job is not None for worker in self._workers)
 
     @property
+    def devices(self) -> dict[str, dict[str, Any]]:
+        return {
+            worker.attached.resource: worker.machine
+            for worker in self._workers
+            if worker.attached is not None and worker.pid is not None
+        }
+
+    @property
     def pids(self) -> dict[str, int]:
         """Process id of the actor of each running job, as far as known."""
         return {worker.job[0]: worker.pid for worker in self._workers if worker.job and worker.pid}
 
     def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:
-        free, needed = self._free(), slots_needed(kind, payload)
+        free, needed = self._free(device_needed(payload)), slots_needed(kind, payload)
         if len(free) < needed:
             raise RuntimeError(f"{needed} slots are needed, {len(free)} are free")
         key = warm_key(kind, payload)
@@ -251,6 +238,7 @@ class RayPool:
 
     def poll(self, timeout_s: float) -> list[Message]:
         self._head.check()
+        self._grow()
         waited = [ref for w in self._workers for ref in (w.outcome, w.ready, w.life) if ref is not None]
         # Progress comes within the time of one poll; a job's end wakes the wait at once.
         ready, _ = ray.wait(waited, num_returns=1, timeout=timeout_s)
@@ -260,7 +248,8 @@ class RayPool:
         for worker in self._workers:
             try:
                 if worker.ready is not None and worker.ready in done:
-                    worker.pid, worker.ready = ray.get(worker.ready, timeout=_GET_S), None
+                    about = json.loads(ray.get(worker.ready, timeout=_GET_S))
+                    worker.pid, worker.machine, worker.ready = about["pid"], about["machine"], None
                     self._stillborn = 0
                 self._collect(worker, done, messages)
                 if worker.life in done:
@@ -305,14 +294,43 @@ class RayPool:
         if thread.is_alive():
             log.warning("Ray did not shut down within %.0f s", _CLOSE_S)
 
-    def _free(self) -> list[_Worker]:
-        return [worker for worker in self._workers if worker.job is None and worker.pid is not None]
+    def _grow(self) -> None:
+        """Slots for what nodes have brought that was not there before."""
+        resources = self._head.resources
+        if resources == self._seen:
+            return
+        self._seen = resources
+        known = {worker.attached for worker in self._workers}
+        attached = attached_devices(resources)
+        for device in attached:
+            if device not in known:
+                self._add({"num_cpus": 0, "num_gpus": device.num_gpus, "resources": {device.resource: 1}}, device)
+        on_gpus = self.device != "cpu"
+        wanted = self._num_slots or (free_gpus(resources, attached) if on_gpus else max(1, int(resources["CPU"])))
+        for _ in range(wanted - self.num_slots):
+            self._add({"num_cpus": 0, "num_gpus": 1} if on_gpus else {"num_cpus": 1})
+
+    def _add(self, occupies: dict[str, Any], attached: Attached | None = None) -> None:
+        worker = _Worker(occupies, attached)
+        self._workers.append(worker)
+        self._fill(worker)
+
+    def _free(self, resource: str | None = None) -> list[_Worker]:
+        """Slots that can take a job, for this attached device or for none."""
+        return [
+            worker
+            for worker in self._workers
+            if worker.job is None
+            and worker.pid is not None
+            and (worker.attached.resource if worker.attached else None) == resource
+        ]
 
     def _check_alive(self) -> None:
         """Raise when no worker has come up for long: the cluster itself is gone, and only a new start helps."""
-        if any(worker.pid is not None or worker.job is not None for worker in self._workers):
+        slots = [worker for worker in self._workers if worker.attached is None]
+        if any(worker.pid is not None or worker.job is not None for worker in slots):
             return
-        if all(time.monotonic() - worker.started > _START_S for worker in self._workers):
+        if all(time.monotonic() - worker.started > _START_S for worker in slots):
             raise RuntimeError(f"Ray has started no worker within {_START_S:.0f} s")
 
     def _note_stillborn(self, error: RayError) -> None:
@@ -343,10 +361,12 @@ class RayPool:
                 self._replace(worker)
             worker.job = worker.outcome = worker.reports = None
 
-    def _start(self) -> _Worker:
-        worker = _Worker()
-        self._employ(worker, Slot, self._settings, **self._resources, max_concurrency=_SLOT_THREADS)
-        return worker
+    def _fill(self, worker: _Worker) -> None:
+        """Give a slot the actor it is for."""
+        settings = self._settings
+        if worker.attached is not None:
+            settings = replace(settings, device="cuda:0" if worker.attached.processor == "cuda" else "cpu")
+        self._employ(worker, Slot, settings, **worker.occupies, max_concurrency=_SLOT_THREADS)
 
     @staticmethod
     def _employ(worker: _Worker, kind: type[Member], *arguments: Any, **options: Any) -> None:
@@ -376,7 +396,7 @@ class RayPool:
         if lenders:
             self._give_back_place(worker)
         for slot in (worker, *lenders):
-            self._employ(slot, Slot, self._settings, **self._resources, max_concurrency=_SLOT_THREADS)
+            self._fill(slot)
 
     def _give_back_place(self, group: _Worker) -> None:
         """Free what the workers of a group had, which a group that was killed has not done. One that was killed before
@@ -392,40 +412,6 @@ class RayPool:
 
 def _claim_name(job_id: str, epoch: int) -> str:
     return f"{job_id}.{epoch}"
-
-
-class _Head:
-    """Asks the head of the cluster for its nodes, again and again: a driver would notice its death much later."""
-
-    def __init__(self) -> None:
-        self._answered = time.monotonic()
-        self._suspected: float | None = None
-        self._has_nodes = True
-        self._left = threading.Event()
-        threading.Thread(target=self._ask, daemon=True).start()
-
-    def check(self) -> None:
-        """RuntimeError when it has not answered for long, or knows of no living node."""
-        if not self._has_nodes:
-            raise RuntimeError("every node of the Ray cluster is dead")
-        now = time.monotonic()
-        silence_s = now - self._answered
-        if silence_s < _HEAD_SILENCE_S:
-            self._suspected = None
-        elif self._suspected is None:
-            self._suspected = now  # perhaps it is this process that stood still, and nobody has asked
-        elif now - self._suspected > _HEAD_GRACE_S:
-            raise RuntimeError(f"the head of the Ray cluster has not answered for {silence_s:.0f} s")
-
-    def leave(self) -> None:
-        """Ask no more."""
-        self._left.set()
-
-    def _ask(self) -> None:
-        while not self._left.wait(2.0):
-            with contextlib.suppress(Exception):  # whatever it raises: it did not answer
-                self._has_nodes = any(node["Alive"] for node in ray.nodes())
-                self._answered = time.monotonic()
 
 
 def _connect(address: str | None, num_slots: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,14 +41,26 @@ Message = Report | Done | Lost
 class Pool(Protocol):
     """A number of slots, each a long-lived worker that keeps data and weights warm and does one job at a time."""
 
-    num_slots: int
     device: str
-    # the most slots that one job can have
-    largest_group: int
+
+    @property
+    def num_slots(self) -> int:
+        """Slots for any job, free or not."""
+        ...
+
+    @property
+    def largest_group(self) -> int:
+        """The most slots that one job can have."""
+        ...
+
+    @property
+    def devices(self) -> Mapping[str, dict[str, Any]]:
+        """Machines (``measure.machine``) of the attached devices that are there now, by the resource that jobs name."""
+        ...
 
     @property
     def num_free(self) -> int:
-        """Slots that can take a job now."""
+        """Slots that can take a job now; those of attached devices are not among them."""
         ...
 
     @property
@@ -57,7 +70,8 @@ class Pool(Protocol):
 
     def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:
         """Start a job on a free slot, best one that has worked with the same supernet; one of several workers on as
-        many (``slots_needed``). RuntimeError if they are not free."""
+        many (``slots_needed``); one for an attached device (``device_needed``) there. RuntimeError if they are not
+        free."""
         ...
 
     def poll(self, timeout_s: float) -> list[Message]:
@@ -81,6 +95,12 @@ class Pool(Protocol):
 def slots_needed(kind: str, payload: dict[str, Any]) -> int:
     """How many slots a job takes: the workers of its recipe."""
     return int((payload.get("recipe") or {}).get("workers", 1)) if kind == "train_supernet" else 1
+
+
+def device_needed(payload: dict[str, Any]) -> str | None:
+    """The resource of the attached device that a job measures on; None: any slot will do."""
+    resource: str | None = payload.get("resource")
+    return resource
 
 
 def warm_key(kind: str, payload: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.context import WorkContext
+from workers.measure.machine import machine_fingerprint
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Member:
         self._reports: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 
-    def ready(self) -> int:
-        """The process id, once the worker can take a job."""
-        return os.getpid()
+    def ready(self) -> str:
+        """`{pid, machine}` as JSON text, once the worker can take a job."""
+        return json.dumps({"pid": os.getpid(), "machine": machine_fingerprint()})
 
     def live(self) -> None:
         """Does not return: a call that fails when the worker dies, so that this is noticed while it has no job."""

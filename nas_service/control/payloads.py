@@ -71,6 +71,7 @@ def fit_latency(around: Surroundings) -> dict[str, Any]:
         "space": around.space.document.to_json(),
         "dataset": around.dataset.fingerprint,
         "device": device_settings(around),
+        "resource": device_resource(around),
         "seed": 0,
     }
 
@@ -96,6 +97,7 @@ def measure(around: Surroundings, trials: Sequence[TrialRecord]) -> dict[str, An
         "space": around.space.document.to_json(),
         "dataset": around.dataset.fingerprint,
         "device": device_settings(around),
+        "resource": device_resource(around),
         "architectures": [{"id": trial.id, "genes": trial.genes} for trial in trials],
         "supernet": supernet_weights(around),
     }
@@ -155,6 +157,12 @@ def supernet_weights(around: Surroundings) -> dict[str, Any]:
     if checkpoint is None:
         raise ValueError(f"supernet {around.supernet.id} has no checkpoint yet")
     return {"id": around.supernet.id, "checkpoint": {key: checkpoint[key] for key in ("path", "sha256")}}
+
+
+def device_resource(around: Surroundings) -> str | None:
+    """The resource of the cluster that stands for the device of the search; None: any worker measures."""
+    resource: str | None = None if around.device is None else around.device.fingerprint.get("resource")
+    return resource
 
 
 def device_settings(around: Surroundings) -> dict[str, Any]:

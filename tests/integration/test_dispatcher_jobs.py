@@ -100,6 +100,22 @@ def test_a_measurement_waits_for_what_other_dispatchers_run(engine, pool):
     dispatcher.drain()
 
 
+def test_a_device_that_is_gone_is_named_and_the_job_tried_again(engine, pool, lines):
+    payload = {"resource": "device:pi5"}
+    with unit_of_work(engine) as session:
+        key = {"kind": "measure", "dedup_key": "gone", "payload": payload, "exclusive": True, "priority": 0}
+        job_id = jobs.enqueue(session, **key)
+    dispatcher = Dispatcher(engine, pool, Timing())
+    dispatcher.step(0.01)
+    with unit_of_work(engine) as session:
+        job = jobs.get(session, job_id)
+        assert (job.state, job.attempt, job.error["reason"]) == ("queued", 1, "latency_device_lost")
+        assert job.error["message"] == "no node of the cluster has the resource 'device:pi5' now; attached: none"
+        jobs.cancel(session, job_id)
+    assert [line["kind"] for line in lines() if line["message"].startswith("refused")] == ["measure"]
+    assert pool.num_busy == 0
+
+
 def test_the_log_of_a_job_is_whole(engine, pool, lines):
     search = run_search(engine, pool, learning_rate=100.0, warmup_steps=0, gradient_clip_norm=None, num_steps=40)
     assert search.error["cause"]["reason"] == "invalid_metric"

@@ -1,10 +1,12 @@
 """The parts as docker-compose.yml starts them: `nas migrate`, `nas serve`, dispatcher, a Ray head and a second node.
 
-Each node has one CPU, so that the supernet, trained by two workers, is trained on both.
+Each node has one CPU, so that the supernet, trained by two workers, is trained on both. The second joins when the
+dispatcher is at work, and is a device: it may use one core only, by which what was measured there is known.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
@@ -55,7 +57,9 @@ def test_a_search_over_separately_started_parts(database_url: str, tmp_path: Pat
     with unit_of_work(engine) as session:
         key = keys.create_key(session, "test", ["admin"]).token
     head = [RAY, "start", "--head", f"--port={ray_port}", f"--node-ip-address={address}", "--num-cpus=1"]
-    node = [RAY, "start", f"--address={address}:{ray_port}", "--num-cpus=1", "--block"]
+    on_one_core = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))]
+    node = [*on_one_core, RAY, "start", f"--address={address}:{ray_port}", "--num-cpus=1", "--block"]
+    node += ["--resources", '{"device:edge": 1}']
     url = f"http://127.0.0.1:{port}"
     with (
         started([*head, "--include-dashboard=false", "--block"], logs["head"], environment),
@@ -63,32 +67,91 @@ def test_a_search_over_separately_started_parts(database_url: str, tmp_path: Pat
     ):
         wait_until(lambda: has_joined(logs["head"]), logs["head"])
         wait_until(lambda: is_ready(url), logs["api"])
-        with started(node, logs["node"], environment):
-            wait_until(lambda: has_joined(logs["node"]), logs["node"])
-            with (
-                started([*module, "workers.dispatch"], logs["dispatcher"], environment) as dispatcher,
-                Client(url, key) as nas,
-            ):
-                created = nas.create_search(
-                    {
-                        "name": "separate parts",
-                        "space": {"library": "digits-mobile"},
-                        "dataset": "digits",
-                        "objectives": [{"metric": "accuracy_top1"}, {"metric": "macs"}],
-                        "evaluator": {
-                            "recipe": {"name": "sandwich", "params": {"num_steps": 60, "workers": 2, "accumulation": 2}}
-                        },
-                        "budget": {"trials": 16},
-                        "finalists": {"count": 3},
-                    }
-                )
-                search = nas.wait(created["id"], timeout_s=PATIENCE_S)
-                assert search["state"] == "succeeded", logs["dispatcher"].read_text()[-2000:]
-                assert nas.front(search["id"])["members"]
-                assert dispatcher.poll() is None
+        with (
+            started([*module, "workers.dispatch"], logs["dispatcher"], environment) as dispatcher,
+            started(node, logs["node"], environment),
+            Client(url, key) as nas,
+        ):
+            wait_until(lambda: "edge" in {device["name"] for device in nas.pages("/v1/devices")}, logs["dispatcher"])
+            created = nas.create_search(
+                {
+                    "name": "separate parts",
+                    "space": {"library": "digits-mobile"},
+                    "dataset": "digits",
+                    "objectives": [
+                        {"metric": "accuracy_top1"},
+                        {"metric": "latency_ms", "device": "edge", "runtime": "onnxruntime"},
+                    ],
+                    "evaluator": {
+                        "recipe": {"name": "sandwich", "params": {"num_steps": 60, "workers": 2, "accumulation": 2}}
+                    },
+                    "budget": {"trials": 16},
+                    "finalists": {"count": 3},
+                }
+            )
+            search = nas.wait(created["id"], timeout_s=PATIENCE_S)
+            assert search["state"] == "succeeded", logs["dispatcher"].read_text()[-2000:]
+            members = nas.front(search["id"])["members"]
+            assert members
+            (edge,) = [device for device in nas.pages("/v1/devices") if device["name"] == "edge"]
+            made = list(nas.measurements(search["id"]))
+            assert {one["device_id"] for one in made} == {edge["id"]}
+            assert {one["protocol"]["fingerprint"]["num_usable_cores"] for one in made} == {1}, "measured elsewhere"
+            assert dispatcher.poll() is None
     assert examine(engine, tmp_path / "home" / "artifacts") == []
     engine.dispose()
 
 
 def has_joined(log: Path) -> bool:
     return "Ray runtime started" in log.read_text(errors="replace")
+
+
+ATTACHED = """
+import json, sys, time
+from pathlib import Path
+import ray
+from workers.pool import RayPool
+
+pool = RayPool(Path(sys.argv[1]), "marker", address=sys.argv[2])
+deadline = time.monotonic() + 120
+while not (pool.devices and pool.num_free == pool.num_slots):
+    assert time.monotonic() < deadline
+    pool.poll(0.2)
+try:
+    pool.submit("job_x", 1, "measure", {"resource": "device:pi5"})
+    refused = None
+except RuntimeError as error:
+    refused = str(error)
+left = ray.available_resources()
+print(json.dumps({"device": pool.device, "slots": pool.num_slots, "largest_group": pool.largest_group,
+    "devices": list(pool.devices), "refused": refused, "gpus_left": left.get("GPU", 0)}))
+pool.close()
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_gpus_are_slots_and_an_attached_one_is_none(tmp_path: Path) -> None:
+    """Ray takes the GPUs that a node says it has for given, which shows who gets them without there being any."""
+    address, ray_port = node_address(), free_port()
+    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    head = [RAY, "start", "--head", f"--port={ray_port}", f"--node-ip-address={address}", "--num-cpus=1"]
+    head += ["--num-gpus=3", "--resources", '{"device:t4:cuda": 1}', "--include-dashboard=false", "--block"]
+    with started(head, tmp_path / "head.log", environment):
+        wait_until(lambda: has_joined(tmp_path / "head.log"), tmp_path / "head.log")
+        done = subprocess.run(
+            [sys.executable, "-c", ATTACHED, str(tmp_path), f"{address}:{ray_port}"],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "device": "cuda:0",
+        "slots": 2,
+        "largest_group": 2,
+        "devices": ["device:t4:cuda"],
+        "refused": "1 slots are needed, 0 are free",
+        "gpus_left": 0,
+    }

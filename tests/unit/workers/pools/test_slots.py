@@ -1,8 +1,6 @@
-"""How many slots a job takes, which recipes may ask for several, and when the head of a cluster counts as dead."""
+"""How many slots a job takes, and which recipes may ask for several."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 from pydantic import ValidationError
@@ -32,24 +30,3 @@ def test_workers_share_the_micro_batches_evenly(name):
 def test_a_network_by_itself_has_one_worker(name):
     with pytest.raises(ValidationError, match="workers"):
         RECIPES[name].model_validate({"workers": 2, "accumulation": 2})
-
-
-def test_a_silent_head_is_suspected_before_it_counts_as_dead():
-    from workers import pool
-
-    head = pool._Head.__new__(pool._Head)  # without the thread that asks
-    head._has_nodes, head._suspected, head._answered = True, None, time.monotonic()
-    head.check()
-    head._answered -= pool._HEAD_SILENCE_S + 60.0  # as after this process was stopped for a minute
-    head.check()
-    head._answered = time.monotonic()
-    head.check()
-    assert head._suspected is None
-    head._answered -= pool._HEAD_SILENCE_S + 60.0
-    head.check()
-    head._suspected -= pool._HEAD_GRACE_S + 1.0
-    with pytest.raises(RuntimeError, match="has not answered"):
-        head.check()
-    head._has_nodes = False
-    with pytest.raises(RuntimeError, match="every node"):
-        head.check()
