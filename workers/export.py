@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from pathlib import Path
@@ -29,10 +29,10 @@ from workers.export_documents import architecture_document, preprocess_document,
 from workers.export_parity import ExportError, check_fresh_process, check_onnx, check_supernet, tolerances
 from workers.measure.onnx_file import INPUT_NAME, OPSET, OUTPUT_NAME, write_onnx
 from workers.training.checkpoint import open_checkpoint
-from workers.training.data import Batches, DeviceData
+from workers.training.data import DeviceData
 from workers.training.environment import prepare
 from workers.training.optimise import load_tensors
-from workers.training.scoring import for_inference, score_as_is
+from workers.training.scoring import as_read, for_inference, samples_at_once, score_as_is
 from workers.warm import warm_data, warm_space, warm_supernet
 
 FORMAT_VERSION = 1
@@ -123,22 +123,16 @@ def _write_all(job: ExportJob, folder: Path, context: WorkContext) -> None:
     _progress(context, "weights", 0)
     module = _load(job, network, genes, context).to(data.device)
     for_inference(module)  # the memory layout of the evaluation, so that the scores have the same bits
-    stored = data.batches("calibrate", job.calibration.batch_size, job.calibration.num_samples, network.task)
-    calibrate = _as_read(stored, network)
-    recalibrate(module, [x for x, _ in calibrate])
-    select = _as_read(data.scored("select", network.task), network)
-    metrics = {
-        "select": score_as_is(module, select),
-        "test": score_as_is(module, _as_read(data.scored("test", network.task), network)),
-    }
+    calibrate = data.batches("calibrate", job.calibration.batch_size, job.calibration.num_samples, network.task)
+    recalibrate(module, (x for x, _ in as_read(calibrate, network)))
+    metrics = {split: score_as_is(module, data.scored(split, network.task)) for split in ("select", "test")}
     _compare_with_reported(metrics, job.metrics)
-    num_outputs = int(elements(network.nodes[-1].out_shape))
-    probe = select[0][0][: max(2, min(_NUM_PARITY_SAMPLES, _MAX_PARITY_OUTPUTS // num_outputs))]
+    probe = _probe(data, network)
     with torch.no_grad():
         parity: dict[str, Any] = {"num_samples": len(probe), "tolerances": tolerances()}
         if job.weights.supernet is not None:
             parity["max_abs_difference_supernet"] = _supernet_parity(
-                job, genes, probe, module(probe), calibrate, context
+                job, genes, probe, module(probe), (x for x, _ in as_read(calibrate, network)), context
             )
         module, probe = module.cpu().to(memory_format=torch.contiguous_format), probe.cpu()  # type: ignore[call-overload]
         expected = module(probe)
@@ -186,9 +180,12 @@ def _load(job: ExportJob, network: Network, genes: np.ndarray, context: WorkCont
     return module.eval()
 
 
-def _as_read(batches: Batches, network: Network) -> Batches:
-    """Batches in the network's own resolution or length, resized as the supernet does."""
-    return [(at_resolution(x, network.input_shape), y) for x, y in batches]
+def _probe(data: DeviceData, network: Network) -> Tensor:
+    """Samples of select on which the written network is compared, as it reads them: as many as memory allows."""
+    num_outputs = int(elements(network.nodes[-1].out_shape))
+    most = min(_NUM_PARITY_SAMPLES, _MAX_PARITY_OUTPUTS // num_outputs, samples_at_once(network))
+    x, _ = data.scored("select", network.task)[0]
+    return at_resolution(x[: max(2, most)], network.input_shape)
 
 
 def _compare_with_reported(metrics: Mapping[str, Mapping[str, Any]], reported: Mapping[str, Any]) -> None:
@@ -205,12 +202,17 @@ def _compare_with_reported(metrics: Mapping[str, Mapping[str, Any]], reported: M
 
 
 def _supernet_parity(
-    job: ExportJob, genes: np.ndarray, probe: Tensor, expected: Tensor, calibrate: Batches, context: WorkContext
+    job: ExportJob,
+    genes: np.ndarray,
+    probe: Tensor,
+    expected: Tensor,
+    calibrate: Iterable[Tensor],
+    context: WorkContext,
 ) -> float:
     """Difference to the supernet itself with the architecture active and calibrated; leaves the supernet untouched."""
     assert job.weights.supernet is not None
     supernet = warm_supernet(job.weights.supernet, job.space, job.dataset, context).supernet
-    with supernet.active(genes), calibrated(supernet, [x for x, _ in calibrate]):
+    with supernet.active(genes), calibrated(supernet, calibrate):
         return check_supernet(supernet(probe), expected)
 
 

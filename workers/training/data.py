@@ -18,7 +18,7 @@ from workers.training.transfer import on_device
 
 # Larger arrays stay in the memory map and are copied batch by batch.
 MAX_ON_DEVICE_BYTES = 4 << 30
-# Batches of a split when it is scored. Fixed, because sums of floats depend on it.
+# Largest batches of a split when it is scored. Fixed, because sums of floats depend on it.
 SCORE_BATCH_SIZE = 1024
 # Logits of one scored batch of a language model, which has as many as tokens of the vocabulary at each position.
 _MAX_SCORED_LOGITS = 1 << 25
@@ -105,6 +105,7 @@ class DeviceData:
     def batches(self, split: str, batch_size: int, num_samples: int | None = None, task: str = "") -> Batches:
         """The batches of a split for a task, in fixed order and with fixed masks, kept for reuse where they fit.
 
+        They are as even as can be, so that none is left with a single sample, of which batch norms know no variance.
         With `num_samples` an evenly spaced, and so seed-free, part of the split is used.
         """
         kind = task if task.endswith("_lm") else ""
@@ -116,14 +117,16 @@ class DeviceData:
         if num_samples is not None and num_samples < len(indices):
             indices = indices[np.linspace(0, len(indices) - 1, num_samples).round().astype(np.int64)]
 
+        num_batches = math.ceil(len(indices) / batch_size)
+
         def make(number: int) -> Batch:
-            start = number * batch_size
-            x, y = self.raw(indices[start : start + batch_size])
+            start, end = (len(indices) * edge // num_batches for edge in (number, number + 1))
+            x, y = self.raw(indices[start:end])
             masks = self.draw_masks(len(x), stream(0, "masks", split, start)) if kind == "masked_lm" else None
             x, y = self.with_targets(self.normalise(x), y, kind, masks)
             return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x, y
 
-        batches = _MadeOnDemand(make, -(-len(indices) // batch_size))
+        batches = _MadeOnDemand(make, num_batches)
         if self._bytes_of(len(indices)) > MAX_KEPT_BYTES:
             return batches
         made = list(batches)

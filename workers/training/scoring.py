@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,14 @@ from nas_service.datasets.tokenizer import PAD, UNKNOWN
 from search_spaces.elastic.calibrate import recalibrate
 from search_spaces.elastic.plain import PlainNetwork
 from search_spaces.elastic.resize import at_resolution
-from workers.training.data import DeviceData
+from search_spaces.network import Network
+from workers.training.data import Batch, DeviceData
 from workers.training.errors import InvalidMetricError
 from workers.training.tokens import IGNORED
+
+# What the values between the layers of a network may take while it is scored, as its costs count them. What a layer
+# needs inside for a moment comes on top: two to four times as much in all for convolutions, up to seven for attention.
+MAX_ACTIVATION_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,27 @@ def for_inference(module: nn.Module) -> nn.Module:
     return module.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
 
-def score(
-    module: PlainNetwork, calibrate: Sequence[tuple[Tensor, Tensor]], batches: Sequence[tuple[Tensor, Tensor]]
-) -> dict[str, Any]:
+def samples_at_once(network: Network) -> int:
+    """How many samples a network may see together; at least two, without which batch norms have no variance."""
+    return max(2, MAX_ACTIVATION_BYTES // max(1, network.cost().peak_activation_bytes))
+
+
+def as_read(batches: Iterable[Batch], network: Network) -> Iterator[Batch]:
+    """Batches in the network's own resolution or length, in even parts where it cannot see them whole."""
+    most = samples_at_once(network)
+    for x, y in batches:
+        num_parts = math.ceil(len(x) / most)
+        for part, targets in zip(x.tensor_split(num_parts), y.tensor_split(num_parts), strict=True):
+            yield at_resolution(part, network.input_shape), targets
+
+
+def score(module: PlainNetwork, calibrate: Sequence[Batch], batches: Sequence[Batch]) -> dict[str, Any]:
     """Metrics of `module` on `batches`; its running statistics are those of `calibrate` afterwards."""
-    recalibrate(module, [at_resolution(x, module.network.input_shape) for x, _ in calibrate])
+    recalibrate(module, (x for x, _ in as_read(calibrate, module.network)))
     return score_as_is(module, batches)
 
 
-def score_as_is(module: PlainNetwork, batches: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+def score_as_is(module: PlainNetwork, batches: Sequence[Batch]) -> dict[str, Any]:
     """accuracy_top1 (0 to 1), mean cross-entropy `loss`, num_correct and num_samples.
 
     Classifiers have `f1_macro` too, language models `perplexity`; samples of the latter are predicted tokens.
@@ -52,7 +69,7 @@ def score_as_is(module: PlainNetwork, batches: Sequence[tuple[Tensor, Tensor]]) 
     if module.network.task == "causal_lm":
         _refuse_foresight(module, at_resolution(batches[0][0][:1], module.network.input_shape))
     with torch.inference_mode():
-        answers = ((module(at_resolution(x, module.network.input_shape)), y) for x, y in batches)
+        answers = ((module(x), y) for x, y in as_read(batches, module.network))
         return metrics_of(module.network.task, answers)
 
 

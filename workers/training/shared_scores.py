@@ -17,12 +17,10 @@ from search_spaces.elastic.padding import real_tokens
 from search_spaces.elastic.resize import at_resolution
 from search_spaces.elastic.supernet import Active, Supernet
 from workers.training.data import Batches, DeviceData
-from workers.training.scoring import Calibration, for_inference, metrics_of, score_on
+from workers.training.scoring import MAX_ACTIVATION_BYTES, Calibration, for_inference, metrics_of, score_on
 
 # What is kept for the next architectures: outputs of layers, and as much of layers ready to be called.
 MAX_KEPT_BYTES = 128 << 20
-# All samples go through a layer before the next one does; architectures that need more go batch by batch.
-MAX_ACTIVATION_BYTES = 512 << 20
 
 T = TypeVar("T")
 
@@ -74,7 +72,7 @@ class SharedScores:
         return metrics_of(task, zip(logits, (y for _, y in scored), strict=True))
 
     def _shares(self, plan: Active, split: str, calibration: Calibration) -> bool:
-        """Whether the architecture fits in memory layer by layer, and has what only depends on what is before it."""
+        """Whether all samples fit in memory layer by layer, and each layer depends on nothing but what is before it."""
         normed = [skeleton for _, skeleton, _, _ in plan.steps if skeleton.norms]
         if plan.network.task == "causal_lm" or len(set(normed)) < len(normed):
             return False  # one looks at the whole network, the other's statistics are those of several calls

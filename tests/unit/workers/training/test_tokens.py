@@ -81,14 +81,14 @@ def test_batches_by_task(story: Dataset, questions: Dataset) -> None:
     assert torch.equal(again[0], shown)
     assert torch.equal(again[1], targets)
     (x, y), *_ = DeviceData(questions, CPU).batches("train", 16, task="sequence_classification")
-    assert y.shape == (16,)
+    assert y.shape == (len(x),)
     assert (x[:, 0] == CLASS).all()
 
 
 def test_batches_that_are_scored_hold_bounded_logits(story: Dataset) -> None:
     info = {**story.info, "input": {"length": 32, "vocabulary": 2**18}}
     wide = Dataset(info, story.x, story.y, story.split, story.calibrate, story.tokenizer)
-    assert len(DeviceData(wide, CPU).scored("test", "causal_lm")[0][0]) == 4
+    assert max(len(x) for x, _ in DeviceData(wide, CPU).scored("test", "causal_lm")) == 4
     assert len(DeviceData(story, CPU).scored("train", "causal_lm")[0][0]) > 100
 
 
