@@ -59,7 +59,8 @@ class MeasureProtocol(BaseModel):
 
     Each of `num_processes` fresh processes makes `num_rounds` rounds. In a round every network gets one block of calls,
     in a new random order, and the reference network is timed before, between and after them. A round during which the
-    reference changed by more than `max_drift` is made again, up to `max_repeats` times per process.
+    reference changed by more than `max_drift` is made again, up to `max_repeats` times per process. Networks that take
+    long get fewer calls (`enough_s`): the median of few long calls varies less than that of as many short ones.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -70,6 +71,9 @@ class MeasureProtocol(BaseModel):
     min_duration_s: float = Field(0.004, ge=0, le=600, description="Duration of those calls, at least")
     warmup_calls: int = Field(10, ge=1, le=100_000, description="Untimed calls per network and process, at least")
     warmup_s: float = Field(0.02, ge=0, le=600, description="Duration of those calls, at least")
+    enough_s: float = Field(
+        0.25, gt=0, le=600, description="Warm-up and calls of a round end after this long, however few they are"
+    )
     reference_every: int = Field(8, ge=1, le=1000, description="Networks between two timings of the reference")
     max_drift: float = Field(0.03, gt=0, le=1, description="Relative change of the reference that spoils a round")
     max_repeats: int = Field(3, ge=0, le=1000, description="Spoilt rounds made again, per process")

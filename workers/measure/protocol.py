@@ -5,7 +5,6 @@ Needs neither torch nor a network, so that a device agent can use it as it is.
 
 import gc
 import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -103,24 +102,23 @@ def _one_round(
 
 
 def _block(call: TimedCall, protocol: MeasureProtocol, factor: int = 1) -> list[int]:
-    """Consecutive timed calls: enough in number and in duration. The first, with cold caches, is not counted."""
+    """Consecutive timed calls, by number and duration. The first, with cold caches, is not counted."""
     call()
-    samples: list[int] = []
-    total = 0
-    enough = int(factor * protocol.min_duration_s * 1e9)
-    while len(samples) < factor * protocol.min_samples or total < enough:
-        duration = call()
-        samples.append(duration)
-        total += duration
-    return samples
+    return _calls(call, factor * protocol.min_samples, factor * protocol.min_duration_s, factor * protocol.enough_s)
 
 
 def _warm_up(call: TimedCall, protocol: MeasureProtocol) -> None:
-    end = time.perf_counter_ns() + int(protocol.warmup_s * 1e9)
-    count = 0
-    while count < protocol.warmup_calls or time.perf_counter_ns() < end:
-        call()
-        count += 1
+    _calls(call, protocol.warmup_calls, protocol.warmup_s, protocol.enough_s)
+
+
+def _calls(call: TimedCall, least: int, least_s: float, enough_s: float) -> list[int]:
+    """Durations of calls until there are `least` that took `least_s`; fewer calls do where they took `enough_s`."""
+    samples: list[int] = []
+    total_ns = 0
+    while total_ns < least_s * 1e9 or (len(samples) < least and total_ns < enough_s * 1e9):
+        samples.append(call())
+        total_ns += samples[-1]
+    return samples
 
 
 @contextmanager

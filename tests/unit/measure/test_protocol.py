@@ -37,6 +37,17 @@ def test_every_network_gets_the_same_number_of_samples_and_the_right_ones():
     assert timing.num_spoilt == 0
 
 
+def test_slow_networks_get_fewer_calls_and_never_none():
+    clock = Clock()
+    calls = [clock.call(str(ms), itertools.repeat(ms * 1_000_000)) for ms in (10, 100, 700)]
+    timing = time_interleaved(
+        calls, clock.call("reference", itertools.repeat(100_000_000)), MeasureProtocol(num_rounds=1)
+    )
+    assert [len(samples) for samples in timing.samples_ns] == [5, 3, 1]
+    assert [clock.log.count(name) for name in ("10", "100", "700")] == [10 + 6, 3 + 4, 1 + 2]
+    assert len(timing.reference_ns) == 2 * 10  # four times as long
+
+
 def test_order_is_interleaved_random_and_fixed_by_the_seed():
     def blocks(seed: int) -> list[str]:
         clock = Clock()
