@@ -15,8 +15,8 @@ from nas_service.api.deps import ServiceDep
 from nas_service.api.schemas import SearchId
 from nas_service.api.views import Page, View
 from nas_service.control.curves import hypervolume_curve
+from nas_service.control.queries import metric_names
 from nas_service.control.spaces import compiled_space
-from nas_service.domain.metrics import METRICS
 from nas_service.domain.search import SearchSpec
 from nas_service.errors import InvalidInput
 from nas_service.storage import columns, searches, timeline
@@ -103,12 +103,10 @@ def trial_columns(
     wanted = list(dict.fromkeys(fields.split(",")))
     with service.reading() as session:
         search = searches.get(session, search_id)
-        named = {objective["metric"] for objective in search.spec["objectives"]}
-        named.update(search.spec["evaluator"].get("report", ()))
+        allowed = {*_PLAIN_FIELDS, *metric_names(search)}
         for name in wanted:
-            if name not in _PLAIN_FIELDS and name not in METRICS and name not in named:
-                allowed = ", ".join(sorted({*_PLAIN_FIELDS, *METRICS, *named}))
-                raise InvalidInput(f"fields: unknown field '{name[:80]}'; allowed: {allowed}")
+            if name not in allowed:
+                raise InvalidInput(f"fields: unknown field '{name[:80]}'; allowed: {', '.join(sorted(allowed))}")
         read = ["genes" if name == "choices" else name for name in wanted]
         found, all_over = columns.read(session, search_id, stage, read, first=first, limit=limit, every=every)
         space = compiled_space(session, search.space_id) if "choices" in wanted else None

@@ -23,7 +23,7 @@ from nas_service.api.search_views import (
 from nas_service.api.views import Page
 from nas_service.control.device_latency import front_on_device
 from nas_service.control.fronts import read_front
-from nas_service.control.queries import architecture_detail
+from nas_service.control.queries import architecture_detail, metric_names
 from nas_service.control.spaces import compiled_space
 from nas_service.domain.search import SearchSpec
 from nas_service.errors import InvalidInput
@@ -35,10 +35,6 @@ router = APIRouter(prefix="/v1", tags=["trials"])
 
 Stage = Literal["search", "final"]
 TrialState = Literal["pending", "running", "succeeded", "infeasible", "failed", "quarantined", "cancelled"]
-Sort = Literal[
-    "number", "accuracy_top1", "loss", "macs", "params", "latency_ms", "created_at",
-    "-number", "-accuracy_top1", "-loss", "-macs", "-params", "-latency_ms", "-created_at",
-]  # fmt: skip
 
 
 @router.get("/searches/{search_id}/trials", response_model=Page[TrialOut])
@@ -48,14 +44,23 @@ def list_of_search(
     paging: PagingDep,
     stage: Annotated[Stage | None, Query()] = None,
     state: Annotated[TrialState | None, Query()] = None,
-    sort: Annotated[Sort, Query(description="A leading minus sorts downwards.")] = "number",
+    sort: Annotated[
+        str,
+        Query(
+            max_length=200,
+            pattern=r"^[^\x00-\x1f\x7f]*$",
+            description="`number`, `created_at` or the name of a metric; a leading minus sorts downwards.",
+        ),
+    ] = "number",
 ) -> Page[TrialOut]:
     """Trials of a search."""
     filters = {"list": "trials", "search_id": search_id, "stage": stage, "state": state, "sort": sort}
     after = service.cursors.read(paging.page_token, filters)
-    column, descending = sort.lstrip("-"), sort.startswith("-")
+    column, descending = sort.removeprefix("-"), sort.startswith("-")
     with service.reading() as session:
-        searches.get(session, search_id)
+        allowed = {"number", "created_at", *metric_names(searches.get(session, search_id))}
+        if column not in allowed:
+            raise InvalidInput(f"sort: unknown column '{column[:80]}'; allowed: {', '.join(sorted(allowed))}")
         found = trials.page(
             session,
             search_id,
@@ -188,7 +193,7 @@ def _nodes(network: Network) -> list[NodeOut]:
 
 def _place(trial: Any, column: str) -> Any:
     """The value a trial is sorted by, as plain JSON; missing values count as 0."""
-    value = getattr(trial, column)
+    value = getattr(trial, column) if column in trials.SORT_COLUMNS else trial.metrics.get(column)
     if column == "created_at":
         return value.isoformat()
     return 0 if value is None else value

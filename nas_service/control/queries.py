@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nas_service.control.spaces import compiled_space
+from nas_service.domain.metrics import METRICS
 from nas_service.domain.records import CurvePoint, EstimatorRecord, JobRecord, SearchRecord, SupernetRecord, TrialRecord
 from nas_service.domain.search import SearchSpec
 from nas_service.domain.states import SEARCH_TERMINAL, TRIAL_TERMINAL
@@ -29,6 +30,15 @@ class Progress:
     fraction: float | None
     eta_s: float | None
     detail: dict[str, Any] | None
+
+
+def metric_names(search: SearchRecord) -> set[str]:
+    """Names of the metrics that trials of a search may have: the service's own and those of its table."""
+    return {
+        *METRICS,
+        *(one["metric"] for one in search.spec["objectives"]),
+        *search.spec["evaluator"].get("report", ()),
+    }
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,13 @@ def page(
     limit: int,
     after: tuple[Any, str] | None = None,
 ) -> list[TrialRecord]:
-    """Trials sorted by a column of ``SORT_COLUMNS`` and then id, missing values as 0; ``after`` = (value, id) seen.
+    """Trials sorted by a column of ``SORT_COLUMNS`` or another metric, and then id, missing values as 0; ``after`` =
+    (value, id) seen.
 
     Only numbers have an index. Of 100,000 trials a page by a metric takes about 60 ms; with an index for each metric it
     took 30, and recording trials (``trial_copy``) twice as long.
     """
-    column: Any = SORT_COLUMNS[sort]
+    column: Any = SORT_COLUMNS[sort] if sort in SORT_COLUMNS else metric_column(sort)
     if sort not in ("number", "created_at"):  # the others may be missing
         column = func.coalesce(column, 0)
     query = select(TrialRow).where(TrialRow.search_id == search_id)

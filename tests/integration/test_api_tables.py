@@ -160,6 +160,18 @@ def test_a_search_over_it_serves_regret_and_a_front_of_any_time(client, engine, 
     assert curve["normalised_hypervolume"][-1] == pytest.approx(search["normalised_hypervolume"])
     columns = client.get(f"/v1/searches/{search_id}/trial-columns?fields=accuracy,latency_ms,choices").json()
     assert len(columns["metrics"]["latency_ms"]) == 80
+    listed, query = [], {"sort": "-accuracy", "page_size": 33}
+    while query.get("page_token") != "":
+        page = client.get(f"/v1/searches/{search_id}/trials", params=query).json()
+        listed += page["items"]
+        query["page_token"] = page["next_page_token"] or ""
+    values = [trial["metrics"].get("accuracy") or 0.0 for trial in listed]
+    assert len({trial["id"] for trial in listed}) == 80
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) > 10
+    refused = client.get(f"/v1/searches/{search_id}/trials?sort=beauty")
+    assert refused.status_code == 422
+    assert "unknown column 'beauty'; allowed: accuracy, accuracy_top1" in refused.json()["detail"]
     assert max(filter(None, columns["metrics"]["latency_ms"])) > 0
     assert search_of(engine, search_id).table_id == small_table().id
 

@@ -12,7 +12,6 @@ import type { Page, Search, SpaceDetail, Trial, TrialColumns } from "../types";
 import { useUrl } from "../url";
 import { useSelection } from "./selection";
 
-const SORTABLE = ["number", "accuracy_top1", "loss", "macs", "params", "latency_ms"];
 const STATES = ["succeeded", "pending", "running", "infeasible", "failed", "quarantined", "cancelled"];
 const ROW_PX = 34;
 
@@ -22,7 +21,7 @@ export function TrialsView({ search }: { search: Search }) {
   const sort = params.get("sort") ?? "number";
   const state = params.get("state") ?? "";
   const filter = useRef<HTMLSelectElement>(null);
-  const path = `/v1/searches/${search.id}/trials?stage=search&page_size=200&sort=${sort}${state && `&state=${state}`}`;
+  const path = `/v1/searches/${search.id}/trials?stage=search&page_size=200&sort=${encodeURIComponent(sort)}${state && `&state=${state}`}`;
   const pages = useInfiniteQuery({
     queryKey: [path],
     queryFn: ({ pageParam }) => get<Page<Trial>>(path + (pageParam ? `&page_token=${encodeURIComponent(pageParam)}` : "")),
@@ -86,9 +85,7 @@ export function TrialsView({ search }: { search: Search }) {
               <th>Pin</th>
               {["number", ...names].map((name) => (
                 <th key={name} className="number" aria-sort={sort === name ? "ascending" : sort === `-${name}` ? "descending" : undefined}>
-                  {SORTABLE.includes(name)
-                    ? <button onClick={() => set({ sort: sort === name ? `-${name}` : name })}>{name === "number" ? "Trial" : title(name)}{sort === name ? " ▲" : sort === `-${name}` ? " ▼" : ""}</button>
-                    : title(name)}
+                  <button onClick={() => set({ sort: sort === name ? `-${name}` : name })}>{name === "number" ? "Trial" : title(name)}{sort === name ? " ▲" : sort === `-${name}` ? " ▼" : ""}</button>
                 </th>
               ))}
               {cheap && <th className="number">Fidelity</th>}
