@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces.elastic.calibrate import calibrated, recalibrate
+from search_spaces.elastic.calibrate import calibrated, measured, recalibrate
 from search_spaces.elastic.supernet import Supernet
 from search_spaces.library_index import load_library
 
@@ -89,3 +89,14 @@ def test_no_batches_change_nothing(supernet: Supernet) -> None:
     before = buffers(supernet)
     assert recalibrate(supernet, []) == 0
     assert all(torch.equal(value, before[name]) for name, value in buffers(supernet).items())
+
+
+def test_what_is_measured_is_seen_without_dropout_and_counts_as_no_step() -> None:
+    norm = nn.BatchNorm2d(3)
+    module = nn.Sequential(nn.Dropout(0.5), norm).train()
+    x = torch.randn(8, 3, 4, 4, generator=torch.Generator().manual_seed(0)) + 5.0
+    with measured(module, [(norm, norm)]):
+        module(x)
+    assert torch.allclose(norm.running_mean, x.mean((0, 2, 3)), atol=1e-5)  # type: ignore[arg-type]
+    assert int(norm.num_batches_tracked) == 0  # type: ignore[arg-type]
+    assert all(part.training for part in module.modules())

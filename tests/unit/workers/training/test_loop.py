@@ -1,5 +1,6 @@
 """The loop: resume is exact, recipes reduce to each other, draws are keyed."""
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from tests.unit.workers.training.tiny import TinySpace, TinySupernet, assert_same_bits, tiny_trainer, weights_of
+from tests.unit.workers.training.tiny import (
+    TinySpace,
+    TinySupernet,
+    assert_same_bits,
+    digits,
+    tiny_trainer,
+    weights_of,
+)
 from workers.context import WorkContext
 from workers.training.checkpoint import CheckpointError, newest, verify
 from workers.training.errors import InvalidMetricError
@@ -67,6 +75,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, optimiser:
         assert_same_bits(outcome.checkpoint.tensors(name), expected.checkpoint.tensors(name))
     assert outcome.curve == expected.curve
     assert [point["step"] for point in outcome.curve] == [4, 8, 12]
+    average = float(expected.checkpoint.tensors("ema")["last.bias"][0])
+    assert outcome.curve[-1]["weight"] == average != float(weights_of(whole.net)["last.bias"][0])
+    if stop_after > 6:
+        assert outcome.train_s > first.train_s
 
 
 def test_torn_newest_checkpoint_costs_one_interval_and_changes_nothing(tmp_path: Path) -> None:
@@ -107,8 +119,48 @@ def test_checkpoints_of_another_job_are_refused(tmp_path: Path) -> None:
 def test_seed_decides_everything(tmp_path: Path) -> None:
     same = [final_weights(tmp_path / str(i), FULL, net=TinySupernet(dropout=0.3)) for i in range(2)]
     assert_same_bits(*same)
+    state = torch.get_rng_state()
     other = final_weights(tmp_path / "other", FULL, net=TinySupernet(dropout=0.3), seed=1)
     assert not torch.equal(other["first.weight"], same[0]["first.weight"])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def seen(directory: Path, recipe: dict, seed: int) -> tuple[list[list[int]], list[float]]:
+    """Architectures and sums of pixels of every pass of a training in which each step sees all images."""
+    net, genes, sums = TinySupernet(), [], []
+
+    def watch(module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        genes.append(net._genes.tolist())
+        sums.append(float(inputs[0].double().sum()))
+
+    net.register_forward_pre_hook(watch)
+    batch_size = len(digits().indices("train"))
+    recipe = {**BARE, "name": "uniform", "num_random": 1, "batch_size": batch_size, **recipe}
+    tiny_trainer(directory, recipe, net=net, seed=seed).run()
+    return genes, sums
+
+
+def test_seed_and_step_decide_architectures_and_augmentation(tmp_path: Path) -> None:
+    plain = [seen(tmp_path / f"plain{seed}", {}, seed) for seed in (0, 1)]
+    assert plain[0][0] != plain[1][0]
+    assert plain[0][1] == pytest.approx(plain[0][1][:1] * 5, abs=1e-2)
+    zoom = {"augmentation": {"zoom": 0.3}}
+    sums = [total for seed in (0, 1) for total in seen(tmp_path / f"zoom{seed}", zoom, seed)[1]]
+    assert len({round(total, 1) for total in sums}) == 10
+
+
+def test_a_step_is_as_long_as_rate_and_clip_allow(tmp_path: Path) -> None:
+    recipe = {**BARE, "name": "alone", "num_steps": 2, "gradient_clip_norm": 1e-3, "checkpoint_every_steps": 1}
+    recipe |= {"learning_rate": 1.0, "learning_rate_floor": 0.1, "warmup_steps": 0}
+    net = TinySupernet()
+    places = [{name: value.detach().clone() for name, value in net.named_parameters()}]
+    tiny_trainer(tmp_path, recipe, net=net).run()
+    places += [verify(path).tensors("model") for path in sorted((tmp_path / "tiny").iterdir())]
+    lengths = [
+        sum(float(((after[name] - before[name]) ** 2).sum()) for name in places[0]) ** 0.5
+        for before, after in itertools.pairwise(places)
+    ]
+    assert lengths == pytest.approx([1e-3, 1e-4], rel=1e-2)
 
 
 def test_sandwich_of_the_largest_alone_is_plain_training(tmp_path: Path) -> None:
@@ -186,6 +238,17 @@ def test_divergence_names_the_step_and_leaves_no_checkpoint(tmp_path: Path) -> N
     with pytest.raises(InvalidMetricError, match="step 3") as caught:
         tiny_trainer(tmp_path, {**BARE, "name": "alone"}, net=net).run()
     assert caught.value.reason == "invalid_metric"
+    assert newest(tmp_path / "tiny") is None
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.training.loop._LOOK_EVERY_STEPS", {"cpu": 100})  # as on a GPU: not at every loss
+    net = TinySupernet()
+    net.register_forward_hook(lambda module, x, y: y * float("nan") if weights_of(net)["last.bias"].any() else y)
+    with torch.no_grad():
+        net.last.bias.zero_()
+    with pytest.raises(InvalidMetricError, match="step 5"):
+        tiny_trainer(tmp_path, {**BARE, "name": "alone"}, net=net).run()
     assert newest(tmp_path / "tiny") is None
 
 

@@ -20,7 +20,7 @@ from nas_service.methods.recipes.registry import (
     parse_recipe,
 )
 from nas_service.methods.recipes.sandwich import SandwichParams
-from tests.unit.workers.training.tiny import TinySupernet, digits
+from tests.unit.workers.training.tiny import TinySpace, TinySupernet, digits
 from workers.context import WorkContext
 from workers.recipes.registry import NETWORK_BUILDERS, SUPERNET_BUILDERS
 from workers.training.augment import Draws, augment, draw
@@ -29,6 +29,9 @@ from workers.training.environment import prepare
 from workers.training.errors import InvalidMetricError, reason_of
 from workers.training.keyed import stream
 from workers.training.optimise import MovingAverage, build_optimiser, learning_rate_at, load_tensors, named_tensors
+from workers.training.parts import Task
+from workers.training.samplers import Sandwich
+from workers.training.targets import LabelsOrTeacher
 from workers.training.transfer import on_host
 
 
@@ -93,6 +96,7 @@ def test_each_epoch_shows_every_image_once() -> None:
     assert sorted(seen[:10]) == sorted(seen[10:]) == list(indices)
     assert list(seen[:10]) != list(seen[10:])
     assert list(TrainingOrder(indices, 4, 0).batch(3)) == list(order.batch(3))
+    assert list(TrainingOrder(indices, 10, 1).batch(0)) != list(TrainingOrder(indices, 10, 0).batch(0))
 
 
 def test_batches_are_normalised_like_the_data_set_says() -> None:
@@ -106,6 +110,10 @@ def test_batches_are_normalised_like_the_data_set_says() -> None:
     assert torch.equal(y, torch.from_numpy(labels))
     part = data.batches("calibrate", 16, 40)
     assert [len(labels) for _, labels in part] == [16, 16, 8]
+    # Evenly spaced: from the first to the last, whatever the order of the samples means.
+    everything = data.batches("calibrate", 10_000)[0][0]
+    assert torch.equal(part[0][0][0], everything[0])
+    assert torch.equal(part[-1][0][-1], everything[-1])
 
 
 def test_batches_that_do_not_fit_are_made_anew_and_equal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,12 +180,24 @@ def test_flip_cutout_and_rotation() -> None:
     assert torch.equal(augment(Augmentation(flip_horizontal=True), x, draws), x.flip(3))
     draws.centre[0] = (0, 4)
     cut = augment(Augmentation(cutout_pixels=3), x, draws)
-    assert int((cut == 0).sum()) == 4
+    assert torch.equal((cut == 0).nonzero()[:, 2:], torch.tensor([[0, 3], [0, 4], [1, 3], [1, 4]]))
     draws.angle[0] = np.pi / 2
     turned = augment(Augmentation(rotate_degrees=90), x, draws)
     torch.testing.assert_close(turned, torch.rot90(x, 1, (2, 3)), rtol=1e-4, atol=1e-4)
     draws.angle[0] = 0
     torch.testing.assert_close(augment(Augmentation(rotate_degrees=90, zoom=0.1), x, draws), x)
+    draws.zoom[0] = 2.0  # twice as large: the middle fills the image
+    assert float(augment(Augmentation(zoom=0.5), x, draws)[0, 0].diff(dim=1).mean()) == pytest.approx(0.5)
+
+
+def test_draws_reach_both_ends_of_what_a_rule_allows() -> None:
+    rule = Augmentation(shift_pixels=2, rotate_degrees=90, zoom=0.2, flip_horizontal=True, cutout_pixels=1)
+    draws = draw(rule, 500, 3, 5, stream(0, "augment", 1))
+    assert set(draws.shift.ravel()) == {-2, -1, 0, 1, 2}
+    for values, low, high in ((draws.zoom, 0.8, 1.2), (draws.angle, -np.pi / 2, np.pi / 2), (draws.flip, 0, 1)):
+        assert values.min() == pytest.approx(low, abs=0.05)
+        assert values.max() == pytest.approx(high, abs=0.05)
+    assert draws.centre.max(axis=0).tolist() == [2, 4]
 
 
 def test_cutting_a_batch_into_parts_changes_no_draw() -> None:
@@ -196,6 +216,7 @@ def test_learning_rate_rises_falls_and_stays_at_the_floor() -> None:
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
     assert all(a >= b for a, b in itertools.pairwise(rates[4:]))
     assert rates[-1] == 0.1
+    assert [learning_rate_at(params, step, 3) for step in range(3)] == pytest.approx([1.0, 1.0, 0.1])
     assert learning_rate_at(params, 0, 1) == 1.0
 
 
@@ -208,17 +229,49 @@ def test_only_tensors_of_two_dimensions_decay(optimiser: str) -> None:
     assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))
 
 
+def test_optimisers_have_the_momenta_of_the_recipe() -> None:
+    net = TinySupernet()
+    sgd = build_optimiser(SandwichParams(momentum=0.8), net).defaults
+    assert (sgd["momentum"], sgd["nesterov"]) == (0.8, True)
+    assert not build_optimiser(SandwichParams(momentum=0.0), net).defaults["nesterov"]
+    adamw = SandwichParams(optimiser="adamw", momentum=0.8, second_momentum=0.95)
+    assert build_optimiser(adamw, net).defaults["betas"] == (0.8, 0.95)
+
+
+def test_losses_of_classifiers() -> None:
+    """Smoothing spreads a share of the label; a teacher and its pupil are both softened, and the size is put back."""
+    logits, teacher = (torch.randn(4, 3, generator=torch.Generator().manual_seed(i)) for i in range(2))
+    labels = torch.tensor([0, 2, 1, 1])
+    target, log = LabelsOrTeacher(0.3, temperature=2.0), logits.log_softmax(1)
+    expected = -(0.7 * log[range(4), labels] + 0.1 * log.sum(1)).mean()
+    found = target.loss(Task("largest", np.zeros(1)), logits, labels, {})
+    torch.testing.assert_close(found, expected)
+    expected = -4.0 * ((teacher / 2).softmax(1) * (logits / 2).log_softmax(1)).sum(1).mean()
+    found = target.loss(Task("random0", np.zeros(1), "largest"), logits, labels, {"largest": teacher})
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_sandwich_has_both_ends_of_the_space() -> None:
+    space = TinySpace()
+    plan = Sandwich(space, 2, include_smallest=True, distill=True).plan(stream(0, "plan", 0))  # type: ignore[arg-type]
+    assert [task.name for task in plan] == ["largest", "random0", "random1", "smallest"]
+    assert plan[0].genes.tolist() == space.largest().tolist()
+    assert plan[-1].genes.tolist() == space.smallest().tolist()
+
+
 def test_moving_average_is_put_in_place_and_taken_out() -> None:
     net = TinySupernet()
-    average = MovingAverage(net, 0.5)
+    average = MovingAverage(net, 0.8)
     before = net.last.bias.detach().clone()
     with torch.no_grad():
         net.last.bias += 1.0
     average.observe(1000)
     with average.in_place():
-        torch.testing.assert_close(net.last.bias.detach(), before + 0.5)
+        torch.testing.assert_close(net.last.bias.detach(), before + 0.2)
     torch.testing.assert_close(net.last.bias.detach(), before + 1.0)
-    torch.testing.assert_close(average.tensors()["last.bias"], before + 0.5)
+    torch.testing.assert_close(average.tensors()["last.bias"], before + 0.2)
+    average.observe(0)  # at the start nine tenths of what is new, or the first weights would stay for long
+    torch.testing.assert_close(average.tensors()["last.bias"], before + 0.92)
 
 
 def test_weights_of_another_network_are_refused() -> None:
