@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MESSAGE_LIMIT = 4000
+# Jobs that come in numbers use the memory of the one before; after any other it goes back to the system.
+_ONE_OF_MANY = frozenset({"advance", "evaluate"})
 
 
 def execute(
@@ -32,6 +34,21 @@ def execute(
 def _execute(
     kind: str, payload: dict[str, Any], context: WorkContext, marker: str, group: WorkerGroup | None
 ) -> dict[str, Any]:
+    outcome = _outcome(kind, payload, context, marker, group)
+    ran_out = outcome.get("error", {}).get("reason") == "oom"
+    if ran_out or kind not in _ONE_OF_MANY:
+        from workers.training.environment import give_back_memory
+        from workers.warm import forget
+
+        if ran_out:  # the next attempt finds all the memory there is
+            forget()
+        give_back_memory()
+    return outcome
+
+
+def _outcome(
+    kind: str, payload: dict[str, Any], context: WorkContext, marker: str, group: WorkerGroup | None
+) -> dict[str, Any]:
     from workers.training.errors import reason_of
 
     try:
@@ -44,14 +61,7 @@ def _execute(
             return {"result": {"interrupted": True}}
         log.warning("job of kind %s failed", kind, exc_info=caught)
         message = f"{type(caught).__name__}: {caught}"[:_MESSAGE_LIMIT]
-        error = {"reason": reason_of(caught), "message": message}
-    if error["reason"] == "oom":  # the next attempt finds all the memory there is
-        from workers.training.environment import give_back_memory
-        from workers.warm import forget
-
-        forget()
-        give_back_memory()
-    return {"error": error}
+        return {"error": {"reason": reason_of(caught), "message": message}}
 
 
 def _run(kind: str, payload: dict[str, Any], context: WorkContext, group: WorkerGroup | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from typing import Any
 
 import torch
 
@@ -31,20 +32,33 @@ def prepare(context: WorkContext, threads: int | None = None) -> None:
 
 
 def keep_memory() -> None:
-    """Let the C library keep freed memory for the next tensors of up to 32 MiB, 512 MiB in all.
+    """Let the C library keep freed memory for the next tensors of up to 32 MiB, until `give_back_memory`.
 
     By default it returns most of it to the system at once, and every step or scored batch waits for fresh pages: up to
     half of the time of small networks. C libraries other than glibc know nothing of this and stay as they are.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    mallopt(_M_MMAP_THRESHOLD, 32 << 20)
-    mallopt(_M_TRIM_THRESHOLD, 512 << 20)
+    mallopt = _of_c_library("mallopt")
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(_M_TRIM_THRESHOLD, 512 << 20)
 
 
 def give_back_memory() -> None:
-    """Return what torch keeps of the GPU's memory for later, after it ran out. What is in use stays in use."""
+    """Return to the system, and on a GPU to the driver, what is kept for later. What is in use stays in use.
+
+    Without being told, the C library returns only what lies behind everything in use: after the training of a large
+    network that is next to nothing.
+    """
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    trim = _of_c_library("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _of_c_library(name: str) -> Any:
+    """A function that glibc has and others may not have; None there."""
+    try:
+        return getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):
+        return None
