@@ -38,6 +38,7 @@ _SHAPES = {
     "network": "a list of nodes: begin each with '-'",
     "sequence": "a list of nodes: begin each with '-'",
     "residual": "a list of nodes: begin each with '-'",
+    "one_of": "the options: one_of: [3, 5], or nodes, one_of: {a: {block: ...}, b: ...}",
     "inputs": "a list, for example inputs: [-1] or inputs: [stem]",
     "task": "a mapping: {kind: image_classification, classes: data}",
     "input": "a mapping: {channels: data, resolution: data}",

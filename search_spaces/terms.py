@@ -76,7 +76,9 @@ def compile_term(term: Term, resolve: Resolver) -> Any:
     if op == "index":
         base, index = compile_term(args[0], resolve), compile_value(args[1], resolve)
         if not isinstance(base, ListValue):
-            raise SpaceError("", "type", "only lists are indexed", "range over collections with all(x in xs: ...)")
+            raise SpaceError(
+                "", "type", "only lists are indexed", "the first elements of repeats: all(x in xs: x.index > 0 || ...)"
+            )
         if index.is_constant:
             if not isinstance(index.constant, int) or not -len(base.items) <= index.constant < len(base.items):
                 raise SpaceError("", "index", f"index {index.constant!r} of a list of {len(base.items)}")

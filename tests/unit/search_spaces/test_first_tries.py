@@ -183,6 +183,8 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
         ([{"one_of": [3, 5]}], {}, "/network/0/one_of/0", "a parameter or a let"),
         ([{"one_of": {"skip": None, "conv": conv()}}], {}, "/network/0/one_of/skip", "{block: identity}"),
         ([{"block": "identity", "repeat": {"count": 2, "body": [conv()]}}], {}, "/network/0", "one inside the other"),
+        ([{"one_of": "=op"}], {"let": {"op": CHOICE}}, "/network/0/one_of", "one_of: {a: {block: ...}"),
+        ([repeated([conv(out=CHOICE)])], {"constraints": ["=layers[0].w > 8"]}, "/constraints/0", "x.index > 0"),
         ([conv(inputs=[{"choose": "earlier"}])], {}, "/network/0/inputs/0", "wrap the nodes in graph:"),
         (
             [repeated([repeated([conv(out=CHOICE)], name="inner")], name="layer")],
