@@ -31,11 +31,27 @@ def bound_to_data(space: SearchSpace, dataset: DatasetRecord, problems: list[Pro
             problems.append(Problem("/dataset_id", "conflict", message, "write: length: data"))
         return bound
     except SpaceError as error:
+        hint = _written_for(space)
         problems += [
-            Problem("/dataset_id", "conflict", f"search space at {item.pointer}: {item.message}")
+            Problem(
+                "/dataset_id",
+                "conflict",
+                f"search space at {item.pointer}: {item.message}",
+                hint if item.pointer.startswith("/network") else None,
+            )
             for item in error.problems
         ]
         return space
+
+
+def _written_for(space: SearchSpace) -> str | None:
+    """With which size of input the document works for certain, and how a data set gets it."""
+    given = space.document.to_json()["input"]
+    for name, option in (("resolution", "--size"), ("length", "--length")):
+        value = given.get(name)
+        if isinstance(value, dict) and "data" in value:
+            return f"the document was written for {name} {value['data']}: nas data add {option} {value['data']}"
+    return None
 
 
 def check_metrics(spec: SearchSpec, task: str, problems: list[Problem]) -> None:

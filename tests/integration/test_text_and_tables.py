@@ -1,8 +1,9 @@
-"""Searches over text and over rows of numbers: from a file of data to a network that predicts by itself."""
+"""Searches over text, rows of numbers and images of families: from a file to a network that predicts by itself."""
 
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import math
 import subprocess
@@ -10,8 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 from sklearn.datasets import load_wine
+from torch.utils.flop_counter import FlopCounterMode
 
 from nas_service.cli.failures import guarded
 from nas_service.cli.main import app
@@ -36,6 +41,7 @@ from workers.marker import FILE_NAME
 PERPLEXITY = Objective("perplexity", "minimize")
 F1 = Objective("f1_macro", "maximize")
 PARAMS = Objective("params", "minimize")
+IMAGE_FAMILIES = ("darts-cell", "nas-bench-macro", "pooling-resnet20")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,14 @@ def register(engine, artifacts: Path, name: str, path: Path, **options) -> Datas
     DatasetStore(artifacts / "datasets").write(dataset)
     run_in_transaction(engine, lambda session: datasets.register(session, name=name, manifest=dict(dataset.info)))
     return dataset
+
+
+def write_colours(path: Path) -> Path:
+    """120 images of 8 x 8 pixels, each with one colour at its brightest: its class."""
+    x, y = np.random.default_rng(0).integers(0, 255, (120, 8, 8, 3), dtype=np.uint8), np.arange(120) % 3
+    x[np.arange(120), :, :, y] = 255
+    np.savez(path, x=x, y=y)
+    return path
 
 
 def spec_of(session, family: str, dataset: str, objectives: tuple[Objective, ...], steps: int) -> SearchSpec:
@@ -96,7 +110,7 @@ def searched(engine, dispatcher, family: str, dataset: str, objectives: tuple[Ob
     assert search.state == "succeeded", search.error
     assert [trial.state for trial in trials_of(engine, search_id)] == ["succeeded"] * 8
     recipe = run_in_transaction(engine, lambda session: supernets.get(session, search.supernet_id).recipe)
-    assert recipe["optimiser"] == "adamw"  # what suits text and numbers, as nothing was said
+    assert recipe["optimiser"] == ("sgd" if family in IMAGE_FAMILIES else "adamw")  # what suits, as nothing was said
     return run_in_transaction(engine, lambda session: read_front(session, search_id, "final").points)
 
 
@@ -168,6 +182,25 @@ def test_rows_of_numbers(engine, dispatcher, artifacts, tmp_path) -> None:
     assert correct == best.metrics["test"]["num_correct"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("family", IMAGE_FAMILIES)
+def test_families_made_for_larger_images(engine, dispatcher, artifacts, tmp_path, family) -> None:
+    register(engine, artifacts, f"colours for {family}", write_colours(tmp_path / "colours.npz"))
+    best = searched(engine, dispatcher, family, f"colours for {family}", (ACCURACY, MACS), 2)[0]
+    folder = exported(engine, dispatcher, artifacts, best)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["parity"]["max_abs_difference_supernet"] < 1e-4
+    source = importlib.util.spec_from_file_location("exported_model", folder / "model.py")
+    module = importlib.util.module_from_spec(source)
+    source.loader.exec_module(module)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module.Model().eval()(torch.zeros(1, 3, 8, 8))
+    assert counter.get_total_flops() / 2 == manifest["costs"]["macs"] == best.macs
+    Image.new("RGB", (8, 8), (255, 90, 90)).save(tmp_path / "0.png")
+    (line,) = predict(folder, str(tmp_path / "0.png"))
+    assert line.split(" ")[1] in {"0", "1", "2"}
+
+
 @pytest.mark.parametrize(
     ("family", "dataset", "objective", "message"),
     [
@@ -175,11 +208,14 @@ def test_rows_of_numbers(engine, dispatcher, artifacts, tmp_path) -> None:
         ("gpt-tiny", "unlabelled", F1, "causal_lm have no f1_macro"),
         ("digits-mobile", "unlabelled", ACCURACY, "no labels"),
         ("text-tiny", "labelled", PERPLEXITY, "have no perplexity"),
+        ("vit-resnas-tiny", "images", ACCURACY, "patch 7 must divide the 4 x 4 input"),
         ("mlp-elastic", "labelled", ACCURACY, "input (rows of numbers) than the data set has (token sequences)"),
     ],
 )
 def test_what_does_not_fit_is_refused(engine, artifacts, tmp_path, family, dataset, objective, message) -> None:
-    if dataset == "labelled":
+    if dataset == "images":
+        register(engine, artifacts, dataset, write_colours(tmp_path / "colours.npz"))
+    elif dataset == "labelled":
         register(engine, artifacts, dataset, write_questions(tmp_path / "q.jsonl"), text="text", label="kind")
     else:
         register(engine, artifacts, dataset, write_story(tmp_path / "s.txt"))
@@ -191,7 +227,9 @@ def test_what_does_not_fit_is_refused(engine, artifacts, tmp_path, family, datas
                 session, spec_of(session, family, dataset, (objective, MACS), 5), Path("no-tables")
             ),
         )
-    assert any(message in problem.message for problem in caught.value.problems)
+    (found, *_) = [problem for problem in caught.value.problems if message in problem.message]
+    if dataset == "images":
+        assert found.suggestion == "the document was written for resolution 224: nas data add --size 224"
     assert run_in_transaction(engine, lambda session: len(searches.page(session, limit=100))) == before
 
 
