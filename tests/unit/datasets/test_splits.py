@@ -59,14 +59,16 @@ def test_copies_are_counted_and_kept_together():
     assert (report.num_duplicates, report.num_duplicate_sets, report.num_conflicting_labels) == (10, 10, 1)
 
 
-def test_named_splits_are_kept_and_leaks_moved_to_the_unseen_side():
-    names = np.array(["train"] * 60 + ["search"] * 20 + ["select"] * 10 + ["test"] * 10)
+@pytest.mark.parametrize("turn", [1, -1], ids=["train first", "test first"])
+def test_named_splits_are_kept_and_leaks_moved_to_the_unseen_side(turn):
+    names = np.array(["train"] * 60 + ["search"] * 20 + ["select"] * 10 + ["test"] * 10)[::turn]
     x = np.arange(200, dtype=np.float32).reshape(100, 2)
-    x[0] = x[95]
+    x[::turn][0] = x[::turn][95]
     assignment = assign_splits(vectors(100, x=x, split_names=names), SplitPlan())
     assert assignment.duplicates.num_moved == 1
-    assert SPLITS[assignment.split[0]] == "test"
-    assert [SPLITS[i] for i in assignment.split[1:]] == names[1:].tolist()
+    found, given = assignment.split[::turn], names[::turn]
+    assert SPLITS[found[0]] == "test"
+    assert [SPLITS[i] for i in found[1:]] == given[1:].tolist()
 
 
 def test_validation_is_divided_and_missing_splits_come_out_of_train():

@@ -149,6 +149,18 @@ def test_best_k_is_greedy_and_never_dominated(F, k):
         assert gains[list(front).index(index)] == pytest.approx(max(gains), abs=1e-12)
 
 
+@pytest.mark.parametrize("num_objectives", [2, 3])
+def test_best_k_spread_over_a_crowded_front(num_objectives):
+    """Neighbours of what was chosen add little, however much they would have added alone."""
+    F = np.abs(np.random.default_rng(0).standard_normal((60, num_objectives)))
+    F = 1.0 - F / np.linalg.norm(F, axis=1, keepdims=True)
+    reference, greedy = np.ones(num_objectives), []
+    for _ in range(8):
+        volumes = [hypervolume(F[[*greedy, i]], reference) for i in range(len(F))]
+        greedy.append(int(np.argmax(volumes)))
+    assert select_best_k(F, reference, 8).tolist() == greedy
+
+
 @given(point_sets(), st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
 def test_order_and_dominated_company_do_not_matter(F, random):

@@ -12,7 +12,7 @@ from nas_service.methods.runtimes import RUNTIMES, DeviceSettings, MeasureProtoc
 from workers.measure.machine import machine_fingerprint
 from workers.measure.onnx_file import write_onnx
 from workers.measure.process import RUNNERS
-from workers.measure.session import MeasureError, MeasureStopped, measure_folders
+from workers.measure.session import MeasureError, MeasureStopped, measure_folders, summarise
 
 ONNX = DeviceSettings(name="here", runtime="onnxruntime")
 
@@ -86,3 +86,12 @@ def test_a_measurement_stops_when_asked_and_at_its_limit(folders, tmp_path):
 def test_more_threads_than_cores_are_refused(folders, tmp_path):
     with pytest.raises(MeasureError, match="usable cores"):
         measure(folders, tmp_path, device=DeviceSettings(name="here", runtime="onnxruntime", threads=1024))
+
+
+def test_quantiles_are_tenths_and_every_process_counts_alike():
+    one = summarise([[n * 1_000_000 for n in range(1, 101)]])
+    assert (one["p10_ms"], one["latency_ms"], one["p90_ms"]) == pytest.approx((10.5, 50.5, 90.5))
+    many, few = [1_000_000] * 1000, [9_000_000] * 3
+    both = summarise([many, few, few])
+    assert (both["p10_ms"], both["latency_ms"], both["num_samples"]) == (1.0, 9.0, 1006)
+    assert both["process_medians_ms"] == [1.0, 9.0, 9.0]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from nas_service.methods.recipes.base import Augmentation
 from tests.unit.workers.training.tiny import (
     TinySpace,
     TinySupernet,
@@ -18,6 +19,7 @@ from tests.unit.workers.training.tiny import (
     weights_of,
 )
 from workers.context import WorkContext
+from workers.training.augment import Draws, draw
 from workers.training.checkpoint import CheckpointError, newest, verify
 from workers.training.errors import InvalidMetricError
 
@@ -140,13 +142,21 @@ def seen(directory: Path, recipe: dict, seed: int) -> tuple[list[list[int]], lis
     return genes, sums
 
 
-def test_seed_and_step_decide_architectures_and_augmentation(tmp_path: Path) -> None:
+def test_seed_and_step_decide_architectures_and_augmentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = [seen(tmp_path / f"plain{seed}", {}, seed) for seed in (0, 1)]
     assert plain[0][0] != plain[1][0]
     assert plain[0][1] == pytest.approx(plain[0][1][:1] * 5, abs=1e-2)
-    zoom = {"augmentation": {"zoom": 0.3}}
-    sums = [total for seed in (0, 1) for total in seen(tmp_path / f"zoom{seed}", zoom, seed)[1]]
-    assert len({round(total, 1) for total in sums}) == 10
+    drawn: list[float] = []
+
+    def note(rule: Augmentation, n: int, height: int, width: int, rng: np.random.Generator) -> Draws:
+        draws = draw(rule, n, height, width, rng)
+        drawn.append(float(draws.zoom[0]))
+        return draws
+
+    monkeypatch.setattr("workers.training.loop.draw", note)
+    for seed in (0, 1):
+        seen(tmp_path / f"zoom{seed}", {"augmentation": {"zoom": 0.3}}, seed)
+    assert len(set(drawn)) == 10
 
 
 def test_a_step_is_as_long_as_rate_and_clip_allow(tmp_path: Path) -> None:
