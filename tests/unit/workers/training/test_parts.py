@@ -109,7 +109,7 @@ def test_batches_are_normalised_like_the_data_set_says() -> None:
     torch.testing.assert_close(x, torch.from_numpy(digits().normalise(raw)), rtol=1e-5, atol=1e-5)
     assert torch.equal(y, torch.from_numpy(labels))
     part = data.batches("calibrate", 16, 40)
-    assert [len(labels) for _, labels in part] == [16, 16, 8]
+    assert [len(labels) for _, labels in part] == [13, 13, 14]  # even, and none larger than asked
     # Evenly spaced: from the first to the last, whatever the order of the samples means.
     everything = data.batches("calibrate", 10_000)[0][0]
     assert torch.equal(part[0][0][0], everything[0])
