@@ -164,3 +164,15 @@ class Envelope:
     block: str
     params: dict[str, tuple[Scalar, ...]]
     in_shapes: tuple[tuple[Shape, ...], ...]
+
+
+def largest_shape(shapes: tuple[Shape, ...]) -> Shape:
+    """Element-wise largest of several shapes of one kind."""
+    first = shapes[0]
+    sizes = {name: max(int(getattr(shape, name)) for shape in shapes) for name in vars(first)}
+    return type(first)(**sizes)
+
+
+def options_up_to_largest(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Possible values of a parameter, numbers and truth values in ascending order."""
+    return tuple(sorted(values)) if all(isinstance(value, (bool, int, float)) for value in values) else values

@@ -18,7 +18,7 @@ from search_spaces.compiler import compile_document
 from search_spaces.counting import Counter
 from search_spaces.describe import network_text, outline_of
 from search_spaces.document import Document, parse_document
-from search_spaces.envelopes import envelopes_of
+from search_spaces.envelopes import envelopes_of, widest_params
 from search_spaces.equivalence import Rule, equivalence_key
 from search_spaces.errors import Problem, SpaceError, did_you_mean, pointer_of
 from search_spaces.machine import Machine
@@ -288,6 +288,10 @@ class SearchSpace:
     def envelopes(self, scale: str = "search") -> dict[str, Envelope]:
         """Per weight key: every possible value of each parameter and input shape (possibly more, never fewer)."""
         return envelopes_of(self.program_at(scale))
+
+    def supernet_params(self, scale: str = "search") -> int:
+        """Parameters of the supernet, about (`envelopes.widest_params`)."""
+        return widest_params(self.envelopes(scale).values())
 
     def equivalence_key(self, genes: np.ndarray, rule: Rule = "algebra") -> str:
         """Key of the computation that genes (G,) stand for; see `search_spaces.equivalence` for the rules."""

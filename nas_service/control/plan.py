@@ -14,6 +14,7 @@ from nas_service.control.create import recipe_document
 from nas_service.control.objectives import cost_function, feasibility
 from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
 from nas_service.ids import content_key
+from nas_service.methods.recipes.registry import RECIPES
 from nas_service.storage import searches, supernets, trials
 from nas_service.storage.session import Session
 from nas_service.tables.lookup import TableLookup
@@ -68,7 +69,7 @@ def plan_search(session: Session, spec: SearchSpec, artifacts: Path) -> dict[str
         "supernet_is_ready": ready,
         "jobs": _jobs(session, checked, num_trials, ready),
         "time": _time(session, checked, num_trials, ready),
-        "disk_bytes": 0 if ready else _checkpoint_bytes(int(costs["params"].max())),
+        "disk_bytes": 0 if ready else _checkpoint_bytes(checked),
     }
 
 
@@ -141,6 +142,10 @@ def _within_budget(spec: SearchSpec, num_trials: int, trial_s: float | None) -> 
     return min(trial_s * num_trials, float("inf") if spec.budget.wall_s is None else spec.budget.wall_s)
 
 
-def _checkpoint_bytes(params: int) -> int:
-    """Weights, and as much again for the optimiser, in float32, for each checkpoint that is kept."""
-    return 2 * 4 * params * _KEPT_CHECKPOINTS
+def _checkpoint_bytes(checked: CheckedSpec) -> int:
+    """Weights, the optimiser's tensors and moving averages of them, in float32, for each checkpoint that is kept."""
+    document = checked.supernet.recipe if checked.supernet is not None else recipe_document(checked.spec)
+    params = {name: value for name, value in document.items() if name != "name"}
+    recipe = RECIPES[document["name"]].model_validate(params)
+    copies = 1 + {"adamw": 2, "sgd": 1}[recipe.optimiser] + (recipe.ema_decay > 0)
+    return 4 * checked.space.supernet_params() * copies * _KEPT_CHECKPOINTS

@@ -21,7 +21,7 @@ from search_spaces.elastic.lending import Account, Loan, before_backward
 from search_spaces.elastic.lent_linear import LENT_CLASSES
 from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.slicing import KernelTransform, slice_index, spatial_from
-from search_spaces.network import Envelope, Shape
+from search_spaces.network import Envelope, Shape, largest_shape, options_up_to_largest
 
 MAX_SKELETONS = 512
 
@@ -63,13 +63,6 @@ def twin(module: nn.Module) -> nn.Module:
     return copy
 
 
-def largest_shape(shapes: tuple[Shape, ...]) -> Shape:
-    """Element-wise largest of several shapes of one kind."""
-    first = shapes[0]
-    sizes = {name: max(int(getattr(shape, name)) for shape in shapes) for name in vars(first)}
-    return type(first)(**sizes)
-
-
 def widest_module(envelope: Envelope) -> nn.Module:
     """A module that holds the tensors of every member of the envelope, numbers at their largest.
 
@@ -77,18 +70,14 @@ def widest_module(envelope: Envelope) -> nn.Module:
     """
     spec = MODULES[envelope.block]
     inputs = tuple(largest_shape(shapes) for shapes in envelope.in_shapes)
-    params = {name: _options(values)[-1] for name, values in envelope.params.items()}
+    params = {name: options_up_to_largest(values)[-1] for name, values in envelope.params.items()}
     widest = spec.cls(**spec.widen(spec.arguments(inputs, params), envelope))
     for name, values in envelope.params.items():
-        for value in _options(values)[:-1]:
+        for value in options_up_to_largest(values)[:-1]:
             if isinstance(value, (bool, str)):
                 variant = spec.arguments(inputs, params | {name: value})
                 _absorb(widest, spec.cls(**spec.widen(variant, envelope)))
     return widest
-
-
-def _options(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(sorted(values)) if all(isinstance(value, (bool, int, float)) for value in values) else values
 
 
 def _absorb(widest: nn.Module, variant: nn.Module) -> None:

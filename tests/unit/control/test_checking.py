@@ -83,6 +83,21 @@ def test_a_plan_counts_costs_and_jobs_and_starts_nothing(engine, spec, tmp_path)
     assert plan["jobs"] == {"train_supernet": 1, "fit_latency": 0, "evaluate": 8, "train_network": 0, "measure": 0}
 
 
+@pytest.mark.parametrize(
+    ("params", "copies"),
+    [
+        ({}, 2),  # weights and momentum
+        ({"optimiser": "adamw", "ema_decay": 0.9}, 4),  # weights, two moments, moving average
+    ],
+)
+def test_a_plan_knows_what_checkpoints_take(engine, spec, tmp_path, params, copies):
+    evaluator = replace(spec.evaluator, recipe=MethodChoice("sandwich", params))
+    plan = run_in_transaction(
+        engine, lambda session: plan_search(session, replace(spec, evaluator=evaluator), tmp_path)
+    )
+    assert plan["disk_bytes"] == 4 * digits_space().supernet_params() * copies * 3
+
+
 PARAMS = Objective("params", "minimize")
 
 

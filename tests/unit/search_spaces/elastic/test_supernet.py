@@ -33,6 +33,18 @@ def test_every_tensor_of_a_subnet_has_its_name_in_the_supernet(supernet: Superne
         assert set(supernet.extract(genes).state_dict()) <= names
 
 
+@pytest.mark.parametrize("family", ["digits-mobile", "digits-cell", "digits-fabric", "darts-cell", "table-transformer"])
+def test_its_size_is_known_without_it(family: str) -> None:
+    space = load_library(family)
+    assert space.supernet_params() == sum(parameter.numel() for parameter in Supernet(space).parameters())
+
+
+def test_what_options_bring_beside_each_other_is_hardly_missed() -> None:
+    space = load_library("digits-hybrid")
+    counted = sum(parameter.numel() for parameter in Supernet(space).parameters())
+    assert 0.98 * counted < space.supernet_params() < counted
+
+
 def test_smaller_networks_are_prefixes_of_larger_ones(supernet: Supernet) -> None:
     small = supernet.extract(supernet.space.smallest()).state_dict()
     large = supernet.extract(supernet.space.largest()).state_dict()
