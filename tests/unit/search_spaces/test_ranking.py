@@ -41,7 +41,7 @@ def spaces(draw: st.DrawFn) -> SearchSpace:
 @given(spaces())
 def test_ranks_number_all_architectures(found: SearchSpace) -> None:
     everything = found.unrank(range(found.cardinality))
-    assert (np.unique(everything, axis=0) == np.unique(found.enumerate(), axis=0)).all()
+    assert (np.unique(everything, axis=0) == np.unique(found.enumerate(found.cardinality), axis=0)).all()
     assert len(np.unique(everything, axis=0)) == found.cardinality
     assert found.rank(everything) == list(range(found.cardinality))
 

@@ -123,6 +123,16 @@ def test_nothing_runs_beside_an_exclusive_job_whoever_claims(engine):
     assert beside == []
 
 
+def test_what_is_behind_an_exclusive_job_does_not_overtake_it(engine):
+    first, alone, last = (enqueue(engine, key, exclusive=key == "b") for key in "abc")
+    claimed = []
+    for _ in range(3):
+        (held,) = jobs.claim(engine, "one", limit=3, lease_s=30)
+        told(engine, jobs.finish, job_id=held.id, epoch=held.epoch, result={})
+        claimed.append(held.id)
+    assert claimed == [first, alone, last]
+
+
 def test_before_a_job_starts_alone_claims_under_way_end(engine):
     enqueue(engine, "k", exclusive=True)
     (held,) = claim(engine)

@@ -152,6 +152,23 @@ def test_identity_transforms_equal_the_centre_crop() -> None:
         assert torch.equal(first["conv.weight"], second["conv.weight"])
 
 
+def test_a_cropped_kernel_is_its_centre_times_the_matrices_of_each_step() -> None:
+    params = {"kernel": (3, 5, 7), "out": (4,), "kernel_transform": (True,)}
+    defaults = {name: (value,) for name, value in complete("conv_bn_act", {}).items()}
+    shape = ImageShape(2, 8, 8)
+    block = ElasticBlock(Envelope("a", "conv_bn_act", defaults | params, ((shape,),)), 0)
+    matrices = {name: torch.randn(size, size) for name, size in (("conv_7to5", 25), ("conv_5to3", 9))}
+    block.kernel_transforms.load_state_dict(matrices)
+    kernel = block.get_parameter("conv.weight").detach()
+    p = complete("conv_bn_act", {"out": 4, "kernel": 3, "kernel_transform": True})
+    found = block.extracted(block.skeleton((shape,), p)).state_dict()["conv.weight"]
+    for out in range(4):
+        for channel in range(2):
+            five = (kernel[out, channel, 1:6, 1:6].reshape(25) @ matrices["conv_7to5"]).reshape(5, 5)
+            three = (five[1:4, 1:4].reshape(9) @ matrices["conv_5to3"]).reshape(3, 3)
+            torch.testing.assert_close(found[out, channel], three)
+
+
 def test_slices_keep_prefixes_and_centres_and_refuse_what_does_not_fit() -> None:
     assert slice_index(torch.Size((8, 4)), torch.Size((8, 4)), None) is None
     assert slice_index(torch.Size((8, 4)), torch.Size((3, 4)), None) == (slice(0, 3),)
