@@ -10,11 +10,24 @@ from search_spaces.blocks.registry import BLOCKS
 from search_spaces.edges import EdgeCompiler, Subset
 from search_spaces.errors import Problem, SpaceError, did_you_mean
 from search_spaces.frames import Frame, LimitError, located
+from search_spaces.operations import where
 from search_spaces.parameters import param_problem, parameter_advice
 from search_spaces.program import Back, BlockOp, GatherOp, Op, Reference, Register, SwitchOp
 from search_spaces.tables import tabulate
 from search_spaces.terms import to_value
-from search_spaces.values import Edge, ListValue, Place, Value, constant, force, gene_index, restricted
+from search_spaces.values import (
+    Edge,
+    ListValue,
+    Place,
+    Value,
+    combine,
+    conjunction,
+    constant,
+    force,
+    gene_index,
+    restricted,
+    safe_guard,
+)
 
 MAX_NODES = 5_000
 NODE_KEYS = frozenset(
@@ -61,7 +74,9 @@ class BlockCompiler(EdgeCompiler):
         """The register of several picked nodes joined into one."""
         how = raw.get("merge")
         if how is None:
-            raise SpaceError(pointer, "choose", "'k: any' may pick several nodes", "add merge: add or merge: concat")
+            raise SpaceError(
+                pointer, "choose", "'k: any' may pick several nodes", "write merge: add, mean or concat beside it"
+            )
         key = self._unique(".".join((*frame.prefix, *((name,) if name else ()), how)), self.keys)
         register = self._register()
         if isinstance(edge, Subset):
@@ -200,8 +215,8 @@ class BlockCompiler(EdgeCompiler):
                 continue
             try:
                 with located(at):
-                    values[name] = to_value(self._binding(raw[name], frame, at, name))
-                    self._check_param(block, declared[name], values[name])
+                    given = to_value(self._binding(raw[name], frame, at, name))
+                    values[name] = self._checked(block, declared[name], given, frame.guards)
             except LimitError:
                 raise
             except SpaceError as error:
@@ -221,15 +236,21 @@ class BlockCompiler(EdgeCompiler):
             raise SpaceError(faults)
         return values
 
-    def _check_param(self, block: Block, param: Param, value: Value) -> None:
-        if not value.is_pure:
-            return
-        found = tabulate(value, [len(gene.options) for gene in self.genes], limit=4_096)
-        if found is None:
-            return
-        for item in list(dict.fromkeys(found)):
-            problem = param_problem(param, item)
-            if problem:
-                raise SpaceError(
-                    "", "parameter", f"{block.kind}.{param.name} = {item!r}: {problem}", parameter_advice(param, item)
-                )
+    def _checked(self, block: Block, param: Param, value: Value, guards: tuple[Value, ...]) -> Value:
+        """The value, which a block may have wherever it exists; elsewhere it is made one that it may have."""
+        wrong, fine = self._among(param, value)
+        if wrong and fine and guards:
+            here = conjunction([safe_guard(guard) for guard in guards])
+            value = combine(where, here, value, constant(fine[0]))
+            wrong, _ = self._among(param, value)
+        if wrong:
+            message = f"{block.kind}.{param.name} = {wrong[0]!r}: {param_problem(param, wrong[0])}"
+            raise SpaceError("", "parameter", message, parameter_advice(param, wrong[0]))
+        return value
+
+    def _among(self, param: Param, value: Value) -> tuple[list[Any], list[Any]]:
+        """The results that the parameter may not have, and those it may; none where it reads shapes or too much."""
+        sizes = [len(gene.options) for gene in self.genes]
+        found = (tabulate(value, sizes, limit=4_096) if value.is_pure else None) or []
+        wrong = [item for item in found if param_problem(param, item)]
+        return wrong, [item for item in found if item not in wrong]

@@ -71,7 +71,7 @@ class Choose(_Model):
 
     choose: Literal["earlier"] | list[Label]
     k: Annotated[int, Field(ge=1, le=16)] | Literal["any"] = 1
-    merge: Literal["add", "concat"] | None = None
+    merge: Literal["add", "concat", "mean"] | None = None
     distinct: bool = True
     sorted: bool = True
     name: Label | None = None
@@ -183,7 +183,7 @@ class UseNode(_Node):
 class LooseEnds(_Model):
     """Combines all body nodes that no chosen edge uses."""
 
-    loose_ends: Literal["concat", "add"]
+    loose_ends: Literal["concat", "add", "mean"]
 
 
 class GraphBody(_Model):

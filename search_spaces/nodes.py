@@ -291,7 +291,8 @@ class NodeCompiler(BlockCompiler):
         if len(inputs) != len(labels) or len(set(labels)) != len(labels):
             raise SpaceError(
                 f"{pointer}/graph/inputs", "inputs", f"{len(inputs)} inputs come in, {len(labels)} are named",
-                "give the node as many inputs: as the graph names, each name once",
+                f"what comes in is written beside graph:, as inputs: with a node for each of {', '.join(labels)} "
+                "(each name once)",
             )  # fmt: skip
         registers = tuple(self._register() for _ in labels)
         earlier = [

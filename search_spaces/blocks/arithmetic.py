@@ -13,7 +13,10 @@ from search_spaces.blocks.base import BlockError, Cost, Param
 from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape, elements
 
 CALLED = {ImageShape: "a feature map", TokensShape: "a sequence", VectorShape: "a vector"}
-ACTIVATIONS = ("none", "relu", "relu6", "hswish", "swish", "gelu", "tanh", "sigmoid", "hsigmoid")
+ACTIVATIONS = (
+    *("none", "relu", "relu6", "leaky_relu", "elu", "selu", "mish", "hswish", "swish", "gelu", "tanh"),
+    *("sigmoid", "hsigmoid"),
+)
 
 
 def is_concrete(*values: Any) -> bool:

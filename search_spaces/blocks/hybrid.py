@@ -13,6 +13,7 @@ from search_spaces.blocks.arithmetic import (
     both,
     flag,
     image,
+    negate,
     require,
     squeezed_channels,
     strided_image,
@@ -40,6 +41,9 @@ class MapAttention(Block):
     `window` cuts the map into squares that attend within themselves; with `shift` the squares are half a window lower
     and further right, rows and columns that leave the map coming back at the other side, where they see only their own
     kind (Swin, Liu et al. 2021, arXiv 2103.14030). A side no longer than the window is one window, never shifted.
+    With `spread` the pixels of a window are as far apart as the map allows (the grid of MaxViT, Tu et al. 2022).
+    `reduction` r makes keys and values of a map whose sides are r times shorter, by a convolution of patches and layer
+    norm (PVT, Wang et al. 2021, arXiv 2102.12122).
     """
 
     kind = "map_attention"
@@ -54,6 +58,10 @@ class MapAttention(Block):
             "window", "int", 0, minimum=0, help="Side of the windows, divides height and width; 0 for the whole map."
         ),
         Param("shift", "bool", False, help="Windows half a window further, as in every second layer of Swin."),
+        Param("spread", "bool", False, help="Windows of pixels evenly spread over the map, as the grid of MaxViT."),
+        Param(
+            "reduction", "int", 1, minimum=1, help="Keys and values of a map so many times smaller; divides the sides."
+        ),
         activation_param("hswish"),
         Param("bias", "bool", False, help="Queries, keys and values with bias."),
     )
@@ -63,6 +71,10 @@ class MapAttention(Block):
         height, width = window_sides(x, p["window"])
         for name, size, side in (("height", x.height, height), ("width", x.width, width)):
             require(size % side == 0, "window {} must divide the {} {}", side, name, size)
+            require(size % p["reduction"] == 0, "reduction {} must divide the {} {}", p["reduction"], name, size)
+        whole_map = negate(both(p["window"] > 0, p["reduction"] > 1))
+        require(whole_map, "windows have all their keys: use either window or reduction")
+        require(negate(both(p["shift"], p["spread"])), "windows are either shifted or spread")
         return x
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
@@ -70,22 +82,30 @@ class MapAttention(Block):
         heads, length, bias = p["heads"], x.height * x.width, flag(p["bias"])
         height, width = window_sides(x, p["window"])
         area = height * width
+        reduction, reduced = p["reduction"], flag(p["reduction"] > 1)
+        rows, columns = x.height // reduction, x.width // reduction
         keys, values = heads * p["head_dim"], heads * p["value_dim"]
         tally = Tally(inputs)
         tally.learn(2 * x.channels)
         tally.emit(elements(x))
         tally.hold(elements(x))
-        for features in (keys, keys, values):
-            tally.branch(elements(x))
-            tally.linear(x.channels, features, length, bias=bias)
-            tally.hold(length * features)
-        tally.branch(length * values)
-        tally.conv(values, values, 3, x.height, x.width, group=1, when=flag(p["value_conv"]))
+        tally.linear(x.channels, keys, length, bias=bias)
+        tally.hold(length * keys)
+        tally.branch(elements(x))
+        tally.conv(x.channels, x.channels, reduction, rows, columns, bias=1, when=reduced)
+        tally.learn(2 * x.channels, when=reduced)
+        for features in (keys, values):
+            tally.branch(x.channels * rows * columns)
+            tally.linear(x.channels, features, rows * columns, bias=bias)
+            tally.hold(rows * columns * features)
+        tally.branch(rows * columns * values)
+        tally.conv(values, values, 3, rows, columns, group=1, when=flag(p["value_conv"]))
         tally.learn(heads * (2 * height - 1) * (2 * width - 1), when=flag(p["relative_positions"]))
         tally.branch(0)
-        tally.matmul(area, p["head_dim"], area, heads * (length // area))
-        tally.matmul(area, area, p["value_dim"], heads * (length // area))
-        tally.release(length * (2 * keys + values))
+        seen = area // (reduction * reduction)
+        tally.matmul(area, p["head_dim"], seen, heads * (length // area))
+        tally.matmul(area, seen, p["value_dim"], heads * (length // area))
+        tally.release(length * keys + rows * columns * (keys + values))
         tally.linear(values, x.channels, length)
         return tally.cost()
 

@@ -1,4 +1,4 @@
-"""Blocks without weights: identity, zero, add, multiply, concat, scale, activation, shuffle and parts of channels."""
+"""Blocks without weights: identity, zero, joins of several inputs, scale, activation, shuffle and parts of channels."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Add(Block):
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         for other in inputs[1:]:
             if type(other) is not type(inputs[0]):
-                raise BlockError("add needs inputs of one kind")
+                raise BlockError(f"{self.kind} needs inputs of one kind")
             for name, size in vars(inputs[0]).items():
-                require(size == getattr(other, name), f"add needs inputs of one shape; {name} differs")
+                require(size == getattr(other, name), f"{self.kind} needs inputs of one shape; {name} differs")
         return inputs[0]
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
@@ -59,6 +59,13 @@ class Add(Block):
         if len(inputs) > 1:
             tally.emit(elements(inputs[0]))
         return tally.cost()
+
+
+class Mean(Add):
+    """Element-wise mean of inputs of one shape: what FractalNet joins its branches by (Larsson et al. 2017)."""
+
+    kind = "mean"
+    help = "Mean of inputs of one shape."
 
 
 class Multiply(Block):

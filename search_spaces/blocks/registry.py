@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from search_spaces.blocks.base import Block
 from search_spaces.blocks.cells import BNRelu, FactorizedReduce, ReluConvBN, SepConv, SkipConnect
+from search_spaces.blocks.channel_attention import ChannelAttention
 from search_spaces.blocks.convolution import ConvBNAct
 from search_spaces.blocks.heads import ImageHead
 from search_spaces.blocks.hybrid import AttentionBottleneck, MapAttention, MapFeedForward, PositionalBottleneck
@@ -17,12 +18,13 @@ from search_spaces.blocks.plumbing import (
     ChannelSlice,
     Concat,
     Identity,
+    Mean,
     Multiply,
     Scale,
     Zero,
 )
 from search_spaces.blocks.pooling import Pool
-from search_spaces.blocks.resizing import Flatten, GlobalPool, SpaceToDepth, Upsample
+from search_spaces.blocks.resizing import Flatten, GlobalPool, SpaceToDepth, TransposedConv, Upsample
 from search_spaces.blocks.resnet import BasicBlock, Bottleneck
 from search_spaces.blocks.sequence_convolution import SequenceConv
 from search_spaces.blocks.sequences import (
@@ -49,6 +51,7 @@ BLOCKS: dict[str, Block] = {
         BasicBlock(),
         BNRelu(),
         Bottleneck(),
+        ChannelAttention(),
         ChannelPart(),
         ChannelShuffle(),
         ChannelSlice(),
@@ -69,6 +72,7 @@ BLOCKS: dict[str, Block] = {
         MapFeedForward(),
         MapNorm(),
         MBConv(),
+        Mean(),
         Multiply(),
         PatchEmbedding(),
         Pool(),
@@ -90,6 +94,7 @@ BLOCKS: dict[str, Block] = {
         TokenProjection(),
         TokenReduction(),
         TransformMixer(),
+        TransposedConv(),
         Upsample(),
         VectorHead(),
         Zero(),

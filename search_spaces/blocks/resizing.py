@@ -1,11 +1,11 @@
-"""Blocks that change the grid of a feature map: upsampling, patches into channels, global pooling, flattening."""
+"""Blocks that change the grid of a feature map: larger maps, patches into channels, global pooling, flattening."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, image, require, where
+from search_spaces.blocks.arithmetic import OUT, Tally, activation_param, flag, image, require, where
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.network import ImageShape, Shape, VectorShape, elements
 
@@ -33,6 +33,36 @@ class Upsample(Block):
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         tally = Tally(inputs)
         tally.emit(elements(self.out_shape(inputs, p)))
+        return tally.cost()
+
+
+class TransposedConv(Block):
+    """Convolution whose output is `stride` times its input in height and width, then batch norm and an activation."""
+
+    kind = "transposed_conv"
+    help = "Transposed convolution: a map `stride` times as high and wide, batch norm, activation."
+    params: ClassVar = (
+        OUT,
+        Param("kernel", "int", 2, minimum=1, maximum=16, help="Kernel size, from the stride on."),
+        Param("stride", "int", 2, minimum=2, help="Height and width grow by this factor."),
+        activation_param(),
+        Param("norm", "bool", True, help="Batch norm after the convolution."),
+        Param("bias", "bool", True, help="Bias of a convolution without batch norm."),
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = image(inputs, self.kind)
+        require(p["kernel"] >= p["stride"], "kernel {} is below the stride {}: gaps", p["kernel"], p["stride"])
+        return ImageShape(p["out"], x.height * p["stride"], x.width * p["stride"])
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x, norm = image(inputs, self.kind), flag(p["norm"])
+        made = elements(self.out_shape(inputs, p))
+        weights = x.channels * p["out"] * p["kernel"] * p["kernel"]
+        tally = Tally(inputs)
+        tally.macs, tally.params, tally.activations = weights * x.height * x.width, weights, made
+        tally.learn((2 * norm + (1 - norm) * flag(p["bias"])) * p["out"])
+        tally.emit(made)
         return tally.cost()
 
 

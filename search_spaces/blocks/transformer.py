@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import Tally, activation_param, flag, require, tokens, where
+from search_spaces.blocks.arithmetic import (
+    Tally,
+    activation_param,
+    both,
+    flag,
+    maximum,
+    require,
+    tokens,
+    where,
+)
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.sequences import RMS_NORM, grid_side, norm_size
 from search_spaces.network import Shape, elements
@@ -13,6 +22,14 @@ from search_spaces.network import Shape, elements
 NORM = Param("norm", "str", "pre", allowed=("pre", "post"), help="Layer norm before the branch or after the sum.")
 DROPOUT = Param("dropout", "float", 0.0, minimum=0.0, maximum=0.9, help="Dropout on the branch.")
 BIAS = Param("bias", "bool", True, help="Linear layers with bias.")
+
+
+def attended(length: Any, window: Any, causal: Any) -> tuple[Any, Any, Any]:
+    """How attention works through a sequence: (pieces, tokens of a piece, tokens that each of these looks at)."""
+    size = maximum(1, window)
+    pieces, seen = (length - 1) // size + 1, (3 - flag(causal)) * size
+    in_pieces = both(window > 0, pieces * size * seen < length * length)
+    return where(in_pieces, pieces, 1), where(in_pieces, size, length), where(in_pieces, seen, length)
 
 
 class SelfAttention(Block):
@@ -24,6 +41,8 @@ class SelfAttention(Block):
     values, shared by all heads, for a class token and a square of patches (iRPE as in AutoFormer, Chen et al. 2021).
     `rotary` turns each pair of features of queries and keys by an angle that grows with the position (Su et al. 2021,
     arXiv 2104.09864). With `kv_heads` several heads share one head of keys and values (Ainslie et al. 2023).
+    With `window` w a token sees those at most w places away (Longformer, Beltagy et al. 2020; Mistral): the sequence is
+    cut into pieces of w, of which each attends to itself and its neighbours, where that is less work than to all.
     """
 
     kind = "self_attention"
@@ -33,6 +52,7 @@ class SelfAttention(Block):
         Param("head_dim", "int", 64, minimum=1, help="Features of each head, for example `=in // heads`."),
         Param("kv_heads", "int", 0, minimum=0, help="Heads of keys and values, a divisor of `heads`; 0 for all."),
         Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
+        Param("window", "int", 0, minimum=0, help="How many places away a token sees others; 0 for all."),
         Param("rotary", "bool", False, help="Positions as rotations of queries and keys; needs an even `head_dim`."),
         Param("similarity", "str", "scaled", allowed=("scaled", "weighted"), help="Scaled or weighted product."),
         Param(
@@ -54,6 +74,7 @@ class SelfAttention(Block):
         require(square, "relative_positions need a class token and a square of patches, not {} tokens", x.length)
         ordered = (flag(p["causal"]) == 0) | (p["relative_positions"] == 0)
         require(ordered, "causal attention has no relative_positions: patches have no order")
+        require((p["window"] == 0) | (p["relative_positions"] == 0), "a window has no relative_positions")
         return x
 
     def sees_later(self, p: Mapping[str, Any]) -> Any:
@@ -78,9 +99,10 @@ class SelfAttention(Block):
         tally.matmul(x.length, head_dim, head_dim, heads, when=weighted)
         tally.branch(0)
         tally.learn(4 * (2 * p["relative_positions"] + 2) * head_dim, when=relative)
-        tally.matmul(x.length, head_dim, x.length, heads)
+        pieces, piece, seen = attended(x.length, p["window"], p["causal"])
+        tally.matmul(piece, head_dim, seen, heads * pieces)
         tally.matmul(x.length, head_dim, x.length, heads, when=relative)
-        tally.matmul(x.length, x.length, head_dim, heads)
+        tally.matmul(piece, seen, head_dim, heads * pieces)
         tally.matmul(x.length, x.length, head_dim, heads, when=relative)
         tally.release(3 * x.length * inner)
         tally.linear(inner, x.features, x.length, bias=bias)

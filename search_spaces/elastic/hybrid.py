@@ -26,18 +26,27 @@ class RelativeBias(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(heads, 2 * height - 1, 2 * width - 1))
 
-    def forward(self, height: int, width: int) -> torch.Tensor:
-        """(heads, L, L) for the L = height * width pixels of a map, row by row."""
+    def forward(self, height: int, width: int, reduction: int = 1) -> torch.Tensor:
+        """(heads, L, L') for the L = height * width pixels of a map, row by row, and the first of each square of them.
+
+        A square has `reduction` pixels a side.
+        """
         device = self.weight.device
-        rows = torch.arange(height, device=device).repeat_interleave(width)
-        columns = torch.arange(width, device=device).repeat(height)
-        row_steps = rows[:, None] - rows[None] + height - 1
-        column_steps = columns[:, None] - columns[None] + width - 1
-        return self.weight[:, row_steps, column_steps]
+        rows = torch.arange(height, device=device)
+        columns = torch.arange(width, device=device)
+        row_steps = rows[:, None, None, None] - rows[::reduction, None] + height - 1
+        column_steps = columns[:, None, None] - columns[::reduction] + width - 1
+        return self.weight[:, row_steps, column_steps].flatten(3, 4).flatten(1, 2)
 
 
-def to_windows(x: torch.Tensor, height: int, width: int, shifts: tuple[int, int]) -> torch.Tensor:
-    """(N, rows, columns, F), moved up and left by the shifts, to (N, windows, height * width, F)."""
+def to_windows(x: torch.Tensor, height: int, width: int, shifts: tuple[int, int], spread: bool = False) -> torch.Tensor:
+    """(N, rows, columns, F), moved up and left by the shifts, to (N, windows, height * width, F).
+
+    The pixels of a window are neighbours, or `spread` over the map.
+    """
+    if spread:
+        x = x.unflatten(2, (width, -1)).unflatten(1, (height, -1))
+        return x.permute(0, 2, 4, 1, 3, 5).flatten(3, 4).flatten(1, 2)
     if any(shifts):
         x = x.roll((-shifts[0], -shifts[1]), (1, 2))
     x = x.unflatten(2, (-1, width)).unflatten(1, (-1, height))
@@ -45,10 +54,12 @@ def to_windows(x: torch.Tensor, height: int, width: int, shifts: tuple[int, int]
 
 
 def from_windows(
-    x: torch.Tensor, rows: int, columns: int, height: int, width: int, shifts: tuple[int, int]
+    x: torch.Tensor, rows: int, columns: int, height: int, width: int, shifts: tuple[int, int], spread: bool = False
 ) -> torch.Tensor:
     """The reverse of `to_windows`."""
     x = x.unflatten(2, (height, width)).unflatten(1, (rows // height, columns // width))
+    if spread:
+        return x.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2)
     x = x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
     return x.roll(shifts, (1, 2)) if any(shifts) else x
 
@@ -80,15 +91,21 @@ class MapAttention(nn.Module):
         shift: bool,
         activation: str,
         bias: bool,
+        spread: bool = False,
+        reduction: int = 1,
     ) -> None:
         super().__init__()
         self.heads = heads
         self.height = height
         self.width = width
         self.shift = shift
+        self.spread = spread
+        self.reduced_by = reduction
         values = heads * value_dim
         self.norm = nn.LayerNorm(channels)
         self.query = nn.Linear(channels, heads * head_dim, bias=bias)
+        self.reduction = nn.Conv2d(channels, channels, reduction, reduction) if reduction > 1 else None
+        self.reduction_norm = nn.LayerNorm(channels) if reduction > 1 else nn.Identity()
         self.key = nn.Linear(channels, heads * head_dim, bias=bias)
         self.value = nn.Linear(channels, values, bias=bias)
         self.value_conv = nn.Conv2d(values, values, 3, padding=1, groups=values, bias=False) if value_conv else None
@@ -103,9 +120,13 @@ class MapAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows, columns = x.shape[2], x.shape[3]
         y = self.norm(x.flatten(2).transpose(1, 2))
-        query, key, value = self.query(y), self.key(y), self.value(y)
+        query, fewer = self.query(y), (rows // self.reduced_by, columns // self.reduced_by)
+        if self.reduction is not None:
+            y = self.reduction(y.transpose(1, 2).unflatten(2, (rows, columns)))
+            y = self.reduction_norm(y.flatten(2).transpose(1, 2))
+        key, value = self.key(y), self.value(y)
         if self.value_conv is not None:
-            value = self.value_conv(value.transpose(1, 2).unflatten(2, (rows, columns))).flatten(2).transpose(1, 2)
+            value = self.value_conv(value.transpose(1, 2).unflatten(2, fewer)).flatten(2).transpose(1, 2)
         if (rows, columns) == (self.height, self.width):
             y = self.attend(query, key, value)
         else:
@@ -117,7 +138,9 @@ class MapAttention(nn.Module):
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, together: torch.Tensor | None = None
     ) -> torch.Tensor:
         """(..., A, heads * value_dim) of the A pixels of a window; `together` (windows, 1, A, A): who sees whom."""
-        mask = None if self.positions is None else self.positions(self.height, self.width).to(query.dtype)
+        mask = None
+        if self.positions is not None:
+            mask = self.positions(self.height, self.width, self.reduced_by).to(query.dtype)
         if together is not None:
             mask = together if mask is None else torch.where(together, mask, -torch.inf)
         y = F.scaled_dot_product_attention(self.split(query), self.split(key), self.split(value), attn_mask=mask)
@@ -131,9 +154,9 @@ class MapAttention(nn.Module):
         right = self.width // 2 if self.shift and self.width < columns else 0
         shifts = down, right
         together = neighbours(value, *sides, shifts) if any(shifts) else None
-        query, key, value = (to_windows(part, *sides, shifts) for part in (query, key, value))
+        query, key, value = (to_windows(part, *sides, shifts, self.spread) for part in (query, key, value))
         y = self.attend(query, key, value, together)
-        return from_windows(y, rows, columns, *sides, shifts).flatten(1, 2)
+        return from_windows(y, rows, columns, *sides, shifts, self.spread).flatten(1, 2)
 
 
 class MapFeedForward(nn.Module):
@@ -244,6 +267,8 @@ def map_attention_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> 
         "shift": bool(p["shift"]),
         "activation": p["activation"],
         "bias": bool(p["bias"]),
+        "spread": bool(p["spread"]),
+        "reduction": p["reduction"],
     }
 
 

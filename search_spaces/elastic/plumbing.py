@@ -30,6 +30,13 @@ class Add(nn.Module):
         return total
 
 
+class Mean(Add):
+    """Mean of the inputs."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(*inputs) / len(inputs)
+
+
 class Multiply(nn.Module):
     """Product of the inputs; a side of 1 is repeated to the size of the others."""
 
@@ -133,6 +140,7 @@ def channel_part_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> A
 IDENTITY = ModuleSpec(nn.Identity, no_arguments)
 ZERO = ModuleSpec(Zero, no_arguments)
 ADD = ModuleSpec(Add, no_arguments)
+MEAN = ModuleSpec(Mean, no_arguments, helpers=(Add,))
 MULTIPLY = ModuleSpec(Multiply, no_arguments)
 CONCAT = ModuleSpec(Concat, concat_arguments)
 ACTIVATION = ModuleSpec(Activation, activation_arguments, helpers=(make_activation,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from search_spaces.elastic.cells import BN_RELU, FACTORIZED_REDUCE, POOL, RELU_CONV_BN, SEP_CONV, SKIP_CONNECT
+from search_spaces.elastic.channel_attention import CHANNEL_ATTENTION
 from search_spaces.elastic.convolution import CONV_BN_ACT
 from search_spaces.elastic.heads import IMAGE_HEAD
 from search_spaces.elastic.hybrid import ATTENTION_BOTTLENECK, MAP_ATTENTION, MAP_FEED_FORWARD, POSITIONAL_BOTTLENECK
@@ -17,11 +18,12 @@ from search_spaces.elastic.plumbing import (
     CHANNEL_SLICE,
     CONCAT,
     IDENTITY,
+    MEAN,
     MULTIPLY,
     SCALE,
     ZERO,
 )
-from search_spaces.elastic.resizing import FLATTEN, GLOBAL_POOL, SPACE_TO_DEPTH, UPSAMPLE
+from search_spaces.elastic.resizing import FLATTEN, GLOBAL_POOL, SPACE_TO_DEPTH, TRANSPOSED_CONV, UPSAMPLE
 from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK
 from search_spaces.elastic.sequence_convolution import SEQUENCE_CONV
 from search_spaces.elastic.sequences import (
@@ -52,6 +54,7 @@ MODULES: dict[str, ModuleSpec] = {
     "basic_block": BASIC_BLOCK,
     "bn_relu": BN_RELU,
     "bottleneck": BOTTLENECK,
+    "channel_attention": CHANNEL_ATTENTION,
     "channel_part": CHANNEL_PART,
     "channel_shuffle": CHANNEL_SHUFFLE,
     "channel_slice": CHANNEL_SLICE,
@@ -72,6 +75,7 @@ MODULES: dict[str, ModuleSpec] = {
     "map_feed_forward": MAP_FEED_FORWARD,
     "map_norm": MAP_NORM,
     "mbconv": MBCONV,
+    "mean": MEAN,
     "multiply": MULTIPLY,
     "patch_embedding": PATCH_EMBEDDING,
     "pool": POOL,
@@ -93,6 +97,7 @@ MODULES: dict[str, ModuleSpec] = {
     "token_projection": TOKEN_PROJECTION,
     "token_reduction": TOKEN_REDUCTION,
     "transform_mixer": TRANSFORM_MIXER,
+    "transposed_conv": TRANSPOSED_CONV,
     "upsample": UPSAMPLE,
     "vector_head": VECTOR_HEAD,
     "zero": ZERO,

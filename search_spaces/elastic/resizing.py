@@ -1,4 +1,4 @@
-"""Plain modules of upsampling, patches into channels, global pooling and flattening."""
+"""Plain modules of upsampling, transposed convolution, patches into channels, global pooling and flattening."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from search_spaces.blocks.arithmetic import image
 from search_spaces.blocks.resizing import Upsample as UpsampleBlock
+from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.plumbing import no_arguments
 from search_spaces.elastic.spec import Arguments, ModuleSpec
 from search_spaces.network import ImageShape, Shape
@@ -26,6 +28,31 @@ class Upsample(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.interpolate(x, (self.height, self.width), mode=self.mode)
+
+
+class TransposedConv(nn.Module):
+    """Transposed convolution to a map (N, C, H * stride, W * stride), batch norm or bias, activation."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        activation: str,
+        norm: bool,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        cut = (kernel_size - stride + 1) // 2
+        self.conv = nn.ConvTranspose2d(
+            in_channels, out_channels, kernel_size, stride, cut, 2 * cut + stride - kernel_size, bias=bias
+        )
+        self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
+        self.activation = make_activation(activation)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.activation(self.norm(self.conv(x)))
 
 
 class GlobalPool(nn.Module):
@@ -54,6 +81,18 @@ def upsample_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Argum
     return {"height": made.height, "width": made.width, "mode": p["mode"]}
 
 
+def transposed_conv_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {
+        "in_channels": image(inputs, "transposed_conv").channels,
+        "out_channels": p["out"],
+        "kernel_size": p["kernel"],
+        "stride": p["stride"],
+        "activation": p["activation"],
+        "norm": bool(p["norm"]),
+        "bias": bool(p["bias"]) and not p["norm"],
+    }
+
+
 def space_to_depth_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     return {"downscale_factor": p["patch"]}
 
@@ -63,6 +102,7 @@ def global_pool_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Ar
 
 
 UPSAMPLE = ModuleSpec(Upsample, upsample_arguments)
+TRANSPOSED_CONV = ModuleSpec(TransposedConv, transposed_conv_arguments, helpers=(make_activation,))
 SPACE_TO_DEPTH = ModuleSpec(nn.PixelUnshuffle, space_to_depth_arguments)
 GLOBAL_POOL = ModuleSpec(GlobalPool, global_pool_arguments)
 FLATTEN = ModuleSpec(Flatten, no_arguments, masks=True)

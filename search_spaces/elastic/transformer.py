@@ -45,6 +45,17 @@ def rotated(x: torch.Tensor) -> torch.Tensor:
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(3)
 
 
+def in_pieces(x: torch.Tensor, piece: int, before: int, after: int) -> torch.Tensor:
+    """(..., L, d) as pieces, the last filled up with zeros, with so many tokens before and after each.
+
+    Returns (..., pieces, before + piece + after, d); `before` and `after` are 0 or `piece`.
+    """
+    pieces = -(-x.shape[-2] // piece)
+    x = F.pad(x, (0, 0, before, after + pieces * piece - x.shape[-2])).unflatten(-2, (-1, piece))
+    parts = (before + piece + after) // piece
+    return torch.cat([x.narrow(-3, part, pieces) for part in range(parts)], -2)
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention with residual; layer norm before it or after the sum."""
 
@@ -55,6 +66,7 @@ class SelfAttention(nn.Module):
         kv_heads: int,
         head_dim: int,
         causal: bool,
+        window: int,
         rotary: bool,
         weighted: bool,
         relative_positions: int,
@@ -67,6 +79,7 @@ class SelfAttention(nn.Module):
         self.head_dim = head_dim
         self.shared_by = heads // kv_heads
         self.causal = causal
+        self.window = window
         self.rotary = rotary
         self.pre_norm = pre_norm
         self.norm = make_norm(features, rms)
@@ -89,6 +102,27 @@ class SelfAttention(nn.Module):
         y = x.permute(2, 0, 1, 3).flatten(1, 2) @ table
         return y.unflatten(1, (-1, x.shape[1])).permute(1, 2, 0, 3)
 
+    def among_near(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, real: torch.Tensor | None
+    ) -> torch.Tensor:
+        """(N, heads, L, head_dim) of tokens that see those at most `window` places away."""
+        length, piece = query.shape[2], self.window
+        before, after = piece, 0 if self.causal else piece
+        if -(-length // piece) * piece * (before + piece + after) >= length * length:
+            piece, before, after = length, 0, 0  # all against all is less work
+        other = torch.arange(-before, piece + after, device=query.device)
+        steps = torch.arange(piece, device=query.device)[:, None] - other
+        seen = (steps.abs() <= self.window) & (steps >= (0 if self.causal else -self.window))
+        inside = torch.ones_like(query[:1, :1, :, :1]) if real is None else real[:, None, :, None].to(query.dtype)
+        inside = in_pieces(inside, piece, before, after).transpose(3, 4) > 0
+        mask = seen & inside | (steps == 0)  # padding sees itself: something at least
+        query, key, value = (
+            in_pieces(part, piece, *around)
+            for part, around in ((query, (0, 0)), (key, (before, after)), (value, (before, after)))
+        )
+        y = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return y.flatten(2, 3)[:, :, :length]
+
     def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
         y = self.norm(x) if self.pre_norm else x
         # Padding stands behind the text, where causal attention does not look.
@@ -100,7 +134,9 @@ class SelfAttention(nn.Module):
             key, value = key.repeat_interleave(self.shared_by, 1), value.repeat_interleave(self.shared_by, 1)
         if self.similarity is not None:
             query = torch.matmul(query, self.similarity)
-        if self.key_positions is None or self.value_positions is None:
+        if self.window:
+            y = self.among_near(query, key, value, None if self.causal else real)
+        elif self.key_positions is None or self.value_positions is None:
             y = F.scaled_dot_product_attention(query, key, value, mask, is_causal=self.causal)
         else:
             vectors = self.key_positions(x.shape[1])
@@ -232,6 +268,7 @@ def self_attention_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) ->
         "kv_heads": p["kv_heads"] or p["heads"],
         "head_dim": p["head_dim"],
         "causal": bool(p["causal"]),
+        "window": p["window"],
         "rotary": bool(p["rotary"]),
         "weighted": p["similarity"] == "weighted",
         "relative_positions": p["relative_positions"],
@@ -298,7 +335,7 @@ def widen_position_mixer(arguments: Arguments, envelope: Envelope) -> Arguments:
 SELF_ATTENTION = ModuleSpec(
     SelfAttention,
     self_attention_arguments,
-    helpers=(RMSNorm, make_norm, rotated, RelativeVectors),
+    helpers=(RMSNorm, make_norm, rotated, RelativeVectors, in_pieces),
     widen=widen_self_attention,
     branch="dropout",
     masks=True,

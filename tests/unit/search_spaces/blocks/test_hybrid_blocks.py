@@ -9,6 +9,7 @@ import torch
 
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
+from search_spaces.elastic.channel_attention import ChannelAttention
 from search_spaces.elastic.hybrid import MapAttention, RelativeBias
 from search_spaces.network import ImageShape
 from tests.contracts.block_contract import BlockContract, complete, make_input, randomise
@@ -39,6 +40,37 @@ class TestWindowAttention(BlockContract):
         "window": [0, 2, 4],
         "shift": [True, False],
     }
+
+
+class TestSpreadWindowAttention(BlockContract):
+    kind = "map_attention"
+    inputs: ClassVar = [[ImageShape(8, 4, 4), ImageShape(12, 8, 4)]]
+    options: ClassVar = {
+        "heads": [2],
+        "head_dim": [4],
+        "value_dim": [4],
+        "window": [0, 2],
+        "spread": [True, False],
+    }
+
+
+class TestReducedAttention(BlockContract):
+    kind = "map_attention"
+    inputs: ClassVar = [[ImageShape(8, 4, 4), ImageShape(12, 8, 4)]]
+    options: ClassVar = {
+        "heads": [1, 2],
+        "head_dim": [4],
+        "value_dim": [4],
+        "value_conv": [True, False],
+        "relative_positions": [True, False],
+        "reduction": [1, 2, 4],
+    }
+
+
+class TestChannelAttention(BlockContract):
+    kind = "channel_attention"
+    inputs: ClassVar = [[ImageShape(8, 4, 4), ImageShape(12, 3, 2)]]
+    options: ClassVar = {"heads": [1, 2], "head_dim": [4, 6], "bias": [True, False]}
 
 
 class TestMapFeedForward(BlockContract):
@@ -109,9 +141,65 @@ def test_shifted_windows_are_attention_among_pixels_of_one_window(positions: boo
         assert torch.allclose(windows(x), expected, atol=1e-5)
 
 
-def test_windows_must_divide_the_map() -> None:
-    params = complete("map_attention", {"heads": 1, "value_dim": 4, "window": 3})
-    with pytest.raises(BlockError, match="window 3 must divide the height 8"):
+def test_spread_windows_are_windows_of_the_map_with_its_pixels_dealt_out() -> None:
+    """Pixel (a, b) of a window of 2 x 2 pixels of a map of 4 x 6 stands 2 rows and 3 columns from the next."""
+    near, spread = (MapAttention(8, 2, 2, 2, 4, 4, False, True, False, "none", True, wide).eval() for wide in (0, 1))
+    randomise(near)
+    spread.load_state_dict(near.state_dict())
+    x = make_input(ImageShape(8, 4, 6))
+    rows, columns = torch.tensor([0, 2, 1, 3]), torch.tensor([0, 3, 1, 4, 2, 5])
+    with torch.no_grad():
+        expected = near(x[:, :, rows][..., columns])
+        assert torch.allclose(spread(x)[:, :, rows][..., columns], expected, atol=1e-6)
+
+
+def test_keys_of_a_reduced_map_are_those_of_a_convolution_of_patches() -> None:
+    """Against attention written out, with the bias of a square taken from its first pixel."""
+    module = MapAttention(8, 4, 6, 2, 4, 4, False, True, False, "none", True, reduction=2).eval()
+    randomise(module)
+    x = make_input(ImageShape(8, 4, 6))
+    with torch.no_grad():
+        y = module.norm(x.flatten(2).transpose(1, 2))
+        patches = y.transpose(1, 2).unflatten(2, (2, 2, 3, 2)).transpose(3, 4).flatten(4, 5).flatten(2, 3)
+        weight = module.reduction.weight.flatten(2)
+        fewer = torch.einsum("ncpk,ock->npo", patches, weight) + module.reduction.bias
+        fewer = module.reduction_norm(fewer)
+        query, key, value = (module.split(part) for part in (module.query(y), module.key(fewer), module.value(fewer)))
+        first = [0, 2, 4, 12, 14, 16]
+        scores = query @ key.transpose(2, 3) / 2 + module.positions(4, 6)[:, :, first]
+        mixed = (scores.softmax(3) @ value).transpose(1, 2).flatten(2)
+        expected = x + module.output(mixed).transpose(1, 2).unflatten(2, (4, 6))
+        assert torch.allclose(module(x), expected, atol=1e-5)
+
+
+def test_channel_attention_mixes_features_by_their_likeness_over_the_pixels() -> None:
+    module = ChannelAttention(8, 2, 4, True).eval()
+    randomise(module)
+    x = make_input(ImageShape(8, 2, 3))
+    with torch.no_grad():
+        y = module.norm(x.flatten(2).transpose(1, 2))
+        query, key, value = module.query(y), module.key(y), module.value(y)
+        mixed = torch.empty_like(value)
+        for head, features in enumerate((slice(0, 4), slice(4, 8))):
+            likeness = torch.cosine_similarity(query[:, :, features, None], key[:, :, None, features], 1)
+            weights = (likeness * (1 + module.sharper[head])).softmax(2)
+            mixed[..., features] = torch.einsum("nij,nlj->nli", weights, value[..., features])
+        expected = x + module.output(mixed).transpose(1, 2).unflatten(2, (2, 3))
+        assert torch.allclose(module(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"window": 3}, "window 3 must divide the height 8"),
+        ({"reduction": 3}, "reduction 3 must divide the height 8"),
+        ({"reduction": 2, "window": 4}, "either window or reduction"),
+        ({"window": 4, "shift": True, "spread": True}, "either shifted or spread"),
+    ],
+)
+def test_what_a_map_cannot_be_cut_into_is_told(given: dict[str, object], told: str) -> None:
+    params = complete("map_attention", {"heads": 1, "value_dim": 4, **given})
+    with pytest.raises(BlockError, match=told):
         BLOCKS["map_attention"].out_shape((ImageShape(8, 8, 8),), params)
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 import torch
 
+from search_spaces.blocks.arithmetic import ACTIVATIONS
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.elastic.initialise import initialise
@@ -116,7 +117,29 @@ class TestZero(BlockContract):
 class TestActivation(BlockContract):
     kind = "activation"
     inputs: ClassVar = [[ImageShape(4, 4, 4)]]
-    options: ClassVar = {"activation": ["relu", "gelu"]}
+    options: ClassVar = {"activation": list(ACTIVATIONS)}
+
+
+class TestMean(BlockContract):
+    kind = "mean"
+    inputs: ClassVar = [[ImageShape(4, 4, 4)], [ImageShape(4, 4, 4)], [ImageShape(4, 4, 4)]]
+    options: ClassVar = {}
+
+    def test_it_is_the_mean(self) -> None:
+        x, y, z = (make_input(ImageShape(4, 4, 4), number) for number in range(3))
+        assert torch.allclose(self.module(self.cases()[0])(x, y, z), torch.stack((x, y, z)).mean(0))
+
+
+class TestTransposedConv(BlockContract):
+    kind = "transposed_conv"
+    inputs: ClassVar = [[ImageShape(4, 3, 5), ImageShape(6, 4, 2)]]
+    options: ClassVar = {
+        "out": [4, 6],
+        "kernel": [3, 4, 5],
+        "stride": [2, 3],
+        "norm": [True, False],
+        "bias": [True, False],
+    }
 
 
 class TestMultiply(BlockContract):
@@ -199,6 +222,8 @@ def test_a_learned_scale_starts_where_it_is_told() -> None:
         ("multiply", (ImageShape(4, 4, 4), ImageShape(4, 2, 4)), {}, "height differs"),
         ("multiply", (ImageShape(4, 4, 4), VectorShape(4)), {}, "one kind"),
         ("upsample", (ImageShape(4, 8, 8),), {"height": 5}, "cannot make height 5 of 8"),
+        ("mean", (ImageShape(4, 4, 4), ImageShape(4, 2, 4)), {}, "mean needs inputs of one shape; height differs"),
+        ("transposed_conv", (ImageShape(4, 8, 8),), {"out": 4, "kernel": 2, "stride": 4}, "below the stride 4"),
         ("space_to_depth", (ImageShape(4, 8, 6),), {"patch": 4}, "patch 4 must divide the width 6"),
     ],
 )

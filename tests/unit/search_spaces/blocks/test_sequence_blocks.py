@@ -86,6 +86,45 @@ class TestSelfAttentionOfLlama(BlockContract):
     }
 
 
+class TestSelfAttentionInWindows(BlockContract):
+    kind = "self_attention"
+    inputs: ClassVar = [[TokensShape(11, 8), TokensShape(4, 12)]]
+    options: ClassVar = {
+        "heads": [2],
+        "kv_heads": [0, 1],
+        "head_dim": [4],
+        "window": [0, 1, 2, 5],
+        "rotary": [True, False],
+        "causal": [True, False],
+    }
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("length", [12, 17])
+def test_a_window_hides_what_is_further_away(length: int, causal: bool) -> None:
+    """Against attention between all tokens with a mask, padded texts among them."""
+    params = complete("self_attention", {"heads": 2, "head_dim": 4, "window": 3, "causal": causal})
+    spec, shape = MODULES["self_attention"], TokensShape(length, 8)
+    module = spec.cls(**spec.arguments((shape,), params)).eval()
+    randomise(module)
+    x = make_input(shape)
+    place = torch.arange(length)
+    seen = (place[:, None] - place).abs() <= 3
+    if causal:
+        seen &= place[:, None] >= place
+    real = place[None] < torch.tensor([length, 6])[:, None]
+    for known in (None, real):
+        with torch.no_grad():
+            y = module.norm(x)
+            query, key, value = (module.split(part) for part in (module.query(y), module.key(y), module.value(y)))
+            mask = (
+                seen if known is None or causal else seen & known[:, None, None] | torch.eye(length, dtype=torch.bool)
+            )
+            mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask)
+            expected = x + module.output(mixed.transpose(1, 2).flatten(2))
+            assert torch.allclose(module(x, known), expected, atol=1e-5)
+
+
 class TestTokenReduction(BlockContract):
     kind = "token_reduction"
     inputs: ClassVar = [[TokensShape(17, 8), TokensShape(5, 8), TokensShape(17, 12)]]

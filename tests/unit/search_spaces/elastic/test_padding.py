@@ -16,6 +16,7 @@ MIXERS = {
     "attention": ATTENTION,
     "post norm": {**ATTENTION, "norm": "post"},
     "causal": {**ATTENTION, "causal": True},
+    "windows": {**ATTENTION, "window": {"one_of": [1, 4]}},
     "rotary": {**ATTENTION, "rotary": True, "rms_norm": True},
     "convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}},
     "causal convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}, "causal": True},
