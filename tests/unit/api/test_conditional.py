@@ -50,6 +50,9 @@ def make(tmp_path, rate=RateLimit, *limits) -> TestClient:
     async def gone(request: Request) -> Response:
         return JSONResponse({"text": "x" * 5000}, 404)
 
+    async def unfinished(request: Request) -> Response:
+        return JSONResponse({"text": "x" * 5000}, 202)
+
     app = Starlette(
         routes=[
             Route("/v1/document", document),
@@ -58,6 +61,7 @@ def make(tmp_path, rate=RateLimit, *limits) -> TestClient:
             Route("/v1/script", script),
             Route("/v1/stream", stream),
             Route("/v1/gone", gone),
+            Route("/v1/unfinished", unfinished),
         ]
     )
     layers = rate(Conditional(app), *(limits or (1000.0, 1000)))
@@ -91,7 +95,8 @@ def test_what_is_unchanged_is_not_sent_again(tmp_path):
 
 def test_only_successful_reading_is_tagged(tmp_path):
     client = make(tmp_path)
-    for answer in (client.post("/v1/change"), client.get("/v1/gone"), client.get("/v1/stream")):
+    read = [client.get(f"/v1/{name}") for name in ("gone", "unfinished", "stream")]
+    for answer in (client.post("/v1/change"), *read):
         assert "etag" not in answer.headers
         assert answer.headers["cache-control"] == "no-store"
     assert client.get("/v1/gone", headers={"If-None-Match": "*"}).status_code == 404

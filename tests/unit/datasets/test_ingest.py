@@ -228,15 +228,16 @@ def test_table_refuses(tmp_path, columns, options, what):
 
 
 def test_only_allowed_roots(tmp_path):
-    inside, outside = tmp_path / "in", tmp_path / "out"
-    inside.mkdir()
-    outside.mkdir()
+    inside, outside, alike = tmp_path / "in", tmp_path / "out", tmp_path / "inner"
+    for folder in (inside, outside, alike):
+        folder.mkdir()
     (outside / "a.npz").write_bytes(b"")
     os.symlink(outside / "a.npz", inside / "link.npz")
     assert resolve_inside(inside, [inside]) == inside.resolve()
     for path in (
         inside / "link.npz",
         inside / ".." / "out" / "a.npz",
+        alike,
         inside / "missing",
         f"{inside}\0",
         "/etc/passwd",

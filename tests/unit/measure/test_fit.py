@@ -42,13 +42,15 @@ def test_the_held_out_error_is_that_on_new_architectures():
     """It must neither flatter (as errors on fitted data do) nor exaggerate by much."""
     features, latency = features_and_latency(640, noise=0.1, seed=2)
     train = slice(0, 40)
-    own = {kind: matrix[train] for kind, matrix in features.items()}
-    report = held_out_errors(own, latency[train], seed=0)
-    fit = fit_best(own, latency[train], seed=0)
-    new_error = np.abs(fit.predict(features[fit.kind][40:]) / latency[40:] - 1).mean()
-    assert 0.6 * new_error < report["mape"] < 1.7 * new_error
-    assert report["n"] == 40
-    assert 0.3 < report["spearman"] <= 1
+    # With 36 terms for 40 architectures a fit learns their noise too, which no held-out error may profit from.
+    for kinds, least in ((tuple(features), 0.6), (("one_hot",), 0.9)):
+        own = {kind: features[kind][train] for kind in kinds}
+        report = held_out_errors(own, latency[train], seed=0)
+        fit = fit_best(own, latency[train], seed=0)
+        new_error = np.abs(fit.predict(features[fit.kind][40:]) / latency[40:] - 1).mean()
+        assert least * new_error < report["mape"] < 1.7 * new_error
+        assert report["n"] == 40
+        assert 0.3 < report["spearman"] <= 1
 
 
 def test_predictions_stay_positive_and_constant_latencies_do_not_fail():

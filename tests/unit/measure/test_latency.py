@@ -6,12 +6,32 @@ import numpy as np
 import pytest
 
 from nas_service.domain.latency_estimator import FEATURES, estimator_features, predict_latency_ms
+from search_spaces.space import SearchSpace
 from tests.unit.export.trained import Trained, train
 from workers.measure.estimator import fit_latency_estimator
 from workers.measure.latency import measure, spread_over_costs
 from workers.measure.session import MeasureStopped
 
 QUICK = {"num_rounds": 2, "max_repeats": 0, "num_processes": 1, "warmup_s": 0.002, "min_duration_s": 0.001}
+
+STRIDE_LAST = {
+    "language_version": 1,
+    "name": "stride-last",
+    "task": {"kind": "image_classification", "classes": 10},
+    "input": {"channels": 1, "resolution": 8},
+    "let": {"stride": {"one_of": [1, 2]}, "width": {"int": [1, 12]}},
+    "network": [
+        {
+            "block": "conv_bn_act",
+            "name": "stem",
+            "out": "=width",
+            "kernel": 3,
+            "stride": "=stride",
+            "activation": "relu",
+        },
+        {"block": "image_head", "name": "head", "out": 10},
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -113,4 +133,7 @@ def test_architectures_are_spread_over_the_costs(trained):
     assert gaps.max() < 0.5 * np.log(macs[-1] / macs[0])
     again = spread_over_costs(space, 20, np.random.default_rng(0))
     assert (again == chosen).all()
+    unordered = SearchSpace.from_document(STRIDE_LAST)  # its largest architecture is not that with the most MACs
+    chosen = spread_over_costs(unordered, 6, np.random.default_rng(0)).tolist()
+    assert {tuple(unordered.smallest()), tuple(unordered.largest())} <= set(map(tuple, chosen))
     assert len(spread_over_costs(space, 10_000, np.random.default_rng(0), pool_factor=1)) <= space.cardinality

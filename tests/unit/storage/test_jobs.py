@@ -73,6 +73,22 @@ def test_urgent_first_and_only_the_wanted_kinds(engine):
     assert [job.id for job in claim(engine)] == [export, late]
 
 
+def test_what_an_attached_device_does_is_claimed_for_it_alone(engine):
+    measurement = enqueue(engine, "m", payload={"resource": "device:pi5"}, exclusive=True, priority=1)
+    first, second = enqueue(engine, "a"), enqueue(engine, "b")
+    assert [job.id for job in claim(engine, limit=1)] == [first]
+    assert claim(engine, resource="device:other") == []
+    (held,) = claim(engine, resource="device:pi5")
+    assert (held.id, held.resource) == (measurement, "device:pi5")
+    assert jobs.claim(engine, "worker-b", limit=1, lease_s=30) == []  # which knows nothing of that machine
+    assert [job.id for job in claim(engine)] == [second]
+    with unit_of_work(engine) as session:
+        assert jobs.release(session, held.id, held.epoch, "away", delay_s=100)
+    assert claim(engine, resource="device:pi5") == []
+    make_due(engine)
+    assert [job.attempt for job in claim(engine, resource="device:pi5")] == [1]
+
+
 def test_many_claimers_never_share_a_job(engine):
     ids = {enqueue(engine, str(n)) for n in range(60)}
     taken: list[str] = []
@@ -168,6 +184,7 @@ def test_a_finished_job_has_its_result_and_no_lease(engine):
 def test_a_lost_worker_is_replaced_and_its_late_result_refused(engine):
     job_id = enqueue(engine, "k")
     (old,) = claim(engine)
+    assert told(engine, jobs.report_progress, job_id=job_id, epoch=old.epoch, progress={"step": 9})
     assert jobs.reap(engine) == []  # the lease holds
     expire(engine, job_id)
     (freed,) = jobs.reap(engine)
@@ -178,6 +195,7 @@ def test_a_lost_worker_is_replaced_and_its_late_result_refused(engine):
     assert (new.epoch, new.attempt) == (2, 2)
 
     before = read(engine, job_id)
+    assert before.progress is None  # it begins anew
     with unit_of_work(engine) as session:
         assert not jobs.finish(session, job_id, old.epoch, {"late": True})
         assert not jobs.report_progress(session, job_id, old.epoch, {"late": True})
@@ -188,6 +206,9 @@ def test_a_lost_worker_is_replaced_and_its_late_result_refused(engine):
     assert jobs.renew(engine, [old, new], 1000) == {job_id}
     assert read(engine, job_id).lease_until > before.lease_until
     assert attempts(engine, job_id) == [(1, "lost", "worker_lost"), (2, "running", None)]
+    assert read(engine, job_id).error["reason"] == "worker_lost"
+    assert told(engine, jobs.finish, job_id=job_id, epoch=new.epoch, result={})
+    assert read(engine, job_id).error is None  # what went wrong before is told by the attempts
 
 
 def test_the_third_loss_is_quarantine(engine):

@@ -105,14 +105,26 @@ def test_ranks_of_small_sets_equal_those_by_peeling(m):
 def test_a_population_keeps_what_sorting_everything_would_keep():
     rng = np.random.default_rng(7)
     population = Population()
+    told = rng.random((40, 2))
     for step in range(40):
-        population.add(np.full((1, 1), step, dtype=np.int16), rng.random((1, 2)), 12)
+        population.add(np.full((1, 1), step, dtype=np.int16), told[step : step + 1], 12)
     assert len(population) == 12
-    assert population.objectives[population.best_first()[0]].tolist() in population.objectives.tolist()
-    ends = population.objectives[population.ranks == 0]
-    assert {tuple(ends[np.argmin(ends[:, j])]) for j in range(2)} <= set(map(tuple, population.objectives))
+    assert {tuple(told[np.argmin(told[:, j])]) for j in range(2)} <= set(map(tuple, population.objectives))
     order = population.best_first()
     assert (np.diff(population.ranks[order]) >= 0).all()
     for rank in np.unique(population.ranks):
         inside = population.crowding[order][population.ranks[order] == rank]
         assert (inside[1:] <= inside[:-1]).all()
+
+
+def test_the_better_of_two_wins_by_rank_and_then_by_room():
+    population = Population()
+    front = [[0.0, 1.0], [0.5, 0.5], [0.51, 0.49], [1.0, 0.0]]  # the two in the middle crowd each other
+    population.add(np.arange(6, dtype=np.int16)[:, None], np.array([*front, [0.9, 0.9], [2.0, 2.0]]), 6)
+    rng = np.random.default_rng(0)
+    wins = np.bincount([int(population.tournament(rng)[0]) for _ in range(3000)], minlength=6) / 3000
+    # Who is worst wins against itself alone; the ends of the front lose to nobody.
+    assert wins[[5, 4]] == pytest.approx([1 / 36, 3 / 36], abs=0.02)
+    assert wins[[0, 3]] == pytest.approx([10 / 36] * 2, abs=0.03)
+    population.truncate(3)
+    assert {tuple(row) for row in population.objectives} in ({*map(tuple, front)} - {tuple(front[i])} for i in (1, 2))

@@ -1,6 +1,7 @@
 """Drop path: which paths, how often, and that evaluation and exports do not know of it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,6 +172,18 @@ def test_training_repeats_and_resumes_with_the_same_drops(tmp_path: Path, name: 
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
     without = run(tmp_path / "c", {"name": name}, supernet)
     assert any(not torch.equal(whole[key], without[key]) for key in whole)
+
+
+def test_only_the_regularised_task_drops_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dropping, during = [], DropPath.during
+
+    def noted(self: DropPath, genes: np.ndarray, step: int, micro_batch: int, task: str) -> Any:
+        dropping.append((step, task))
+        return during(self, genes, step, micro_batch, task)
+
+    monkeypatch.setattr(DropPath, "during", noted)
+    run(tmp_path, {"name": "sandwich", "drop_path": 0.5}, supernet=True)
+    assert dropping == [(step, "largest") for step in range(4)]
 
 
 def test_compiled_networks_have_no_drop_path() -> None:
