@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from nas_service.cli import output
-from nas_service.cli.failures import guarded
+from nas_service.cli.failures import SchemaMismatch, guarded
 from nas_service.cli.output import Format, ListFormat, print_document, print_rows, show
 from nas_service.cli.searches import print_front, status_line
+from nas_service.client import ApiError, Unreachable
+from nas_service.datasets.errors import DatasetError
 from nas_service.errors import InvalidInput, Problem, allowed
 
 
@@ -105,6 +107,31 @@ def test_an_error_with_one_finding_is_said_once(capsys):
 
     assert guarded(fail) == 2
     assert capsys.readouterr().err == "nas: /dataset: there is none (did you mean 'digits'? allowed: pets, digits)\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (PermissionError(13, "Permission denied", "/root/a.yaml"), 2, "/root/a.yaml: Permission denied"),
+        (IsADirectoryError(21, "Is a directory", "here"), 2, "here: Is a directory"),
+        (DatasetError("a.csv", "has no rows", "at least one"), 2, "a.csv"),
+        (SchemaMismatch("nas migrate"), 3, "nas migrate"),
+        (Unreachable("no answer"), 7, "is the service running?"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        *(
+            (ApiError({"status": status, "detail": "told"}), code, "told")
+            for status, code in {
+                400: 2, 401: 4, 403: 4, 404: 5, 409: 6, 412: 6, 413: 2, 422: 2, 428: 6, 429: 7, 500: 1, 503: 7
+            }.items()
+        ),
+    ],
+)  # fmt: skip
+def test_each_kind_of_failure_has_its_exit_code(capsys, error, code, told):
+    def fail():
+        raise error
+
+    assert guarded(fail) == code
+    assert told in capsys.readouterr().err
 
 
 def test_several_findings_are_listed(capsys):

@@ -51,12 +51,15 @@ def test_groups_and_copies_never_cross(seed, num_values):
 def test_copies_are_counted_and_kept_together():
     x = np.arange(400, dtype=np.float32).reshape(200, 2)
     x[100:110] = x[:10]
+    x[150] = x[3]
+    x[9, 0], x[109, 0] = 0.0, -0.0  # the same number
     y = np.arange(200) % 2
     y[100] = 1 - y[0]
     assignment = assign_splits(vectors(200, 2, x=x, y=y), SplitPlan())
     assert (assignment.split[:10] == assignment.split[100:110]).all()
+    assert assignment.split[150] == assignment.split[3]
     report = assignment.duplicates
-    assert (report.num_duplicates, report.num_duplicate_sets, report.num_conflicting_labels) == (10, 10, 1)
+    assert (report.num_duplicates, report.num_duplicate_sets, report.num_conflicting_labels) == (11, 10, 2)
 
 
 @pytest.mark.parametrize("turn", [1, -1], ids=["train first", "test first"])
@@ -64,11 +67,11 @@ def test_named_splits_are_kept_and_leaks_moved_to_the_unseen_side(turn):
     names = np.array(["train"] * 60 + ["search"] * 20 + ["select"] * 10 + ["test"] * 10)[::turn]
     x = np.arange(200, dtype=np.float32).reshape(100, 2)
     x[::turn][0] = x[::turn][95]
+    x[::turn][1] = x[::turn][96]
     assignment = assign_splits(vectors(100, x=x, split_names=names), SplitPlan())
-    assert assignment.duplicates.num_moved == 1
+    assert assignment.duplicates.num_moved == 2
     found, given = assignment.split[::turn], names[::turn]
-    assert SPLITS[found[0]] == "test"
-    assert [SPLITS[i] for i in found[1:]] == given[1:].tolist()
+    assert [SPLITS[i] for i in found] == ["test", "test", *given[2:].tolist()]
 
 
 def test_validation_is_divided_and_missing_splits_come_out_of_train():
@@ -77,6 +80,10 @@ def test_validation_is_divided_and_missing_splits_come_out_of_train():
     assert set(split[60:].tolist()) == {1, 2}
     assert np.bincount(split[60:]).tolist() == [0, 20, 20]
     assert set(split[:60].tolist()) == {0, 3}
+    names[:10] = "select"  # then validation is what is searched on, and no finalist is chosen by it
+    split = assign_splits(vectors(100, 2, split_names=names), SplitPlan()).split
+    assert (split[:10] == 2).all()
+    assert (split[60:] == 1).all()
 
 
 def test_a_test_split_of_the_source_stays_whole():
@@ -92,6 +99,12 @@ def test_calibration_is_a_stratified_part_of_train():
     assert (assignment.split[assignment.calibrate] == 0).all()
     assert len(set(assignment.calibrate.tolist())) == 100
     assert np.abs(np.bincount(raw.y[assignment.calibrate]) - [66.7, 26.7, 6.7]).max() <= 2
+    names = np.array(["train"] * 2997 + ["search", "select", "test"])
+    first, again, other = (
+        assign_splits(vectors(3000, split_names=names), SplitPlan(num_calibrate=100, seed=seed)) for seed in (1, 1, 2)
+    )
+    assert (first.calibrate == again.calibrate).all()
+    assert (first.calibrate != other.calibrate).any()  # the source fixes the splits, the seed what calibrates
     small = assign_splits(raw, SplitPlan(num_calibrate=10_000))
     assert (small.calibrate == np.flatnonzero(small.split == 0)).all()
 
@@ -108,6 +121,13 @@ def test_calibration_is_a_stratified_part_of_train():
             "'holdout' is no split",
         ),
         (lambda: assign_splits(vectors(90, split_names=np.array(["test"] * 90)), SplitPlan()), "split train"),
+        (
+            lambda: assign_splits(
+                vectors(90, y=np.repeat([0, 1, 2], 30), split_names=np.repeat(["train", "train", "test"], 30)),
+                SplitPlan(),
+            ),
+            "class 'c' has no sample",
+        ),
         (lambda: assign_splits(vectors(90, groups=np.array(["one"] * 90)), SplitPlan()), "no sample"),
     ],
 )

@@ -199,6 +199,10 @@ def test_points_outside_the_reference_fill_the_selection_last():
     F = np.array([[0.0, 5.0], [0.5, 0.5], [5.0, 0.0]])
     assert select_best_k(F, [1.0, 1.0], 2)[0] == 1
     assert sorted(select_best_k(F, [1.0, 1.0], 3).tolist()) == [0, 1, 2]
+    outside = np.array(
+        [[2.0, 9.0], [3.0, 8.0], [3.1, 7.9], [6.0, 5.0], [9.0, 2.0]]
+    )  # the ends first, then who has room
+    assert select_best_k(outside, [1.0, 1.0], 5).tolist()[:3] == [0, 4, 3]
 
 
 def test_a_million_points_in_three_objectives_within_a_second():

@@ -53,9 +53,12 @@ def test_measure(trained, runtime):
         ],
         "protocol": {**QUICK, "num_processes": 2},
         "supernet": trained.supernet,
+        "reference_genes": space.largest().tolist(),
     }
     result = measure(payload, context)
     small, large = result["measurements"]
+    reference = result["reference"]["latency_ms"]
+    assert abs(np.log(reference / large["latency_ms"])) < abs(np.log(reference / small["latency_ms"]))
     assert (small["id"], large["id"]) == ("small", "large")
     assert large["latency_ms"] > small["latency_ms"] > 0
     assert large["macs"] == space.costs(space.largest()[None])["macs"][0]

@@ -57,6 +57,14 @@ def test_the_larger_network_is_slower_and_everything_is_on_record(folders, tmp_p
     assert result["fingerprint"] == machine_fingerprint()
     assert result["fingerprint"]["num_cores"] >= 1
     assert result["drift"] >= 0
+    assert result["drift_exceeded"] == (result["drift"] > MeasureProtocol().max_drift)
+
+
+def test_a_drift_that_was_never_overcome_is_said(folders, tmp_path):
+    """Every call takes another time than the one before, so a bound of nothing is always exceeded."""
+    result, _ = measure(folders[:1], tmp_path, max_drift=1e-9, num_rounds=1, num_processes=1, enough_s=0.001)
+    assert result["drift_exceeded"]
+    assert result["num_spoilt_rounds"] == 2
 
 
 def test_registries_agree():

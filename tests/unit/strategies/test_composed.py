@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from nas_service.domain.pareto import non_dominated
 from nas_service.methods.strategies.base import Evaluation, Exhausted, key_of
 from nas_service.methods.strategies.registry import STRATEGIES
-from nas_service.methods.strategies.successive_halving import rung_fidelities
+from nas_service.methods.strategies.successive_halving import Rung, rung_fidelities
 from tests.contracts.strategy_contract import Runner, landscape, make_problem
 from tests.contracts.tree_space import conditional_space, flat_space
 
@@ -39,6 +39,13 @@ class TestHalving:
         assert rung_fidelities((1.0,), 3) == [1.0]
         assert rung_fidelities((0.06, 1.0), 27) == [0.06, 1.0]
         assert rung_fidelities((0.01, 0.02, 0.04, 0.3, 0.5, 1.0), 3) == [0.01, 0.04, 0.3, 1.0]
+
+    def test_a_rung_orders_by_front_then_room_then_age(self):
+        rung, genes = Rung(0.1), np.zeros(1, dtype=np.int16)
+        points = [(1.0, 1.0), (0.0, 1.0), (0.5, 0.5), (0.51, 0.49), (0.9, 0.1), (1.0, 0.0), (2.0, 2.0), (2.0, 2.0)]
+        rung.good = [Evaluation(number, genes, point, "succeeded") for number, point in enumerate(points)]
+        # The ends of the front, then who is far from its neighbours; what is as good as another in the order of age.
+        assert [evaluation.number for evaluation in rung.best_first()] == [1, 5, 2, 4, 3, 0, 6, 7]
 
     def test_one_worker_promotes_the_best_third_and_never_more(self):
         runner, _ = self.run(300)

@@ -19,7 +19,7 @@ from workers.context import WorkContext
 from workers.evaluate import evaluate
 from workers.training.checkpoint import CheckpointError, open_checkpoint
 from workers.training.optimise import load_tensors
-from workers.training.scoring import for_inference, score_as_is
+from workers.training.scoring import Calibration, for_inference, score_as_is, score_on
 from workers.training.train_network import train_network
 from workers.training.train_supernet import train_supernet
 from workers.warm import forget, warm_data, warm_supernet
@@ -170,8 +170,28 @@ def test_one_bad_trial_takes_no_other_along(trained: dict[str, Any], artifacts: 
     bad = np.full_like(good, 99)
     results = evaluate(evaluation(trained, [good, bad, [1], good]), WorkContext(artifacts))["results"]
     assert [("error" in result) for result in results] == [False, True, True, False]
-    assert results[1]["error"]["reason"] == "error"
+    for result in results[1:3]:
+        assert result["error"]["reason"] == "error"
+        assert "no architecture of this space" in result["error"]["message"]
     assert results[0]["metrics"] == results[3]["metrics"]
+
+
+def test_a_batch_reports_as_it_goes_and_stops_when_told(
+    trained: dict[str, Any], artifacts: Path, space: SearchSpace
+) -> None:
+    rule = {"num_samples": 64, "batch_size": 32}
+    payload = evaluation(trained, list(space.enumerate()[:3]), calibration=rule)
+    reports: list[dict[str, Any]] = []
+    context = WorkContext(artifacts, should_stop=lambda: len(reports) == 2, report=reports.append)
+    answer = evaluate(payload, context)
+    assert answer == {"interrupted": True, "results": [{k: v for k, v in r.items() if k != "type"} for r in reports]}
+    assert [(report["type"], report["id"]) for report in reports] == [("result", "trl_0"), ("result", "trl_1")]
+    # What sets the statistics is as much of the calibrate split as the job says.
+    supernet = warm_supernet(payload["supernet"], DOCUMENT, digits().fingerprint, context).supernet
+    data, genes = warm_data(digits().fingerprint, context), np.array(payload["trials"][0]["genes"], dtype=np.int16)
+    for calibration, same in ((Calibration(64, 32), True), (Calibration(), False)):
+        expected = score_on(supernet.extract(genes), data, "search", calibration)
+        assert (answer["results"][0]["metrics"] == expected) is same
 
 
 def test_memory_that_ran_out_is_given_back_once_nothing_holds_it(

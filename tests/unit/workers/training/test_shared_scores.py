@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from nas_service.datasets.dataset import build_dataset
+from nas_service.datasets.ingest import ingest_digits
 from nas_service.datasets.ingest_text import ingest_text
 from search_spaces.elastic.supernet import Supernet
 from search_spaces.library_index import load_library
@@ -65,6 +67,32 @@ def test_scores_are_those_of_each_extracted_network_in_any_order(family: str, da
     other = Calibration(num_samples=80, batch_size=64)  # another split or calibration is never answered by what is kept
     assert shared.score(genes[0], "search", other) == alone(supernet, genes[0], data, other) != expected[0]
     assert shared.score(genes[0], "select", TWO_BATCHES)["num_samples"] != expected[0]["num_samples"]
+
+
+def test_splits_and_resolutions_of_equal_number_are_told_apart() -> None:
+    raw = ingest_digits()
+    names = np.array((["train"] * 3 + ["search", "select", "test"]) * 300)[: len(raw.y)]
+    data = DeviceData(build_dataset("even", replace(raw, split_names=names)), CPU)
+    document = {
+        "language_version": 1,
+        "name": "two-resolutions",
+        "task": {"kind": "image_classification", "classes": 10},
+        "input": {"channels": 1, "resolution": {"one_of": [6, 8]}},
+        "network": [
+            {"block": "conv_bn_act", "name": "stem", "out": 4, "kernel": 3, "stride": 2, "activation": "relu"},
+            {"block": "image_head", "name": "head", "out": 10},
+        ],
+    }
+    space = SearchSpace.from_document(document)
+    supernet = trained(space)
+    shared, seen = SharedScores(supernet, data), []
+    for row in space.enumerate():
+        for split in ("search", "select", "test"):
+            found = shared.score(row, split, TWO_BATCHES)
+            assert found == score_on(supernet.extract(row), data, split, TWO_BATCHES)
+            seen.append((found["num_samples"], found["loss"]))
+    assert {number for number, _ in seen} == {len(data.dataset.indices("test"))}
+    assert len(set(seen)) == 6
 
 
 def test_a_layer_with_the_same_inputs_runs_once(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:

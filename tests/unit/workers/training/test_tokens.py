@@ -162,5 +162,6 @@ def test_metrics_of_language_models() -> None:
     with pytest.raises(InvalidMetricError, match="later tokens"):
         score_as_is(Peeking("causal_lm", logits), [(x, next_tokens(x))])
     assert score_as_is(Peeking("masked_lm", logits), [(x, next_tokens(x))])["accuracy_top1"] == 1.0
-    with pytest.raises(InvalidMetricError, match="loss"):
-        score_as_is(Fixed("causal_lm", logits * 1e4), [(torch.zeros(6, 4, dtype=torch.long), y)])
+    for scale in (500.0, 1e4, math.inf):  # a loss whose perplexity is no number, and one that is none itself
+        with pytest.raises(InvalidMetricError, match="loss"):
+            score_as_is(Fixed("causal_lm", logits * scale), [(torch.zeros(6, 4, dtype=torch.long), y)])
