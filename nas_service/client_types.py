@@ -40,7 +40,7 @@ class Dataset(TypedDict):
 
 
 class Device(TypedDict):
-    """Hardware that can measure latency."""
+    """Hardware that can measure latency. ``away_since`` is when an attached device was last there, null while it is."""
 
     id: str
     name: str
@@ -49,6 +49,14 @@ class Device(TypedDict):
     fingerprint: Json
     created_at: str
     last_measured_at: str | None
+    away_since: str | None
+
+
+class DeviceWait(TypedDict):
+    """A device that is not attached to the cluster now; a search that measures on it waits."""
+
+    device: str
+    away_since: str
 
 
 class Estimator(TypedDict):
@@ -188,6 +196,7 @@ class Progress(TypedDict):
     fraction: float | None
     eta_s: float | None
     detail: Json | None
+    waiting_for: DeviceWait | None
     message: str | None
 
 

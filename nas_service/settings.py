@@ -23,6 +23,8 @@ class Settings:
     port: int = 8000
     lease_s: float = 30.0
     renew_s: float = 10.0
+    # how long a search waits for an attached device that is away
+    device_wait_s: float = 21600.0
     # further names under which the service may be addressed, besides loopback and `host`
     allowed_hosts: frozenset[str] = frozenset()
     # requests of one key: so many a second in the long run, so many at once
@@ -32,6 +34,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 < self.renew_s < self.lease_s:
             raise InvalidInput.at("NAS_RENEW_S", "must be positive and smaller than NAS_LEASE_S")
+        if not self.device_wait_s > 0:
+            raise InvalidInput.at("NAS_DEVICE_WAIT_S", "must be positive")
         if not 0 <= self.port <= 65535:
             raise InvalidInput.at("NAS_PORT", "must lie between 0 and 65535")
         if not self.rate_per_s > 0:
@@ -58,6 +62,7 @@ class Settings:
             port=int(_number(given, "NAS_PORT", cls.port)),
             lease_s=_number(given, "NAS_LEASE_S", cls.lease_s),
             renew_s=_number(given, "NAS_RENEW_S", cls.renew_s),
+            device_wait_s=_number(given, "NAS_DEVICE_WAIT_S", cls.device_wait_s),
             allowed_hosts=frozenset(
                 name.strip().lower() for name in given.get("NAS_ALLOWED_HOSTS", "").split(",") if name.strip()
             ),

@@ -26,29 +26,32 @@ from nas_service.control.results import Claim, record_done, record_failure, reco
 from nas_service.errors import Unavailable
 from nas_service.processes import Ledger, end_strays
 from nas_service.settings import Settings
-from nas_service.storage import installation, jobs
+from nas_service.storage import devices, installation, jobs
 from nas_service.storage.jobs import ClaimedJob
 from nas_service.storage.session import Engine, Session, make_engine, run_in_transaction
 from workers.devices import register_attached, register_local
 from workers.local_pool import LocalPool
 from workers.measure.machine import num_usable_cores
-from workers.pool_interface import Lost, Message, Pool, Report, device_needed, slots_needed
+from workers.pool_interface import Lost, Message, Pool, Report, slots_needed
 
 log = logging.getLogger(__name__)
 
 RECONCILE_EVERY_S = 1.0
 REAP_EVERY_S = 5.0
 DRAIN_S = 4.0
+# How long a training of several workers is put off while some of their nodes are away.
+GROUP_DELAY_S = 60.0
 # The longest a job works without a word: epochs and single evaluations of large networks are far below.
 SILENCE_S = 1800.0
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a claim lasts and how often it is renewed."""
+    """How long a claim lasts, how often it is renewed, and how long a search waits for a device that is away."""
 
     lease_s: float = 30.0
     renew_s: float = 10.0
+    device_wait_s: float = Settings.device_wait_s
 
 
 def _nothing() -> None:
@@ -65,7 +68,7 @@ class Dispatcher:
         self.pool = pool
         self.timing = timing
         self.owner = owner or f"{socket.gethostname()}:{os.getpid()}"
-        self.reconciler = Reconciler(engine)
+        self.reconciler = Reconciler(engine, timing.device_wait_s)
         self._sweep = sweep
         self._claims: dict[str, ClaimedJob] = {}
         self._waiting: deque[ClaimedJob] = deque()
@@ -83,6 +86,7 @@ class Dispatcher:
             self._next_renew = now + self.timing.renew_s
         if now >= self._next_reap:
             self._sweep()
+            run_in_transaction(self.engine, partial(devices.note_seen, resources=list(self.pool.devices)))
             for freed in jobs.reap(self.engine):
                 with logs.about(job_id=freed.id, search_id=freed.search_id, epoch=freed.epoch, kind=freed.kind):
                     log.warning("the claim of %s ended; the job is %s", freed.owner, freed.state)
@@ -162,34 +166,58 @@ class Dispatcher:
             log.info("attached devices: %s", ", ".join(sorted(self.pool.devices)))
 
     def _claim(self) -> None:
-        """Take as many jobs as there are free slots; none while one waits for or works on the machine alone."""
-        if self._waiting or any(claim.exclusive for claim in self._claims.values()) or self.pool.num_free == 0:
+        """Take one job for each attached device and as many others as there are free slots. One that needs all machines
+        to itself holds up everything while it waits or works; one on a device only what shares that machine."""
+        if any(claim.exclusive and claim.resource is None for claim in self._claims.values()):
             return
-        for claim in jobs.claim(self.engine, self.owner, limit=self.pool.num_free, lease_s=self.timing.lease_s):
-            self._claims[claim.id] = claim
-            self._waiting.append(claim)
+        held = {claim.resource for claim in self._claims.values()}
+        for device in set(self.pool.devices) - held:
+            self._take(1, device)
+        self.pool.reserve({claim.resource for claim in self._claims.values() if claim.resource is not None})
+        if self.pool.num_free and all(claim.resource for claim in self._waiting):
+            self._take(self.pool.num_free, None)
+
+    def _take(self, limit: int, device: str | None) -> None:
+        found = jobs.claim(self.engine, self.owner, limit=limit, lease_s=self.timing.lease_s, resource=device)
+        self._claims.update({claim.id: claim for claim in found})
+        self._waiting.extend(found)
 
     def _submit(self) -> None:
-        while self._waiting and self.pool.num_free:
-            claim = self._waiting[0]
-            needed = slots_needed(claim.kind, claim.payload)
-            refusal = self._refusal(claim, needed)
-            if refusal is not None:
-                self._refuse(self._waiting.popleft(), *refusal)
+        """Start what can start, in order for each attached device and for all other slots."""
+        held_up = set()
+        for claim in list(self._waiting):
+            if claim.resource in held_up:
                 continue
-            if needed > self.pool.num_free or (claim.exclusive and not self._is_alone(claim)):
-                return
-            run_in_transaction(self.engine, partial(record_start, claim=_identity(claim)))
-            self._waiting.popleft()
-            with self._about(claim.id):
-                log.info("the job starts")
-            self.pool.submit(claim.id, claim.epoch, claim.kind, {**claim.payload, "epoch": claim.epoch})
+            needed = slots_needed(claim.kind, claim.payload)
+            if needed > self.pool.largest_group:
+                self._refuse(claim, needed)
+            elif claim.resource is not None and claim.resource not in self.pool.devices:
+                self._put_off(claim, f"{claim.resource} is away")
+            elif needed > self.pool.num_slots:
+                self._put_off(claim, f"{needed} workers are asked for, {self.pool.num_slots} are there", GROUP_DELAY_S)
+            elif not self._may_start(claim, needed):
+                held_up.add(claim.resource)
+                continue
+            else:
+                self._start(claim)
+            self._waiting.remove(claim)
 
-    def _is_alone(self, claim: ClaimedJob) -> bool:
-        """Whether nothing runs beside an exclusive job: neither here nor at any other dispatcher."""
-        if self.pool.num_busy:
+    def _may_start(self, claim: ClaimedJob, needed: int) -> bool:
+        """Whether there is room, and for an exclusive job nothing runs beside it: neither here nor at any other
+        dispatcher."""
+        if claim.resource is None:
+            if needed > self.pool.num_free or (claim.exclusive and self.pool.num_busy):
+                return False
+        elif not self.pool.is_quiet(claim.resource):
             return False
-        return run_in_transaction(self.engine, partial(jobs.may_start_alone, claim=claim, owner=self.owner))
+        alone = partial(jobs.may_start_alone, claim=claim, owner=self.owner)
+        return not claim.exclusive or run_in_transaction(self.engine, alone)
+
+    def _start(self, claim: ClaimedJob) -> None:
+        run_in_transaction(self.engine, partial(record_start, claim=_identity(claim)))
+        with self._about(claim.id):
+            log.info("the job starts")
+        self.pool.submit(claim.id, claim.epoch, claim.kind, {**claim.payload, "epoch": claim.epoch})
 
     def _record(self) -> None:
         """Write what came back, in order; what the database cannot take now stays for the next time."""
@@ -224,22 +252,22 @@ class Dispatcher:
         if not stored and not isinstance(message, Report):
             log.warning("the result came too late: the claim is superseded, nothing was changed")
 
-    def _refusal(self, claim: ClaimedJob, needed: int) -> tuple[str, str] | None:
-        """Why no slot of this pool can ever do a job, or none for now: reason and text."""
-        device = device_needed(claim.payload)
-        if device is not None and device not in self.pool.devices:
-            there = ", ".join(sorted(self.pool.devices)) or "none"
-            return "latency_device_lost", f"no node of the cluster has the resource '{device}' now; attached: {there}"
-        if needed > self.pool.largest_group:
-            text = f"the recipe asks for {needed} workers, a job here can have {self.pool.largest_group}"
-            more = "" if self.pool.largest_group > 1 else " or let the dispatcher use Ray"
-            return "error", f"{text}: name fewer workers{more}"
-        return None
-
-    def _refuse(self, claim: ClaimedJob, reason: str, text: str) -> None:
+    def _refuse(self, claim: ClaimedJob, needed: int) -> None:
+        """Fail a job that no number of slots of this pool can ever do."""
+        more = "" if self.pool.largest_group > 1 else " or let the dispatcher use Ray"
+        there = f"a job here can have {self.pool.largest_group}: name fewer workers{more}"
+        text = f"the recipe asks for {needed} workers, {there}"
         with self._about(claim.id):
             log.warning("refused: %s", text)
-            run_in_transaction(self.engine, lambda session: record_failure(session, _identity(claim), reason, text))
+            run_in_transaction(self.engine, lambda session: record_failure(session, _identity(claim), "error", text))
+        del self._claims[claim.id]
+
+    def _put_off(self, claim: ClaimedJob, why: str, delay_s: float = 0.0) -> None:
+        """Give back a job for which nodes are missing now."""
+        with self._about(claim.id):
+            log.warning("put off: %s", why)
+        given_back = partial(jobs.release, job_id=claim.id, epoch=claim.epoch, message=why, delay_s=delay_s)
+        run_in_transaction(self.engine, given_back)
         del self._claims[claim.id]
 
     def _about(self, job_id: str) -> AbstractContextManager[None]:
@@ -278,7 +306,8 @@ def _writer(message: Message, claim: Claim) -> Callable[[Session], bool]:
     if isinstance(message, Report):
         return lambda session: record_report(session, claim, message.data)
     if isinstance(message, Lost):
-        return lambda session: record_failure(session, claim, "worker_lost", message.message)
+        reason = "latency_device_lost" if claim.payload.get("resource") else "worker_lost"
+        return lambda session: record_failure(session, claim, reason, message.message)
     if message.error is not None:
         error = message.error
         return lambda session: record_failure(session, claim, error["reason"], error["message"])
@@ -338,7 +367,8 @@ def _serve(settings: Settings, ledger: Ledger) -> None:
         ledger.note()
         run_in_transaction(engine, partial(register_local, has_cuda=pool.device != "cpu"))
         log.info("the dispatcher serves")
-        run(Dispatcher(engine, pool, Timing(settings.lease_s, settings.renew_s), sweep=ledger.note), stopping)
+        timing = Timing(settings.lease_s, settings.renew_s, settings.device_wait_s)
+        run(Dispatcher(engine, pool, timing, sweep=ledger.note), stopping)
     finally:
         pool.close()
         engine.dispose()

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -53,6 +54,12 @@ class LocalPool:
     def pids(self) -> dict[str, int]:
         """Process id of the worker of each running job."""
         return {slot.job[0]: int(slot.process.pid or 0) for slot in self._slots if slot.job is not None}
+
+    def reserve(self, devices: Collection[str]) -> None:
+        """There are none."""
+
+    def is_quiet(self, device: str) -> bool:
+        raise LookupError(f"no device {device} is attached to this machine")
 
     def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:
         free = [i for i, slot in enumerate(self._slots) if slot.job is None]

@@ -14,7 +14,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -151,10 +151,11 @@ def _train_member(config: dict[str, Any]) -> str:
 @dataclass
 class _Worker:
     """A slot: its actor, what that occupies, and what it does. A slot whose resources another job uses for its group
-    has no actor. `attached` is the device that the slot is for."""
+    has no actor. `attached` is the device that the slot is for, `host` the machine that its actor is on."""
 
     occupies: dict[str, Any]
     attached: Attached | None = None
+    host: str | None = None
     machine: dict[str, Any] = field(default_factory=dict)
     actor: Any = None
     pid: int | None = None
@@ -175,7 +176,7 @@ class RayPool:
 
     Without ``address`` a private Ray is started on this machine and ends with this process; with one, the cluster
     there is used and its token must be in ``RAY_AUTH_TOKEN`` or Ray's token file. Nodes that join later bring their
-    slots and devices, unless ``num_slots`` says how many slots there are.
+    slots and devices, and take them along when they leave, unless ``num_slots`` says how many slots there are.
     A job of several workers takes the place of as many actors, which are started again when it has ended.
     """
 
@@ -191,8 +192,10 @@ class RayPool:
         self._settings = SlotSettings(str(artifacts), marker, self.device, 1)
         self._workers: list[_Worker] = []
         self._seen: Mapping[str, float] = {}
+        self._wanted = self._largest_group = 0
+        self._reserved: frozenset[str] = frozenset()
         self._stillborn = 0
-        self._grow()
+        self._resize()
 
     @property
     def num_slots(self) -> int:
@@ -200,7 +203,7 @@ class RayPool:
 
     @property
     def largest_group(self) -> int:
-        return self.num_slots
+        return self._largest_group
 
     @property
     def num_free(self) -> int:
@@ -223,6 +226,13 @@ class RayPool:
         """Process id of the actor of each running job, as far as known."""
         return {worker.job[0]: worker.pid for worker in self._workers if worker.job and worker.pid}
 
+    def reserve(self, devices: Collection[str]) -> None:
+        self._reserved = frozenset(devices)
+
+    def is_quiet(self, device: str) -> bool:
+        hosts = self._hosts({device})
+        return not any((worker.job or worker.lends_to) and worker.host in hosts for worker in self._workers)
+
     def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:
         free, needed = self._free(device_needed(payload)), slots_needed(kind, payload)
         if len(free) < needed:
@@ -238,7 +248,7 @@ class RayPool:
 
     def poll(self, timeout_s: float) -> list[Message]:
         self._head.check()
-        self._grow()
+        self._resize()
         waited = [ref for w in self._workers for ref in (w.outcome, w.ready, w.life) if ref is not None]
         # Progress comes within the time of one poll; a job's end wakes the wait at once.
         ready, _ = ray.wait(waited, num_returns=1, timeout=timeout_s)
@@ -250,6 +260,7 @@ class RayPool:
                 if worker.ready is not None and worker.ready in done:
                     about = json.loads(ray.get(worker.ready, timeout=_GET_S))
                     worker.pid, worker.machine, worker.ready = about["pid"], about["machine"], None
+                    worker.host = about.get("host", worker.host)  # a group is where its members were
                     self._stillborn = 0
                 self._collect(worker, done, messages)
                 if worker.life in done:
@@ -294,21 +305,26 @@ class RayPool:
         if thread.is_alive():
             log.warning("Ray did not shut down within %.0f s", _CLOSE_S)
 
-    def _grow(self) -> None:
-        """Slots for what nodes have brought that was not there before."""
-        resources = self._head.resources
-        if resources == self._seen:
-            return
-        self._seen = resources
-        known = {worker.attached for worker in self._workers}
-        attached = attached_devices(resources)
-        for device in attached:
-            if device not in known:
-                self._add({"num_cpus": 0, "num_gpus": device.num_gpus, "resources": {device.resource: 1}}, device)
-        on_gpus = self.device != "cpu"
-        wanted = self._num_slots or (free_gpus(resources, attached) if on_gpus else max(1, int(resources["CPU"])))
-        for _ in range(wanted - self.num_slots):
-            self._add({"num_cpus": 0, "num_gpus": 1} if on_gpus else {"num_cpus": 1})
+    def _resize(self) -> None:
+        """As many slots as living nodes have room for. Those of a node that left go as they are found dead."""
+        if self._head.resources != self._seen:
+            resources = self._seen = self._head.resources
+            attached = attached_devices(resources)
+            known = {worker.attached for worker in self._workers}
+            for device in attached:
+                if device not in known:
+                    self._add({"num_cpus": 0, "num_gpus": device.num_gpus, "resources": {device.resource: 1}}, device)
+            room = int(resources["CPU"]) if self.device == "cpu" else free_gpus(resources, attached)
+            self._wanted = self._num_slots or max(1, room)
+            self._largest_group = max(self._largest_group, self._wanted)
+        for _ in range(self._wanted - self.num_slots):
+            self._add({"num_cpus": 1} if self.device == "cpu" else {"num_cpus": 0, "num_gpus": 1})
+        homeless = [
+            worker for worker in self._workers if worker.ready is not None and not (worker.attached or worker.job)
+        ]
+        for worker in homeless[: max(0, self.num_slots - self._wanted)]:
+            ray.kill(worker.actor)
+            self._workers.remove(worker)
 
     def _add(self, occupies: dict[str, Any], attached: Attached | None = None) -> None:
         worker = _Worker(occupies, attached)
@@ -317,13 +333,19 @@ class RayPool:
 
     def _free(self, resource: str | None = None) -> list[_Worker]:
         """Slots that can take a job, for this attached device or for none."""
+        reserved = self._hosts(self._reserved)
         return [
             worker
             for worker in self._workers
             if worker.job is None
             and worker.pid is not None
             and (worker.attached.resource if worker.attached else None) == resource
+            and (resource is not None or worker.host not in reserved)
         ]
+
+    def _hosts(self, devices: Collection[str]) -> set[str | None]:
+        """The machines that these attached devices are."""
+        return {worker.host for worker in self._workers if worker.attached and worker.attached.resource in devices}
 
     def _check_alive(self) -> None:
         """Raise when no worker has come up for long: the cluster itself is gone, and only a new start helps."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -50,7 +50,7 @@ class Pool(Protocol):
 
     @property
     def largest_group(self) -> int:
-        """The most slots that one job can have."""
+        """The most slots that one job can have, once all nodes that were ever there are back."""
         ...
 
     @property
@@ -60,12 +60,20 @@ class Pool(Protocol):
 
     @property
     def num_free(self) -> int:
-        """Slots that can take a job now; those of attached devices are not among them."""
+        """Slots that can take a job now; those of attached devices are not among them, nor are reserved ones."""
         ...
 
     @property
     def num_busy(self) -> int:
         """Slots with a job."""
+        ...
+
+    def reserve(self, devices: Collection[str]) -> None:
+        """From now on nothing new starts beside these attached devices, on the machines that they are."""
+        ...
+
+    def is_quiet(self, device: str) -> bool:
+        """Whether nothing runs on the machine of an attached device."""
         ...
 
     def submit(self, job_id: str, epoch: int, kind: str, payload: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workers.context import WorkContext
-from workers.measure.machine import machine_fingerprint
+from workers.measure.machine import host_id, machine_fingerprint
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,11 @@ class Member:
         self._lock = threading.Lock()
 
     def ready(self) -> str:
-        """`{pid, machine}` as JSON text, once the worker can take a job."""
-        return json.dumps({"pid": os.getpid(), "machine": machine_fingerprint()})
+        """`{pid, machine}` as JSON text, and `host` where that matters, once the worker can take a job."""
+        return json.dumps({"pid": os.getpid(), "machine": machine_fingerprint(), **self._place()})
+
+    def _place(self) -> dict[str, str]:
+        return {}
 
     def live(self) -> None:
         """Does not return: a call that fails when the worker dies, so that this is noticed while it has no job."""
@@ -64,6 +67,9 @@ class Slot(Member):
     def __init__(self, settings: SlotSettings) -> None:
         super().__init__(settings)
         import workers.tasks  # noqa: F401 (torch and all, before the first job)
+
+    def _place(self) -> dict[str, str]:
+        return {"host": host_id()}
 
     def run(self, claim: str, kind: str, payload: str) -> str:
         """Do a job; payload and outcome are JSON text."""

@@ -150,7 +150,7 @@ class SampleOut(View):
 
 
 class DeviceOut(View):
-    """Hardware that can measure latency."""
+    """Hardware that can measure latency. ``away_since`` is when an attached device was last there, null while it is."""
 
     id: str
     name: str
@@ -159,6 +159,7 @@ class DeviceOut(View):
     fingerprint: Json
     created_at: datetime
     last_measured_at: datetime | None
+    away_since: datetime | None
 
 
 class ExportOut(View):

@@ -21,6 +21,13 @@ class EstimatorOut(View):
     error: Json | None
 
 
+class DeviceWaitOut(View):
+    """A device that is not attached to the cluster now; a search that measures on it waits."""
+
+    device: str
+    away_since: datetime
+
+
 class ProgressOut(View):
     """Progress of the current phase; ``fraction`` 0 to 1 and ``eta_s`` are null while unknown."""
 
@@ -30,6 +37,7 @@ class ProgressOut(View):
     fraction: float | None
     eta_s: float | None
     detail: Json | None
+    waiting_for: DeviceWaitOut | None
     message: str | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -28,7 +29,7 @@ from nas_service.control.check_table import goals_of
 from nas_service.control.create import create_search
 from nas_service.control.plan import plan_search
 from nas_service.control.queries import Overview, Progress, SearchDetail, overviews, search_detail
-from nas_service.domain.records import SearchRecord
+from nas_service.domain.records import DeviceWait, SearchRecord
 from nas_service.domain.search import SearchSpec
 from nas_service.errors import MAX_NAMES, InvalidInput, NotFound, allowed
 from nas_service.storage import audit, datasets, searches
@@ -166,7 +167,7 @@ def of_detail(detail: SearchDetail) -> SearchOut:
     view.progress = _progress(detail.progress)
     view.trial_counts = detail.trial_counts
     view.full_evaluations = round(detail.full_evaluations, 6)
-    view.warnings = _warnings([] if detail.supernet is None else detail.supernet.warnings)
+    view.warnings = _warnings([] if detail.supernet is None else detail.supernet.warnings, detail.progress)
     view.latency_estimator = None if detail.estimator is None else EstimatorOut.model_validate(detail.estimator)
     return view
 
@@ -174,18 +175,28 @@ def of_detail(detail: SearchDetail) -> SearchOut:
 def _of_overview(overview: Overview) -> SearchOut:
     view = SearchOut.model_validate(overview.search)
     view.progress = None if overview.progress is None else _progress(overview.progress)
-    view.warnings = _warnings(overview.warnings)
+    view.warnings = _warnings(overview.warnings, overview.progress)
     return view
 
 
-def _warnings(found: list[dict[str, str]]) -> list[WarningOut]:
-    return [WarningOut.model_validate(warning) for warning in found]
+def _warnings(found: list[dict[str, str]], progress: Progress | None) -> list[WarningOut]:
+    warnings = [WarningOut.model_validate(warning) for warning in found]
+    if progress is not None and progress.waiting_for is not None:
+        hint = "start its node again and the search goes on; after NAS_DEVICE_WAIT_S (6 hours unless set) it fails"
+        warnings.append(WarningOut(code="device_away", message=_waiting(progress.waiting_for), suggestion=hint))
+    return warnings
 
 
 def _progress(progress: Progress) -> ProgressOut:
     view = ProgressOut.model_validate(progress)
     view.message = PHASE_TEXT.get(progress.phase, progress.phase)
+    if progress.waiting_for is not None:
+        view.message = _waiting(progress.waiting_for)
     return view
+
+
+def _waiting(wait: DeviceWait) -> str:
+    return f"waiting for device {wait.device}, away since {wait.away_since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _spec(session: Session, body: SearchIn | TableSearchIn, created_by: str) -> SearchSpec:

@@ -217,13 +217,14 @@ def follow(nas: Client, search_id: str) -> Search:
 
 
 class _Phases:
-    """Prints a line when a search has reached another state or phase, for logs."""
+    """Prints a line when a search has reached another state or phase or waits for a device, for logs."""
 
     def __init__(self) -> None:
-        self.last = ("", "")
+        self.last: tuple[object, ...] = ()
 
     def __call__(self, now: Search) -> None:
-        reached = (now["state"], now["phase"])
+        waiting = now["progress"]["waiting_for"] if now["progress"] else None
+        reached = (now["state"], now["phase"], waiting is not None)
         if reached != self.last and now["state"] not in FINISHED:
             progress.print(status_line(now))
         self.last = reached
@@ -262,7 +263,8 @@ def status_line(search: Mapping[str, Any]) -> str:
     if search["state"] not in FINISHED:
         share = f" {100 * now['fraction']:.0f} %" if now.get("fraction") is not None else ""
         left = f", about {now['eta_s']:.0f} s left" if now.get("eta_s") is not None else ""
-        parts.append(f"{search['phase']}{share}{left}")
+        waiting = now.get("message") if now.get("waiting_for") else None
+        parts.append(waiting or f"{search['phase']}{share}{left}")
     spent = search.get("full_evaluations")
     less = f" (cost of {spent:.4g} full ones)" if spent is not None and spent < 0.999 * search["num_told"] else ""
     parts.append(f"{search['num_told']} trials{less}")
@@ -272,7 +274,8 @@ def status_line(search: Mapping[str, Any]) -> str:
         parts.append(
             f"{100 * search['normalised_hypervolume']:.1f} % of the true front's, regret {search['regret']:.4g}"
         )
-    parts += [f"warning: {warning['code']}" for warning in search.get("warnings", ())]
+    codes = [warning["code"] for warning in search.get("warnings", ())]
+    parts += [f"warning: {code}" for code in codes if code != "device_away"]  # that stands in place of the phase
     if search.get("error"):
         parts.append(search["error"]["message"])
     return " | ".join(parts)

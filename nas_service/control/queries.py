@@ -11,18 +11,27 @@ import numpy as np
 
 from nas_service.control.spaces import compiled_space
 from nas_service.domain.metrics import METRICS
-from nas_service.domain.records import CurvePoint, EstimatorRecord, JobRecord, SearchRecord, SupernetRecord, TrialRecord
+from nas_service.domain.records import (
+    CurvePoint,
+    DeviceWait,
+    EstimatorRecord,
+    JobRecord,
+    SearchRecord,
+    SupernetRecord,
+    TrialRecord,
+)
 from nas_service.domain.search import SearchSpec
 from nas_service.domain.states import SEARCH_TERMINAL, TRIAL_TERMINAL
 from nas_service.errors import NotFound
-from nas_service.storage import estimators, searches, supernets, trials, work
+from nas_service.storage import devices, estimators, searches, supernets, trials, work
 from nas_service.storage.session import Session
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where a search stands: in phase number ``phase_number`` (from 0) of those it goes through, the last of which,
-    number ``num_phases``, is its end. ``fraction`` (0 to 1) and ``eta_s`` are of the phase; None where unknown."""
+    number ``num_phases``, is its end. ``fraction`` (0 to 1) and ``eta_s`` are of the phase; None where unknown.
+    ``waiting_for`` is the device without which it does not go on."""
 
     phase: str
     phase_number: int
@@ -30,6 +39,7 @@ class Progress:
     fraction: float | None
     eta_s: float | None
     detail: dict[str, Any] | None
+    waiting_for: DeviceWait | None
 
 
 def metric_names(search: SearchRecord) -> set[str]:
@@ -118,9 +128,12 @@ def progress_of(
 ) -> dict[str, Progress]:
     """By search the progress of its current phase."""
     jobs = work.of_subjects(session, {subject for search in found if (subject := _awaited(search)) is not None})
+    waits = {wait.search_id: wait for wait in devices.waits(session, [s.id for s in found if s.state == "running"])}
     now = searches.now(session)
     return {
-        search.id: _progress(search, tallies[search.id].counts, jobs.get(_awaited(search) or ""), now)
+        search.id: _progress(
+            search, tallies[search.id].counts, jobs.get(_awaited(search) or ""), now, waits.get(search.id)
+        )
         for search in found
     }
 
@@ -131,7 +144,11 @@ def _awaited(search: SearchRecord) -> str | None:
 
 
 def _progress(
-    search: SearchRecord, counts: dict[str, dict[str, int]], job: JobRecord | None, now: datetime
+    search: SearchRecord,
+    counts: dict[str, dict[str, int]],
+    job: JobRecord | None,
+    now: datetime,
+    wait: DeviceWait | None,
 ) -> Progress:
     phases = SearchSpec.from_json(search.spec).phases
     fraction, eta_s, detail = None, None, None
@@ -155,7 +172,7 @@ def _progress(
         detail = {"num_finished": done, "num_finalists": wanted}
     else:
         fraction, eta_s = 1.0, 0.0
-    return Progress(search.phase, phases.index(search.phase), len(phases) - 1, fraction, eta_s, detail)
+    return Progress(search.phase, phases.index(search.phase), len(phases) - 1, fraction, eta_s, detail, wait)
 
 
 def supernet_detail(session: Session, supernet_id: str) -> SupernetDetail:

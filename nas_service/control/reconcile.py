@@ -7,6 +7,7 @@ of them at once do no harm.
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 
 from nas_service import logs
@@ -17,10 +18,11 @@ from nas_service.control.finalists import finalists_phase
 from nas_service.control.inline import inline_phase
 from nas_service.control.payloads import surroundings_of
 from nas_service.control.preparation import latency_phase, supernet_phase
-from nas_service.domain.records import SearchRecord
+from nas_service.domain.records import DeviceWait, SearchRecord
 from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
 from nas_service.errors import Unavailable
-from nas_service.storage import estimators, events, jobs, searches, supernets, work
+from nas_service.settings import Settings
+from nas_service.storage import devices, estimators, events, jobs, searches, supernets, work
 from nas_service.storage.session import Engine, Session, run_in_transaction
 
 log = logging.getLogger(__name__)
@@ -29,10 +31,16 @@ _MAX_FAILURES = 3
 
 
 class Reconciler:
-    """Steps every active search. Keeps strategies in memory between steps; the rows can always rebuild them."""
+    """Steps every active search. Keeps strategies in memory between steps; the rows can always rebuild them.
 
-    def __init__(self, engine: Engine) -> None:
+    A search waits up to ``device_wait_s`` for an attached device, in the life of one reconciler: while there is none,
+    nobody sees whether devices are there.
+    """
+
+    def __init__(self, engine: Engine, device_wait_s: float = Settings.device_wait_s) -> None:
         self.engine = engine
+        self._device_wait_s = device_wait_s
+        self._started = time.monotonic()
         self._lives: dict[str, Live] = {}
         self._failures: dict[str, int] = {}
 
@@ -54,6 +62,9 @@ class Reconciler:
                 self._note_failure(search_id, error)
         for search_id in set(self._lives) - set(active):
             del self._lives[search_id]
+        for wait in run_in_transaction(self.engine, devices.waits):
+            if min(wait.waited_s, time.monotonic() - self._started) > self._device_wait_s:
+                run_in_transaction(self.engine, partial(self._end_waiting, wait=wait))
         run_in_transaction(self.engine, settle_exports)
         run_in_transaction(self.engine, stop_unwanted)
 
@@ -103,6 +114,13 @@ class Reconciler:
         if search.phase == "search":
             return search_phase(session, around, self._lives)
         return finalists_phase(session, around)
+
+    def _end_waiting(self, session: Session, wait: DeviceWait) -> None:
+        search = searches.lock(session, wait.search_id, skip_locked=True)
+        if search is not None and search.state == "running":
+            waited = f"{wait.device} has not come back within {self._device_wait_s:g} s (away since {wait.away_since})"
+            hint = "the same search, started again, finds what has been trained and scored"
+            fail_search(session, search, "latency_device_lost", f"{waited}; {hint}")
 
     def _note_failure(self, search_id: str, error: Exception) -> None:
         count = self._failures.get(search_id, 0) + 1

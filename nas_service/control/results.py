@@ -76,10 +76,11 @@ def record_done(session: Session, claim: Claim, result: dict[str, Any]) -> bool:
 def record_failure(session: Session, claim: Claim, reason: str, message: str) -> bool:
     """Take in that a job failed; False when the claim is superseded.
 
-    A batch is not tried again as a whole: the controller submits its architectures one by one.
+    A batch is not tried again as a whole, since one of it may be at fault: the controller submits its architectures one
+    by one. That an attached device is lost is its own fault.
     """
     several = max(len(claim.payload.get("trials", ())), len(claim.payload.get("architectures", ()))) > 1
-    retry = reason in RETRIED_REASONS and not several
+    retry = reason in RETRIED_REASONS and (reason == "latency_device_lost" or not several)
     return jobs.fail(session, claim.id, claim.epoch, reason, message, retry=retry) is not None
 
 

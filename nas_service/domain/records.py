@@ -65,7 +65,7 @@ class TableUploadRecord:
 
 @dataclass(frozen=True)
 class DeviceRecord:
-    """Hardware that can measure latency."""
+    """Hardware that can measure latency. ``away_since`` is when an attached device was last there, None while it is."""
 
     id: str
     name: str
@@ -74,6 +74,17 @@ class DeviceRecord:
     fingerprint: dict[str, Any]
     created_at: datetime
     last_measured_at: datetime | None
+    away_since: datetime | None
+
+
+@dataclass(frozen=True)
+class DeviceWait:
+    """A search can only go on when an attached device comes back; it has waited for ``waited_s``."""
+
+    search_id: str
+    device: str
+    away_since: datetime
+    waited_s: float
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,13 @@
 Each claim raises the job's epoch. Whoever reports for a claim names its epoch; the report changes nothing unless
 the job still runs under it. Execution is at least once, recording exactly once.
 
+A job that names a `resource`, an attached device, is claimed for that device only: it waits, and costs no attempt,
+until somebody has it.
+
 An exclusive job (a measurement) has the machines to itself, whoever claims: from its claim to its end nobody claims
 anything else, and it starts (`may_start_alone`) when what others had claimed before is over. Claims hold one advisory
-lock together, that question holds it alone, so that neither overlooks the other.
+lock together, that question holds it alone, so that neither overlooks the other. On an attached device it needs that
+machine alone: its claimer, who knows what runs where, may claim more meanwhile.
 """
 
 from __future__ import annotations
@@ -31,7 +35,6 @@ NO_NEW_WORK = ("pausing", "paused", "cancelled")  # states of a search whose job
 
 _CLAIMING = 7_236_003  # advisory lock; any constant that nothing else here uses
 _NOW = func.clock_timestamp()
-_EXCLUSIVE_RUNS = and_(JobRow.state == "running", JobRow.exclusive)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class ClaimedJob:
     subject_id: str | None
     trace_id: str | None
     exclusive: bool
+    resource: str | None
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def enqueue(
 
     A job with a ``search_id`` is handed out, paused and cancelled with that search; work that other searches share
     or that outlives the search (a supernet, an export) is queued without one. Smaller ``priority`` is served first.
+    The ``resource`` in the payload names the attached device that alone can do the job.
     The job belongs to the trace that log lines written here belong to.
     """
     new = session.execute(
@@ -134,6 +139,7 @@ def enqueue(
             search_id=search_id,
             supernet_id=supernet_id,
             subject_id=subject_id,
+            resource=payload.get("resource"),
             priority=priority,
             exclusive=exclusive,
             max_attempts=max_attempts,
@@ -146,19 +152,28 @@ def enqueue(
 
 
 def claim(
-    engine: Engine, owner: str, *, limit: int, lease_s: float, kinds: Collection[str] | None = None
+    engine: Engine,
+    owner: str,
+    *,
+    limit: int,
+    lease_s: float,
+    kinds: Collection[str] | None = None,
+    resource: str | None = None,
 ) -> list[ClaimedJob]:
     """Take up to ``limit`` due jobs for ``lease_s`` seconds, most urgent first; each gets a new epoch and attempt.
+    They are those for the attached device ``resource``, or those that any slot can do.
 
-    An exclusive job comes alone, and while one is held there is none for anybody. A search that pauses in the same
-    instant may lose one last job to a claim; that job is finished normally.
+    An exclusive job comes alone, and while one is held there is none for anybody, except for the ``owner`` of one on an
+    attached device. A search that pauses in the same instant may lose one last job to a claim; that job is finished
+    normally.
     """
+    held = and_(JobRow.exclusive, or_(JobRow.resource.is_(None), JobRow.lease_owner != owner))
 
     def work(session: Session) -> list[ClaimedJob]:
         session.execute(select(func.pg_advisory_xact_lock_shared(_CLAIMING)))
-        if session.execute(select(JobRow.id).where(_EXCLUSIVE_RUNS).limit(1)).first() is not None:
+        if session.execute(select(JobRow.id).where(JobRow.state == "running", held).limit(1)).first() is not None:
             return []
-        wanted = [JobRow.state == "queued", JobRow.run_after <= _NOW]
+        wanted = [JobRow.state == "queued", JobRow.run_after <= _NOW, JobRow.resource.is_not_distinct_from(resource)]
         wanted.append(or_(JobRow.search_id.is_(None), SearchRow.state.not_in(NO_NEW_WORK)))
         if kinds is not None:
             wanted.append(JobRow.kind.in_(kinds))
@@ -256,9 +271,12 @@ def fail(session: Session, job_id: str, epoch: int, reason: str, message: str, r
     return state
 
 
-def release(session: Session, job_id: str, epoch: int, message: str = "given back by its worker") -> bool:
-    """Give a claim back unfinished, at a graceful stop: due again at once, and the attempt does not count."""
-    values = {"state": "queued", "attempt": JobRow.attempt - 1, "run_after": _NOW, **_no_lease()}
+def release(
+    session: Session, job_id: str, epoch: int, message: str = "given back by its worker", delay_s: float = 0.0
+) -> bool:
+    """Give a claim back unfinished: due again after ``delay_s``, and the attempt does not count."""
+    due = _NOW + timedelta(seconds=delay_s)
+    values = {"state": "queued", "attempt": JobRow.attempt - 1, "run_after": due, **_no_lease()}
     if not _update(session, _held(job_id, epoch), **values):
         return False
     _end_attempt(session, job_id, epoch, "released", "interrupted", message)

@@ -7,7 +7,7 @@ compares this epoch with the row's: a superseded writer changes nothing.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -22,14 +22,18 @@ from sqlalchemy import (
     Numeric,
     SmallInteger,
     UniqueConstraint,
+    case,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from nas_service.domain import states
 from nas_service.storage.base import Base, created_at, one_of
+
+# An attached device that no dispatcher has seen for so long is away; they look every few seconds.
+AWAY_AFTER = timedelta(seconds=30)
 
 
 class SearchSpaceRow(Base):
@@ -103,6 +107,9 @@ class DeviceRow(Base):
     fingerprint: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = created_at()
     last_measured_at: Mapped[datetime | None]
+    # when a dispatcher last found it attached to the cluster; none for this machine's own processors
+    seen_at: Mapped[datetime | None] = mapped_column()
+    away_since: Mapped[datetime | None] = column_property(case((seen_at < func.now() - AWAY_AFTER, seen_at)))
 
 
 class SupernetRow(Base):
@@ -308,6 +315,8 @@ class JobRow(Base):
     result: Mapped[dict[str, Any] | None]
     progress: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
+    # of the attached device that alone can do it, as the cluster names it; none: any slot
+    resource: Mapped[str | None]
     # smaller runs first
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="100")
     exclusive: Mapped[bool] = mapped_column(Boolean, server_default="false")

@@ -102,14 +102,16 @@ def latency_of(genes) -> float:
 
 @dataclass
 class FormulaWorker:
-    """Claims jobs as the dispatcher does and answers with formulas. ``poison`` kills the worker that touches it."""
+    """Claims jobs as the dispatcher does and answers with formulas. ``poison`` kills the worker that touches it,
+    ``resource`` is the attached device that it works for."""
 
     engine: object
     poison: set[str] = field(default_factory=set)
     kinds_done: list[str] = field(default_factory=list)
+    resource: str | None = None
 
     def claim(self, limit: int = 100) -> list[Claim]:
-        found = jobs.claim(self.engine, "formula", limit=limit, lease_s=60)
+        found = jobs.claim(self.engine, "formula", limit=limit, lease_s=60, resource=self.resource)
         claims = [Claim(c.id, c.kind, c.payload, c.epoch, c.search_id, c.supernet_id, c.subject_id) for c in found]
         for claim in claims:
             run_in_transaction(self.engine, lambda session, claim=claim: record_start(session, claim))

@@ -29,6 +29,11 @@ def machine_fingerprint() -> dict[str, Any]:
     return facts
 
 
+def host_id() -> str:
+    """The machine itself, until it starts anew: nodes and containers on one machine share it, and its processors."""
+    return _first_line("/proc/sys/kernel/random/boot_id") or platform.node()
+
+
 def num_usable_cores() -> int:
     """Cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):

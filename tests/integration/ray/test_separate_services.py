@@ -106,52 +106,80 @@ def has_joined(log: Path) -> bool:
     return "Ray runtime started" in log.read_text(errors="replace")
 
 
-ATTACHED = """
+POOL = """
 import json, sys, time
 from pathlib import Path
 import ray
 from workers.pool import RayPool
 
 pool = RayPool(Path(sys.argv[1]), "marker", address=sys.argv[2])
-deadline = time.monotonic() + 120
-while not (pool.devices and pool.num_free == pool.num_slots):
-    assert time.monotonic() < deadline
-    pool.poll(0.2)
-try:
-    pool.submit("job_x", 1, "measure", {"resource": "device:pi5"})
-    refused = None
-except RuntimeError as error:
-    refused = str(error)
-left = ray.available_resources()
-print(json.dumps({"device": pool.device, "slots": pool.num_slots, "largest_group": pool.largest_group,
-    "devices": list(pool.devices), "refused": refused, "gpus_left": left.get("GPU", 0)}))
+for want in sys.stdin:
+    deadline = time.monotonic() + 120
+    while [pool.num_free, pool.num_slots, len(pool.devices)] != json.loads(want):
+        assert time.monotonic() < deadline, [pool.num_free, pool.num_slots, pool.devices]
+        pool.poll(0.2)
+    found = {"device": pool.device, "largest_group": pool.largest_group, "devices": list(pool.devices)}
+    pool.reserve(pool.devices)
+    found["held_up"] = pool.num_slots - pool.num_free
+    for worker in pool._workers:
+        worker.host += "" if worker.attached else " and another"
+    found["held_up_elsewhere"] = pool.num_slots - pool.num_free
+    for worker in pool._workers:
+        worker.host = worker.host.removesuffix(" and another")
+    pool.reserve([])
+    try:
+        pool.submit("job_x", 1, "measure", {"resource": "device:pi5"})
+    except RuntimeError as error:
+        found["refused"] = str(error)
+    print("found " + json.dumps({**found, "gpus_left": ray.available_resources().get("GPU", 0)}), flush=True)
 pool.close()
 """
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_gpus_are_slots_and_an_attached_one_is_none(tmp_path: Path) -> None:
+def test_gpus_are_slots_an_attached_one_is_none_and_a_node_takes_both_along(tmp_path: Path) -> None:
     """Ray takes the GPUs that a node says it has for given, which shows who gets them without there being any."""
     address, ray_port = node_address(), free_port()
     environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     head = [RAY, "start", "--head", f"--port={ray_port}", f"--node-ip-address={address}", "--num-cpus=1"]
-    head += ["--num-gpus=3", "--resources", '{"device:t4:cuda": 1}', "--include-dashboard=false", "--block"]
+    head += ["--num-gpus=1", "--include-dashboard=false", "--block"]
+    node = [RAY, "start", f"--address={address}:{ray_port}", "--num-cpus=1", "--num-gpus=2", "--block"]
+    node += ["--resources", '{"device:t4:cuda": 1}']
     with started(head, tmp_path / "head.log", environment):
         wait_until(lambda: has_joined(tmp_path / "head.log"), tmp_path / "head.log")
-        done = subprocess.run(
-            [sys.executable, "-c", ATTACHED, str(tmp_path), f"{address}:{ray_port}"],
+        pool = subprocess.Popen(
+            [sys.executable, "-c", POOL, str(tmp_path), f"{address}:{ray_port}"],
             env={**os.environ, **environment},
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
-            timeout=200,
         )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == {
-        "device": "cuda:0",
-        "slots": 2,
-        "largest_group": 2,
-        "devices": ["device:t4:cuda"],
-        "refused": "1 slots are needed, 0 are free",
-        "gpus_left": 0,
-    }
+
+        def found_when(free: int, slots: int, num_devices: int) -> dict[str, object]:
+            assert pool.stdin
+            assert pool.stdout
+            pool.stdin.write(json.dumps([free, slots, num_devices]) + "\n")
+            pool.stdin.flush()
+            said = next((line for line in pool.stdout if line.startswith("found ")), None)  # Ray says things too
+            assert said is not None, "the pool has ended"
+            return json.loads(said.removeprefix("found "))
+
+        try:
+            assert found_when(1, 1, 0)["largest_group"] == 1
+            with started(node, tmp_path / "node.log", environment):
+                assert found_when(2, 2, 1) == {
+                    "device": "cuda:0",
+                    "largest_group": 2,
+                    "devices": ["device:t4:cuda"],
+                    "held_up": 2,  # while one measures on it nothing begins on this machine, of which both nodes are
+                    "held_up_elsewhere": 0,
+                    "refused": "1 slots are needed, 0 are free",
+                    "gpus_left": 0,
+                }
+            assert found_when(1, 1, 0)["largest_group"] == 2  # two may come again
+            with started(node, tmp_path / "node.log", environment):
+                assert found_when(2, 2, 1)["gpus_left"] == 0
+        finally:
+            pool.kill()
+            pool.wait()
