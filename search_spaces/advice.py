@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from search_spaces.counting import MAX_TABLE
 from search_spaces.errors import Problem, pointer_of
 from search_spaces.grammar import kinds_of_node
 from search_spaces.space import SearchSpace
-from search_spaces.tables import truth_table
 from search_spaces.wiring import genes_of_ops
 
 
@@ -27,21 +25,12 @@ def advice_on(space: SearchSpace) -> list[Problem]:
         for number, gene in enumerate(program.genes)
         if number not in used and len(gene.options) > 1
     ]
-    idle: dict[tuple[str, str], bool] = {}
-    sizes = [len(gene.options) for gene in program.genes]
-    conditional = [bool(guards) for guards in program.guards]
-    for constraint in program.constraints:
-        if constraint.text.startswith("="):
-            support = sorted(constraint.holds.genes)
-            table = truth_table(constraint.holds, support, sizes, conditional, MAX_TABLE)
-            place = (constraint.pointer, constraint.text)
-            idle[place] = idle.get(place, True) and table is not None and bool(table.all())
     found += [
         Problem(
             pointer, "unused", f"the constraint excludes nothing: {text[:80]}", "compare with options of the choice"
         )
-        for (pointer, text), nothing in idle.items()
-        if nothing
+        for pointer, text in space.idle_constraints
+        if text.startswith("=")
     ]
     templates = raw.get("templates") or {}
     named = set(_uses(raw["network"])) | {name for body in templates.values() for name in _uses(body)}

@@ -9,7 +9,6 @@ between them.
 from __future__ import annotations
 
 import itertools
-from contextlib import suppress
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from search_spaces.machine import Machine
 from search_spaces.network import ImageShape, Network, TokensShape, VectorShape
 from search_spaces.operators import Operators
 from search_spaces.program import Program
+from search_spaces.ranking import members
 from search_spaces.resolve import resolve_network
 
 MAX_BATCH = 2_048
@@ -56,8 +56,7 @@ def varied(operators: Operators, n: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     counter = operators.counter
     if counter.cardinality <= n:
-        with suppress(SpaceError):  # of constraints that only many architectures at once can tell
-            return counter.enumerate(n)
+        return members(counter, n)
     drawn = operators.random_fill(n - n // 4, rng)
     genes = counter.canonical(drawn)
     bad = ~counter.satisfied(genes)

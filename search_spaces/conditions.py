@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,11 +13,10 @@ from search_spaces.document import Document
 from search_spaces.errors import Problem, SpaceError
 from search_spaces.expressions import Term, parse_expression
 from search_spaces.frames import Frame, LimitError, located
-from search_spaces.operations import logical_and, logical_not, logical_or
 from search_spaces.program import BlockOp, Constraint, Gene
-from search_spaces.tables import truth_table
+from search_spaces.tables import value_table
 from search_spaces.terms import compile_value, quantified
-from search_spaces.values import Value, combine, conjunction, depends, gene_index, safe_guard
+from search_spaces.values import Value, conjunction, gene_active, implied, safe_guard
 
 MAX_CONSTRAINTS = 5_000
 _OF_SHAPE = re.compile(r"\.(channels|height|width|length|features)\b")
@@ -105,11 +105,12 @@ class ConditionCompiler:
             return True
         here = conjunction([safe_guard(guard) for guard in guards])
         there = conjunction([safe_guard(guard) for guard in wanted])
-        holds = combine(lambda a, b: logical_or(logical_not(a), b), here, there)
+        holds = implied(here, there)
         genes = sorted(holds.genes)
-        sizes = [len(gene.options) for gene in self.genes]
-        table = truth_table(holds, genes, sizes, [bool(of_gene) for of_gene in self.gene_guards], 4_096)
-        return table is not None and bool(table.all())
+        sizes, conditional = [len(gene.options) for gene in self.genes], [bool(found) for found in self.gene_guards]
+        if math.prod(sizes[gene] + conditional[gene] for gene in genes) > 4_096:
+            return False
+        return bool(value_table(holds, genes, sizes, conditional).all())
 
     def _constraint(self, text: str, frame: Frame, pointer: str) -> None:
         with located(pointer):
@@ -126,8 +127,8 @@ class ConditionCompiler:
                 own = [gene for gene in holds.genes if self._inside(gene, frame.guards)]
                 guards = self._minimal(frame.guards, frozenset(own))
                 if guards or own:
-                    here = conjunction([safe_guard(guard) for guard in guards])
-                    holds = _implied(here, tuple(own), holds)
+                    here = conjunction([*map(safe_guard, guards), *map(gene_active, own)])
+                    holds = implied(here, holds)
                 self._add_constraint(holds, pointer, text)
 
     def _inside(self, gene: int, guards: tuple[Value, ...]) -> bool:
@@ -143,7 +144,7 @@ class ConditionCompiler:
             found = []
             for present, inner in quantified(term.args, look):
                 for value in self._conjuncts(term.args[3], inner):
-                    found.append(combine(lambda here, holds: logical_or(logical_not(here), holds), present, value))
+                    found.append(implied(present, value))
                 if len(found) > MAX_CONSTRAINTS:
                     break
         else:
@@ -164,13 +165,3 @@ class ConditionCompiler:
         if len(self.constraints) >= MAX_CONSTRAINTS:
             raise LimitError(pointer, "limits", f"more than {MAX_CONSTRAINTS} single conditions", "state fewer")
         self.constraints.append(Constraint(holds, pointer, text))
-
-
-def _implied(here: Value, own: tuple[int, ...], holds: Value) -> Value:
-    """`holds` where `here` is true and the genes `own` are active; true elsewhere."""
-
-    def run(env: Any) -> Any:
-        active = logical_and(here(env), *[env.index(gene) >= 0 for gene in own])
-        return logical_or(logical_not(active), holds(env))
-
-    return depends(run, [here, holds, *[gene_index(gene) for gene in own]])

@@ -5,6 +5,9 @@ truth tables: a gene is active exactly where its guards hold, and every constrai
 order that keeps tables small sums the product of all factors exactly in Python integers. Going back through the
 same tables draws each gene from its exact conditional distribution; these conditionals are rounded once to float64,
 so an assignment's probability is off by a relative 2**-52 or less per gene.
+
+Conditions over many genes are tables over partial results (`stepwise.py`). These follow from the genes, so they are not
+summed over: a factor that reads one is read by way of the variables that it follows from, before any of these is gone.
 """
 
 from __future__ import annotations
@@ -12,38 +15,24 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from search_spaces.elimination_order import Factor, elimination_order
 from search_spaces.errors import SpaceError
 from search_spaces.program import Program
-from search_spaces.tables import truth_table
-from search_spaces.values import conjunction, safe_guard
-
-MAX_TABLE = 2**18
-
-
-@dataclass(frozen=True)
-class Factor:
-    """A truth table over the states of some genes, one axis each."""
-
-    genes: tuple[int, ...]
-    table: np.ndarray
-    pointer: str = ""  # of the constraint that it comes from
-
-    def rows(self, columns: np.ndarray) -> np.ndarray:
-        """The table's entry for each row of a gene matrix (transposed: (G, n)). -1 is the last entry."""
-        return self.table[tuple(columns[gene] for gene in self.genes)]
+from search_spaces.stepwise import MAX_TABLE, Stepwise, Tabulated, TooLargeError, aligned
+from search_spaces.values import Value, conjunction, safe_guard
 
 
 @dataclass(frozen=True)
 class Elimination:
-    """One eliminated gene: its conditional distribution given genes eliminated later (last axis = its states).
+    """One eliminated gene: its conditional distribution given variables known before it (last axis = its states).
 
     `ways` counts the assignments below each state exactly: those of the genes eliminated before that hang on this
-    one, directly (`children`) or through them.
+    one, directly (`children`) or through them. `partials` are the partial results known once this gene is.
     """
 
     gene: int
@@ -52,6 +41,7 @@ class Elimination:
     allowed: np.ndarray
     ways: np.ndarray
     children: tuple[int, ...]
+    partials: tuple[int, ...] = ()
 
 
 class Counter:
@@ -59,23 +49,27 @@ class Counter:
 
     def __init__(self, program: Program) -> None:
         self.sizes = [len(gene.options) for gene in program.genes]
-        self.conditional = [bool(guards) for guards in program.guards]
+        self._stepwise = Stepwise(self.sizes, [bool(guards) for guards in program.guards])
         self.activity: list[Factor | None] = []
         for gene, guards in enumerate(program.guards):
-            if not guards:
+            if guards:
+                here = conjunction([safe_guard(guard) for guard in guards])
+                what = f"the condition of '{program.genes[gene].name}'"
+                self.activity.append(self._factor(here, "/network", what))
+            else:
                 self.activity.append(None)
-                continue
-            support = tuple(sorted(frozenset().union(*(guard.genes for guard in guards))))
-            here = conjunction([safe_guard(guard) for guard in guards])
-            name = program.genes[gene].name
-            table = self._table(here, support, "/network", f"the condition of '{name}'")
-            self.activity.append(Factor(support, table))
         self.constraints: list[Factor] = []
+        excluding: dict[tuple[str, str], bool] = {}
         for constraint in program.constraints:
-            support = tuple(sorted(constraint.holds.genes))
-            table = self._table(constraint.holds, support, constraint.pointer, constraint.text[:80])
-            if not table.all():
-                self.constraints.append(Factor(support, table, constraint.pointer))
+            factor = self._factor(constraint.holds, constraint.pointer, constraint.text[:80])
+            if not factor.table.all():
+                self.constraints.append(factor)
+            place = (constraint.pointer, constraint.text)
+            excluding[place] = excluding.get(place, False) or not factor.table.all()
+        self.idle = [place for place, excludes in excluding.items() if not excludes]
+        self._merge_states()
+        self._order = elimination_order(self._factors(), self._stepwise)
+        self._partials = sorted(set(self._order) & set(self._stepwise.numbered))
         self.eliminations: list[Elimination] = []
         self.cardinality = self._eliminate()
         if self.cardinality == 0:
@@ -85,176 +79,196 @@ class Counter:
     def given(self, gene: int, option: int) -> Counter | None:
         """A counter of the assignments that have this option; None where there is none."""
         other = copy.copy(self)
-        only = np.arange(self._states(gene)) == option
+        only = np.arange(self._stepwise.num_states[gene]) == option
         other.constraints = [*self.constraints, Factor((gene,), only)]
-        other.eliminations = []
         other.cardinality = other._eliminate()
         return other if other.cardinality else None
 
-    def _table(self, holds: Any, support: Sequence[int], pointer: str, what: str) -> np.ndarray:
-        table = truth_table(holds, support, self.sizes, self.conditional, MAX_TABLE)
-        if table is None:
+    def _factor(self, holds: Value, pointer: str, what: str) -> Factor:
+        try:
+            found = self._stepwise.table(holds)
+        except TooLargeError:
             raise SpaceError(
                 pointer,
                 "limits",
-                f"{what} reads {len(support)} choices at once, more than {MAX_TABLE} combinations",
-                "split it into conditions over few choices, such as neighbouring layers; for the "
-                "size of all bound macs or params in the search's objectives",
-            )
-        return table
+                f"{what} reads {len(holds.genes)} choices at once, more than {MAX_TABLE} combinations of them "
+                "or of partial results",
+                "split it into conditions over few choices, such as neighbouring layers, or total fewer different "
+                "numbers; for the size of all bound macs or params in the search's objectives",
+            ) from None
+        table = np.asarray(found.results, dtype=bool)
+        return Factor(found.variables, table, pointer, self._stepwise.partials_of(found.variables))
 
-    def _states(self, gene: int) -> int:
-        return self.sizes[gene] + self.conditional[gene]
+    def _merge_states(self) -> None:
+        factors = [factor for factor in (*self.activity, *self.constraints) if factor is not None]
+        tables = iter(self._stepwise.merge_states([Tabulated(item.variables, item.table) for item in factors]))
+        self.activity = [item and replace(item, table=next(tables).results) for item in self.activity]
+        self.constraints = [replace(item, table=next(tables).results) for item in self.constraints]
 
-    def _eliminate(self) -> int:
-        factors: dict[int, Factor] = {}
-        touching: list[set[int]] = [set() for _ in self.sizes]
-
-        def add(factor: Factor) -> None:
-            number = len(touched)
-            touched.append(number)
-            factors[number] = factor
-            for gene in factor.genes:
-                touching[gene].add(number)
-
-        touched: list[int] = []
-        origin: dict[int, int] = {}
+    def _factors(self) -> list[Factor]:
+        """Those of activity, which bind a gene's last state to its condition, and the constraints."""
+        found = []
         for gene, activity in enumerate(self.activity):
             if activity is not None:
-                active = np.arange(self._states(gene)) < self.sizes[gene]
-                add(Factor((*activity.genes, gene), activity.table[..., None] == active))
-        for constraint in self.constraints:
-            add(constraint)
-        scalar = 1
-        remaining = set(range(len(self.sizes)))
-        weight: dict[int, int] = {}
+                active = np.arange(self._stepwise.num_states[gene]) < self.sizes[gene]
+                found.append(Factor((*activity.variables, gene), activity.table[..., None] == active))
+        return [*found, *self.constraints]
 
-        def table_size(gene: int) -> int:
-            union = {gene}.union(*(factors[number].genes for number in touching[gene]))
-            return math.prod(self._states(other) for other in union)
-
-        for gene in remaining:
-            weight[gene] = table_size(gene)
-        while remaining:
-            gene = min(remaining, key=lambda other: (weight[other], -other))
-            if weight[gene] > MAX_TABLE:
-                pointers = sorted({factors[number].pointer for number in touching[gene]} - {""})
-                raise SpaceError(
-                    pointers[0] if pointers else "/constraints",
-                    "limits",
-                    "the conditions tie too many choices together to count the space",
-                    "state conditions over fewer choices, such as neighbouring layers, or share choices",
-                )
-            numbers = sorted(touching[gene])
+    def _eliminate(self) -> int:
+        """The number of assignments; fills `eliminations`."""
+        num_states, partials = self._stepwise.num_states, self._stepwise.numbered
+        factors = dict(enumerate(self._factors()))
+        touching: list[set[int]] = [set() for _ in num_states]
+        for number, factor in factors.items():
+            for variable in factor.variables:
+                touching[variable].add(number)
+        found: list[Elimination] = []
+        scalar, added = 1, len(factors)
+        for variable in self._order:
+            numbers = sorted(touching[variable])
             bucket = [factors.pop(number) for number in numbers]
-            for other in {other for factor in bucket for other in factor.genes}:
+            for other in {other for factor in bucket for other in factor.variables}:
                 touching[other].difference_update(numbers)
-            given = tuple(sorted({other for factor in bucket for other in factor.genes} - {gene}))
-            axes = (*given, gene)
-            bound = math.prod(int(factor.table.max()) for factor in bucket) * self._states(gene)
-            number_type: Any = np.int64 if bound < 2**62 else object
-            product: Any = np.ones(tuple(self._states(other) for other in axes), dtype=number_type)
-            for factor in bucket:
-                product = product * _aligned(factor, axes, number_type)
-            total = np.asarray(product.sum(axis=-1))
-            safe = total.copy()
-            safe[total == 0] = 1
-            chance = np.asarray(product / safe[..., None], dtype=np.float64)
-            self.eliminations.append(
-                Elimination(
-                    gene,
-                    given,
-                    np.cumsum(chance, axis=-1),
-                    np.asarray(product > 0, dtype=bool),
-                    product,
-                    tuple(origin[number] for number in numbers if number in origin),
-                )
-            )
-            remaining.discard(gene)
-            if given:
-                origin[len(touched)] = gene
-                add(Factor(given, total, next((factor.pointer for factor in bucket if factor.pointer), "")))
-                for other in given:
-                    weight[other] = table_size(other)
+            product = _product(bucket, variable, num_states)
+            below = tuple(gene for factor in bucket for gene in factor.below)
+            if variable in partials:
+                rest = _substituted(product, partials[variable], num_states)
             else:
-                scalar *= int(total[()])
+                rest = Tabulated(product.variables[:-1], np.asarray(product.results.sum(axis=-1)))
+                found.append(_elimination(product, rest.results, below))
+                below = (variable,)
+            if rest.variables:
+                factors[added] = Factor(rest.variables, rest.results, below=below)
+                for other in rest.variables:
+                    touching[other].add(added)
+                added += 1
+            else:
+                scalar *= int(rest.results[()])
+        self.eliminations = self._with_partials(found)
         return scalar
+
+    def _with_partials(self, eliminations: list[Elimination]) -> list[Elimination]:
+        """Each with the partial results that are known once its gene and those after it are."""
+        known: set[int] = set()
+        waiting = [(number, self._stepwise.numbered[number]) for number in self._partials]
+        result = []
+        for step in reversed(eliminations):
+            known.add(step.gene)
+            follow = []
+            for number, partial in waiting:
+                if known.issuperset(partial.variables):
+                    known.add(number)
+                    follow.append(number)
+            waiting = [item for item in waiting if item[0] not in known]
+            result.append(replace(step, partials=tuple(follow)))
+        return result[::-1]
+
+    def blank(self, n: int) -> list[np.ndarray]:
+        """A column for every variable, of n assignments: all genes inactive, no partial result known."""
+        return [np.full(n, -1, dtype=np.int16) for _ in self.sizes] + [np.zeros(0)] * len(self._stepwise.partials)
+
+    def set_state(self, columns: list[np.ndarray], step: Elimination, state: np.ndarray) -> None:
+        """Gives a step's gene its states (n,), and the partial results that are known then theirs."""
+        columns[step.gene] = np.where(state == self.sizes[step.gene], -1, state).astype(np.int16)
+        self._follow(columns, step.partials)
+
+    def columns_of(self, genes: np.ndarray) -> list[np.ndarray]:
+        """The states of all variables of canonical rows of genes (n, G)."""
+        columns = [*np.ascontiguousarray(genes.T), *self.blank(0)[len(self.sizes) :]]
+        self._follow(columns, self._partials)
+        return columns
+
+    def genes_of(self, columns: Sequence[np.ndarray], n: int) -> np.ndarray:
+        """int16 (n, G) of columns of all variables."""
+        return np.stack(columns[: len(self.sizes)], axis=1) if self.sizes else np.zeros((n, 0), dtype=np.int16)
+
+    def _follow(self, columns: list[np.ndarray], numbers: Sequence[int]) -> None:
+        for number in numbers:
+            partial = self._stepwise.partials[number - len(self.sizes)]
+            columns[number] = partial.results[tuple(columns[parent] for parent in partial.variables)]
+
+    def _rows(self, factor: Factor, columns: list[np.ndarray]) -> np.ndarray:
+        """A factor's entry for each row of columns of all variables, of which only the genes need be known."""
+        self._follow(columns, factor.partials)
+        return factor.table[tuple(columns[variable] for variable in factor.variables)]
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """int16 (n, G), uniform over canonical assignments."""
-        columns = np.full((len(self.sizes), n), -1, dtype=np.int16)
+        columns = self.blank(n)
         draws = rng.random((len(self.sizes), n))
         for step in reversed(self.eliminations):
-            rows = step.cumulative[tuple(columns[gene] for gene in step.given)]
+            given = tuple(columns[variable] for variable in step.given)
             if step.given:
-                state = (draws[step.gene][:, None] >= rows).sum(axis=1)
+                state = (draws[step.gene][:, None] >= step.cumulative[given]).sum(axis=1)
             else:
                 state = np.searchsorted(step.cumulative, draws[step.gene], side="right")
             # A draw above a total that rounded to just below one belongs to the last possible state.
-            allowed = step.allowed[tuple(columns[gene] for gene in step.given)]
+            allowed = step.allowed[given]
             last = step.allowed.shape[-1] - 1 - np.argmax(allowed[..., ::-1], axis=-1)
-            state = np.minimum(state, last)
-            columns[step.gene] = np.where(state == self.sizes[step.gene], -1, state)
-        return np.ascontiguousarray(columns.T)
+            self.set_state(columns, step, np.minimum(state, last))
+        return self.genes_of(columns, n)
 
     def repair(self, wanted: np.ndarray) -> np.ndarray:
         """The valid assignment that keeps each wanted option where it still can, else the nearest possible one."""
-        columns = np.full((len(self.sizes), len(wanted)), -1, dtype=np.int16)
+        columns = self.blank(len(wanted))
         for step in reversed(self.eliminations):
-            allowed = step.allowed[tuple(columns[gene] for gene in step.given)]
+            allowed = step.allowed[tuple(columns[variable] for variable in step.given)]
             allowed = np.broadcast_to(allowed, (len(wanted), allowed.shape[-1]))
             target = np.maximum(wanted[:, step.gene].astype(np.int64), 0)
             distance = np.abs(np.arange(allowed.shape[1])[None, :] - target[:, None]).astype(np.float64)
             distance[:, self.sizes[step.gene] :] = 1e6
-            state = np.argmin(np.where(allowed, distance, np.inf), axis=1)
-            columns[step.gene] = np.where(state == self.sizes[step.gene], -1, state)
-        return np.ascontiguousarray(columns.T)
+            self.set_state(columns, step, np.argmin(np.where(allowed, distance, np.inf), axis=1))
+        return self.genes_of(columns, len(wanted))
 
     def canonical(self, genes: np.ndarray, fill: np.ndarray | None = None) -> np.ndarray:
         """Inactive genes become -1; active ones that are -1 take `fill` (option 0 without it)."""
-        columns = np.ascontiguousarray(genes.T).astype(np.int16)
-        for gene, activity in enumerate(self.activity):
+        columns = self.blank(0)
+        columns[: len(self.sizes)] = np.ascontiguousarray(genes.T).astype(np.int16)
+        for gene, holds in enumerate(self.activity):
             empty = columns[gene] < 0
             filled = 0 if fill is None else fill[:, gene]
             current = np.where(empty, filled, columns[gene]) if empty.any() else columns[gene]
-            columns[gene] = current if activity is None else np.where(activity.rows(columns), current, -1)
-        return np.ascontiguousarray(columns.T)
+            columns[gene] = current if holds is None else np.where(self._rows(holds, columns), current, -1)
+        return self.genes_of(columns, len(genes))
 
     def satisfied(self, genes: np.ndarray) -> np.ndarray:
         """Bool (n,): all constraints hold. `genes` must be canonical."""
-        columns = np.ascontiguousarray(genes.T)
+        columns = [*np.ascontiguousarray(genes.T), *self.blank(0)[len(self.sizes) :]]
         good = np.ones(len(genes), dtype=bool)
         for constraint in self.constraints:
-            good &= constraint.rows(columns)
+            good &= self._rows(constraint, columns)
         return good
 
-    def enumerate(self, limit: int) -> np.ndarray:
-        """All canonical assignments, sorted. Raises SpaceError above `limit`."""
-        if self.cardinality > limit:
-            raise SpaceError("", "limits", f"{self.cardinality} architectures are more than {limit}", "sample instead")
-        rows = np.full((len(self.sizes), 1), -1, dtype=np.int16)
-        waiting = list(self.constraints)
-        for gene, size in enumerate(self.sizes):
-            activity = self.activity[gene]
-            active = np.ones(rows.shape[1], dtype=bool) if activity is None else activity.rows(rows)
-            copies = np.where(active, size, 1)
-            source = np.repeat(np.arange(rows.shape[1]), copies)
-            option = np.arange(len(source)) - np.repeat(np.cumsum(copies) - copies, copies)
-            rows = rows[:, source]
-            rows[gene] = np.where(active[source], option, -1)
-            ready = [factor for factor in waiting if max(factor.genes) <= gene]
-            waiting = [factor for factor in waiting if max(factor.genes) > gene]
-            for factor in ready:
-                rows = rows[:, factor.rows(rows)]
-            if rows.shape[1] > 40 * limit + 100_000:
-                raise SpaceError("", "limits", "constraints prune too late to enumerate the space", "sample instead")
-        return np.ascontiguousarray(rows.T)
+
+def _product(bucket: Sequence[Factor], variable: int, num_states: Sequence[int]) -> Tabulated:
+    """The product of factors, exact, over all variables that they read: `variable` is the last axis."""
+    variables = (*sorted({other for factor in bucket for other in factor.variables} - {variable}), variable)
+    bound = math.prod(int(factor.table.max()) for factor in bucket) * num_states[variable]
+    number_type: Any = np.int64 if bound < 2**62 else object
+    product: Any = np.ones(tuple(num_states[other] for other in variables), dtype=number_type)
+    for factor in bucket:
+        table = aligned(factor.variables, factor.table, variables)
+        product = product * (table.astype(np.int64) if table.dtype == bool else table).astype(number_type)
+    return Tabulated(variables, product)
 
 
-def _aligned(factor: Factor, axes: tuple[int, ...], number_type: Any) -> np.ndarray:
-    """The factor's table with one axis per gene of `axes` (size one where it does not depend on it)."""
-    present = [gene for gene in axes if gene in factor.genes]
-    table = np.transpose(factor.table, [factor.genes.index(gene) for gene in present])
-    shape = iter(table.shape)
-    full = table.reshape([next(shape) if gene in factor.genes else 1 for gene in axes])
-    return full.astype(np.int64).astype(number_type) if full.dtype == bool else full.astype(number_type)
+def _substituted(product: Tabulated, partial: Tabulated, num_states: Sequence[int]) -> Tabulated:
+    """A product over a partial result (its last axis) as one over what that follows from."""
+    *others, _ = product.variables
+    variables = tuple(sorted({*others, *partial.variables}))
+    places = [aligned((other,), np.arange(num_states[other]), variables) for other in others]
+    return Tabulated(variables, product.results[(*places, aligned(partial.variables, partial.results, variables))])
+
+
+def _elimination(product: Tabulated, total: np.ndarray, children: tuple[int, ...]) -> Elimination:
+    """The last variable of a product, eliminated."""
+    safe = total.copy()
+    safe[total == 0] = 1
+    return Elimination(
+        product.variables[-1],
+        product.variables[:-1],
+        np.cumsum(np.asarray(product.results / safe[..., None], dtype=np.float64), axis=-1),
+        np.asarray(product.results > 0, dtype=bool),
+        product.results,
+        children,
+    )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.choices import ChoiceCompiler
-from search_spaces.counting import MAX_TABLE
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.frames import Earlier, Frame
-from search_spaces.operations import compare, logical_and, logical_or
+from search_spaces.operations import compare, logical_or
 from search_spaces.values import Edge, ListValue, Value, combine, conjunction, safe_guard
 
 
@@ -74,25 +72,13 @@ class EdgeCompiler(ChoiceCompiler):
         for item in candidates:
             inner = frame.child(guards=tuple(dict.fromkeys((*frame.guards, *item.guards))))
             flags.append(self._edge_gene(f"{hint}.{item.label}", [False, True], True, inner, pointer))
-        some = combine(
-            lambda *at: logical_or(
-                *[compare("==", one, 1) for one in at], logical_and(*[compare("<", one, 0) for one in at])
-            ),
-            *flags,
-        )
-        states = [2 + bool(self.gene_guards[gene]) for flag in flags for gene in flag.genes]
-        if math.prod(states) > MAX_TABLE:
-            raise SpaceError(
-                pointer,
-                "options",
-                f"k: any chooses among {len(flags)} nodes, {sum(states) - 2 * len(states)} of which may be absent; at "
-                "most 17 that always exist, or 11 that may be absent, can be counted",
-                "name fewer candidates, or pick a fixed number: k: 2",
-            )
+        chosen = [combine(lambda at: compare("==", at, 1), flag) for flag in flags]
+        absent = [combine(lambda at: compare("<", at, 0), flag) for flag in flags]
+        some = combine(logical_or, *chosen, conjunction(absent), folds=True)
         self._add_constraint(some, pointer, "at least one edge")
         return Subset(
             tuple(item.register for item in candidates),
-            tuple(combine(lambda at: compare("==", at, 1), flag) for flag in flags),
+            tuple(chosen),
         )
 
 

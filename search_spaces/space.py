@@ -106,7 +106,7 @@ class SearchSpace:
 
     def enumerate(self, limit: int = 100_000) -> np.ndarray:
         """Every architecture once, (N, G). Raises SpaceError when there are more than `limit`."""
-        return self._counter.enumerate(limit)
+        return ranking.members(self._counter, limit)
 
     def rank(self, genes: np.ndarray) -> list[int]:
         """The numbers of architectures (n, G): a bijection with 0 .. cardinality - 1. Raises SpaceError for others."""
@@ -132,6 +132,11 @@ class SearchSpace:
         return feasible.sample_feasible(
             self._operators, lambda genes: self.costs(genes, scale, names), anchors, n, rng, bounds
         )
+
+    @property
+    def idle_constraints(self) -> list[tuple[str, str]]:
+        """Pointers and texts of the constraints that exclude nothing."""
+        return self._counter.idle
 
     # --- landmarks -------------------------------------------------------------------------------------
 

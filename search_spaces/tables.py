@@ -45,20 +45,13 @@ def tabulate(value: Value, sizes: Sequence[int], limit: int) -> list[Any] | None
     return list(dict.fromkeys(items))
 
 
-def truth_table(
-    holds: Value, genes: Sequence[int], sizes: Sequence[int], conditional: Sequence[bool], limit: int
-) -> np.ndarray | None:
-    """Bool array with one axis per gene: its options, then (for conditional genes) a last entry for inactive.
-
-    None when the table would have more than `limit` entries.
-    """
+def value_table(value: Value, genes: Sequence[int], sizes: Sequence[int], conditional: Sequence[bool]) -> np.ndarray:
+    """A value's results, one axis per gene: its options, then (for conditional genes) a last entry for inactive."""
     shape = tuple(sizes[gene] + conditional[gene] for gene in genes)
-    if math.prod(shape) > limit:
-        return None
     columns = product_columns(genes, shape)
     for gene in genes:
         if conditional[gene]:
             columns[gene] = np.where(columns[gene] == sizes[gene], -1, columns[gene])
     with np.errstate(all="ignore"):
-        result = holds(ColumnEnv(columns))
-    return np.broadcast_to(np.asarray(result, dtype=bool), (math.prod(shape),)).reshape(shape)
+        results = np.asarray(value(ColumnEnv(columns)))
+    return np.broadcast_to(results, (math.prod(shape),)).reshape(shape)

@@ -25,6 +25,7 @@ from search_spaces.values import (
     constant,
     depends,
     force,
+    implied,
     lookup,
     safe_guard,
 )
@@ -100,7 +101,7 @@ def compile_term(term: Term, resolve: Resolver) -> Any:
                 return yes(env) if condition else no(env)
             return where(condition, yes(env), no(env))
 
-        return depends(choose, [test, yes, no])
+        return depends(choose, [test, yes, no], where)
     if op == "member":
         needle, hay = compile_value(args[0], resolve), compile_term(args[1], resolve)
         if not isinstance(hay, ListValue):
@@ -119,7 +120,7 @@ def compile_term(term: Term, resolve: Resolver) -> Any:
     if op == "compare":
         return combine(functools.partial(compare, args[0]), *operands)
     functions = {"and": logical_and, "or": logical_or, "not": logical_not}
-    return combine(functions[op], *operands)
+    return combine(functions[op], *operands, folds=op != "not")
 
 
 def compile_value(term: Term, resolve: Resolver) -> Value:
@@ -154,7 +155,7 @@ def _call(name: str, args: tuple[Term, ...], resolve: Resolver) -> Any:
             return constant(len(target.items))
         if name == "len" and isinstance(target, Collection):
             present = [_present(record) for record in target.records]
-            return combine(lambda *flags: sum(flag * 1 for flag in flags), *present)
+            return _total(present)
         if name == "consecutive" and isinstance(target, Collection):
             pairs = zip(target.records, target.records[1:], strict=False)
             return ListValue(tuple(ListValue(pair) for pair in pairs))
@@ -164,7 +165,7 @@ def _call(name: str, args: tuple[Term, ...], resolve: Resolver) -> Any:
     least, most, function = FUNCTIONS[name]
     if not least <= len(args) <= most:
         raise SpaceError("", "function", f"{name} takes {least} to {most} arguments, not {len(args)}")
-    return combine(function, *(compile_value(arg, resolve) for arg in args))
+    return combine(function, *(compile_value(arg, resolve) for arg in args), folds=name in ("min", "max"))
 
 
 def _present(record: Record) -> Value:
@@ -211,7 +212,7 @@ def _quantifier(args: tuple[Any, ...], resolve: Resolver) -> Value:
     for present, look in elements:
         value = compile_value(body, look)
         if kind == "all":
-            parts.append(combine(lambda here, holds: logical_or(logical_not(here), holds), present, value))
+            parts.append(implied(present, value))
         elif kind in ("any", "count"):
             parts.append(combine(logical_and, present, value))
         elif kind == "sum":
@@ -219,7 +220,14 @@ def _quantifier(args: tuple[Any, ...], resolve: Resolver) -> Value:
         else:
             raise SpaceError("", "function", f"'{kind}' is no quantifier", "use all, any, sum or count")
     if kind == "all":
-        return combine(logical_and, *parts) if parts else constant(True)
+        return conjunction(parts)
     if kind == "any":
-        return combine(logical_or, *parts) if parts else constant(False)
-    return combine(lambda *numbers: sum(number * 1 for number in numbers), *parts) if parts else constant(0)
+        return combine(logical_or, *parts, folds=True) if parts else constant(False)
+    return _total(parts)
+
+
+def _total(parts: Sequence[Value]) -> Value:
+    """The sum of numbers; of truths, how many there are."""
+    if not parts:
+        return constant(0)
+    return combine(lambda *numbers: sum(number * 1 for number in numbers), *parts, folds=True)

@@ -10,7 +10,16 @@ import numpy as np
 
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.network import Shape
-from search_spaces.operations import ARITHMETIC_ERRORS, check_number, logical_and, not_computable, option_table, where
+from search_spaces.operations import (
+    ARITHMETIC_ERRORS,
+    check_number,
+    logical_and,
+    logical_not,
+    logical_or,
+    not_computable,
+    option_table,
+    where,
+)
 
 MAX_WEIGHT = 100_000
 
@@ -27,7 +36,8 @@ class Env(Protocol):
 class Value:
     """`constant` when `run` is None; else `run(env)`. `genes` and `captures` are everything it depends on.
 
-    `weight` is the number of steps of one evaluation: names are expanded where they are used.
+    `weight` is the number of steps of one evaluation: names are expanded where they are used. With `apply`, the result
+    is `apply` of arrays of the operands' results; where it `folds`, of the first two, then of that and the next one.
     """
 
     constant: Any = None
@@ -35,6 +45,9 @@ class Value:
     genes: frozenset[int] = frozenset()
     captures: frozenset[int] = frozenset()
     weight: int = 1
+    operands: tuple[Value, ...] = ()
+    apply: Callable[..., Any] | None = None
+    folds: bool = False
 
     def __call__(self, env: Env) -> Any:
         if self.run is None:
@@ -152,7 +165,9 @@ def constant(value: Any) -> Value:
     return Value(constant=value)
 
 
-def depends(run: Callable[[Env], Any], operands: Sequence[Value]) -> Value:
+def depends(
+    run: Callable[[Env], Any], operands: Sequence[Value], apply: Callable[..., Any] | None = None, folds: bool = False
+) -> Value:
     """A value computed from operands. Raises SpaceError where an evaluation would take too many steps."""
     weight = 1 + sum(operand.weight for operand in operands)
     if weight > MAX_WEIGHT:
@@ -161,11 +176,11 @@ def depends(run: Callable[[Env], Any], operands: Sequence[Value]) -> Value:
         )
     genes = frozenset().union(*(operand.genes for operand in operands))
     captures = frozenset().union(*(operand.captures for operand in operands))
-    return Value(run=run, genes=genes, captures=captures, weight=weight)
+    return Value(None, run, genes, captures, weight, tuple(operands), apply, folds)
 
 
-def combine(function: Callable[..., Any], *operands: Value) -> Value:
-    """The value of `function` over operands; folded when all are constant."""
+def combine(function: Callable[..., Any], *operands: Value, folds: bool = False) -> Value:
+    """The value of `function` over operands; a constant when all are constant."""
     if all(operand.is_constant for operand in operands):
         try:
             return constant(check_number(function(*(operand.constant for operand in operands))))
@@ -175,8 +190,8 @@ def combine(function: Callable[..., Any], *operands: Value) -> Value:
             raise not_computable(error) from None
     if len(operands) == 2:
         left, right = operands
-        return depends(lambda env: function(left(env), right(env)), operands)
-    return depends(lambda env: function(*[operand(env) for operand in operands]), operands)
+        return depends(lambda env: function(left(env), right(env)), operands, function, folds)
+    return depends(lambda env: function(*[operand(env) for operand in operands]), operands, function, folds)
 
 
 def lookup(index: Value, options: Sequence[Value]) -> Value:
@@ -214,19 +229,21 @@ def gene_index(gene: int) -> Value:
 
 
 def conjunction(values: Sequence[Value]) -> Value:
-    return combine(logical_and, *values) if values else constant(True)
+    return combine(logical_and, *values, folds=True) if values else constant(True)
+
+
+def implied(here: Value, holds: Value) -> Value:
+    """`holds` where `here` is true; true elsewhere."""
+    return combine(lambda present, fine: logical_or(logical_not(present), fine), here, holds)
+
+
+def gene_active(gene: int) -> Value:
+    return Value(run=lambda env: env.index(gene) >= 0, genes=frozenset((gene,)))
 
 
 def safe_guard(guard: Value) -> Value:
     """The guard, false wherever a gene it reads is inactive."""
-    genes = sorted(guard.genes)
-    if not genes:
-        return guard
-
-    def run(env: Env) -> Any:
-        return logical_and(guard(env), *[env.index(gene) >= 0 for gene in genes])
-
-    return depends(run, [guard])
+    return conjunction([guard, *map(gene_active, sorted(guard.genes))]) if guard.genes else guard
 
 
 class _Fixed:

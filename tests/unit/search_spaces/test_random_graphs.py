@@ -13,6 +13,7 @@ from search_spaces.compiler import compile_document
 from search_spaces.counting import Counter
 from search_spaces.document import parse_document
 from search_spaces.errors import SpaceError
+from search_spaces.ranking import members
 from search_spaces.resolve import resolve_network
 from search_spaces.space import COST_NAMES, SearchSpace
 from tests.unit.search_spaces.builders import conv, document, space
@@ -97,7 +98,7 @@ def test_a_document_is_refused_where_one_of_its_architectures_cannot_be(network:
     raw = document([conv(out=WIDTH), *network])
     try:
         program = compile_document(parse_document(raw), "search")
-        everything = Counter(program).enumerate(400)
+        everything = members(Counter(program), 400)
     except SpaceError:
         assume(False)
     wrong = 0

@@ -102,7 +102,7 @@ BOMBS = {
     ),
     "a constraint over everything": document(
         [{"repeat": {"count": 60, "body": [conv(kernel={"one_of": [1, 3, 5]})]}}],
-        constraints=["=sum(l in layers: l.kernel) <= 90"],
+        constraints=["=sum(l in layers: l.kernel * 3.1 ** l.index) <= 90"],
     ),
     "tangled constraints": document(
         [conv()],
