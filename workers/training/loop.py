@@ -41,6 +41,10 @@ from workers.training.series import CheckpointSeries
 _REPORT_EVERY_S = 0.5
 # Looking at a loss waits for the device; on a GPU that is done only now and then.
 _LOOK_EVERY_STEPS = {"cpu": 1, "cuda": 20}
+# A learning curve that nobody has asked more of: so many points, at most so many steps apart, and no more of the time.
+_CURVE_POINTS = 25
+_CURVE_STEPS = 200
+_CURVE_SHARE = 0.2
 
 CurvePoints = Callable[[], Sequence[dict[str, Any]]]
 
@@ -107,7 +111,7 @@ class Trainer:
         if params.drop_path:
             self._drop_path = DropPath(net, params.drop_path, recipe.num_steps, seed, data.device)
         self._curve: list[dict[str, Any]] = []
-        self._train_s = 0.0
+        self._train_s = self._scored_s = 0.0
 
     @property
     def _is_first(self) -> bool:
@@ -128,7 +132,7 @@ class Trainer:
             if done or now - reported_at >= _REPORT_EVERY_S:
                 reported_at = now
                 self._report_progress(step, loss, (now - started) / (step - first_step))
-            if self._is_first and (done or step % self.params.curve_every_steps == 0):
+            if self._is_first and (done or self._is_point_due(step)):
                 self._score(step)
             due = step % self.params.checkpoint_every_steps == 0 or now - saved_at >= self.params.checkpoint_every_s
             if self._is_first and (done or stop or due):
@@ -276,12 +280,20 @@ class Trainer:
         self._context.report({"type": "checkpoint", **self._series.reference(checkpoint)})
         return checkpoint
 
+    def _is_point_due(self, step: int) -> bool:
+        if self.params.curve_every_steps is not None:
+            return step % self.params.curve_every_steps == 0
+        every = min(_CURVE_STEPS, math.ceil(self.recipe.num_steps / _CURVE_POINTS))
+        return step % every == 0 and self._scored_s <= _CURVE_SHARE * self._train_s
+
     def _score(self, step: int) -> None:
+        started = time.monotonic()
         with self.use_average():
             points = [{"step": step, **point} for point in self._curve_points()]
         self._curve.extend(points)
         for point in points:
             self._context.report({"type": "curve", **point})
+        self._scored_s += time.monotonic() - started
 
     def _report_progress(self, step: int, loss: Tensor, step_s: float) -> None:
         if self._is_first:

@@ -99,7 +99,12 @@ class RecipeParams(BaseModel):
     checkpoint_every_s: float = Field(
         default=300.0, gt=0, description="Save after this many seconds, whichever comes first."
     )
-    curve_every_steps: int = Field(default=200, ge=1, description="Score on the search split after this many steps.")
+    curve_every_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="Score on the search split after this many steps; empty: every 25th part of the training, at most "
+        "200 steps, unless that takes long.",
+    )
 
     @model_validator(mode="after")
     def _micro_batches_are_not_empty(self) -> "RecipeParams":

@@ -274,6 +274,30 @@ def test_reports_progress_curve_and_verified_checkpoints(tmp_path: Path) -> None
     assert checkpoint["step"] == 12
 
 
+@pytest.mark.parametrize(
+    ("num_steps", "slow_after", "steps"),
+    [
+        (7, None, [1, 2, 3, 4, 5, 6, 7]),
+        (60, None, [*range(3, 61, 3)]),
+        (60, 9, [3, 6, 9, 60]),  # scoring takes longer than training: the end is always known
+    ],
+)
+def test_a_learning_curve_has_enough_points_and_costs_little(
+    tmp_path, monkeypatch, num_steps, slow_after, steps
+) -> None:
+    monkeypatch.setattr("workers.training.loop._CURVE_SHARE", np.inf)
+    trainer = tiny_trainer(tmp_path, {**BARE, "name": "alone", "num_steps": num_steps})
+    points = trainer._curve_points
+
+    def scored():
+        if slow_after and len(trainer._curve) == slow_after // 3 - 1:
+            monkeypatch.setattr("workers.training.loop._CURVE_SHARE", 0.0)
+        return points()
+
+    trainer._curve_points = scored
+    assert [point["step"] for point in trainer.run().curve] == steps
+
+
 @pytest.mark.parametrize("layout", [True, False])
 def test_bf16_keeps_weights_in_fp32_in_both_layouts(tmp_path: Path, layout: bool) -> None:
     class Convolution(nn.Module):
