@@ -296,17 +296,9 @@ def hypervolume_contributions(points: ArrayLike, reference: ArrayLike) -> NDArra
     inside = np.flatnonzero((r > F).all(axis=1))
     front = inside[non_dominated(F[inside])]
     for i in front:
-        # Only what lies on the front, or ties with this very point, can cover a part of its box.
-        others = F[front[front != i]]
-        result[i] = _gain(F[i], others, r)
-    _, inverse, counts = np.unique(F, axis=0, return_inverse=True, return_counts=True)
-    result[counts[inverse.reshape(-1)] > 1] = 0.0
-    for i in front[result[front] > 0]:
-        # A dominated point behind i takes over a part of the box when i leaves.
+        # Parts of its box are covered by the rest of the front, and by what it dominates or equals once it leaves.
         behind = inside[(F[inside] >= F[i]).all(axis=1) & (inside != i)]
-        if len(behind):
-            others = np.concatenate((F[front[front != i]], F[behind]))
-            result[i] = _gain(F[i], others, r)
+        result[i] = _gain(F[i], F[np.concatenate((front[front != i], behind))], r)
     return result
 
 
