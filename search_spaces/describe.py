@@ -85,7 +85,7 @@ def choices_alike(genes: Sequence[Gene]) -> list[tuple[str, tuple[Gene, ...]]]:
     groups: dict[Any, list[Gene]] = {}
     for gene in genes:
         groups.setdefault((re.sub(r"\d+", "*", gene.name), gene.options, gene.ordered), []).append(gene)
-    return [(_pattern([gene.name for gene in members]), tuple(members)) for members in groups.values()]
+    return [(pattern([gene.name for gene in members]), tuple(members)) for members in groups.values()]
 
 
 def nodes_alike(nodes: Sequence[Node]) -> list[tuple[str, tuple[Node, ...]]]:
@@ -99,10 +99,10 @@ def nodes_alike(nodes: Sequence[Node]) -> list[tuple[str, tuple[Node, ...]]]:
         else:
             groups.append([node])
         last = kind
-    return [(_pattern([node.key for node in members]), tuple(members)) for members in groups]
+    return [(pattern([node.key for node in members]), tuple(members)) for members in groups]
 
 
-def _pattern(names: Sequence[str]) -> str:
+def pattern(names: Sequence[str]) -> str:
     """Names that differ in numbers alone as one, with * for those numbers."""
     columns = zip(*(re.split(r"(\d+)", name) for name in names), strict=True)
     return "".join(parts[0] if len(set(parts)) == 1 else "*" for parts in columns)

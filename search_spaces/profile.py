@@ -15,10 +15,11 @@ from search_spaces.space import SearchSpace
 def profile_of(space: SearchSpace, num_samples: int = 1000, seed: int = 0) -> dict[str, Any]:
     """Exact size, its log10, minimum, median and maximum of every cost, and the most expensive block, as plain data.
 
-    The range is over the smallest, the largest and `num_samples` architectures drawn uniformly.
+    The range is over those with least and most multiply-accumulates and `num_samples` architectures drawn uniformly.
     """
     drawn = space.sample(num_samples, np.random.default_rng(seed))
-    genes = np.concatenate([space.smallest()[None], space.largest()[None], drawn])
+    ends = [space.smallest(), space.largest(), least_work(space), most_work(space)]
+    genes = np.concatenate([ends, drawn])
     return {
         "id": space.id,
         "name": space.name,
@@ -30,8 +31,44 @@ def profile_of(space: SearchSpace, num_samples: int = 1000, seed: int = 0) -> di
             for name, values in space.costs(genes).items()
         },
         "num_sampled": num_samples,
-        "most_expensive_block": most_expensive_block(space.resolve(space.largest())),
+        "most_expensive_block": most_expensive_block(space.resolve(ends[-1])),
     }
+
+
+def most_work(space: SearchSpace) -> np.ndarray:
+    """(G,): the largest member made larger until no change of one choice adds multiply-accumulates.
+
+    `SearchSpace.largest` takes the last option of ordered choices; of the others, such as operations, it cannot know.
+    """
+    return _climbed(space, space.largest(), 1)
+
+
+def least_work(space: SearchSpace) -> np.ndarray:
+    """(G,): the smallest member made smaller until no change of one choice saves multiply-accumulates."""
+    return _climbed(space, space.smallest(), -1)
+
+
+def _climbed(space: SearchSpace, genes: np.ndarray, sign: int) -> np.ndarray:
+    """Goes by the best change of each choice, all at once where that is best of all, else by the best single one."""
+
+    def work(members: np.ndarray) -> np.ndarray:
+        return sign * space.costs(members, names=("macs",))["macs"]
+
+    found = work(genes[None])[0]
+    while len(around := space.neighbours(genes)):
+        gains = work(around) - found
+        together = genes.copy()
+        for place in np.argsort(gains[gains > 0], kind="stable"):  # the best change of a choice comes last
+            changed = around[gains > 0][place]
+            chosen = (changed != genes) & (genes >= 0) & (changed >= 0)
+            together[chosen] = changed[chosen]
+        tried = np.concatenate([around[[np.argmax(gains)]], space.canonical(together)[None]])
+        tried = tried[space.valid(tried)]
+        reached = work(tried)
+        if reached.max() <= found:
+            break
+        genes, found = tried[np.argmax(reached)], reached.max()
+    return genes
 
 
 def _ends_and_middle(values: np.ndarray) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -22,11 +23,11 @@ from nas_service.cli.output import (
 from nas_service.errors import InvalidInput, allowed
 from search_spaces.advice import advice_on
 from search_spaces.blocks.registry import BLOCKS
-from search_spaces.describe import choices_alike, network_dot, nodes_alike
+from search_spaces.describe import choices_alike, network_dot, nodes_alike, pattern
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.library_index import LIBRARY, load_file, load_library
 from search_spaces.network import Node
-from search_spaces.profile import log10_of, profile_of
+from search_spaces.profile import log10_of, most_work, profile_of
 from search_spaces.program import Gene
 from search_spaces.reference import block_row, param_row
 from search_spaces.space import SearchSpace
@@ -69,8 +70,11 @@ def lint(space: SpaceArgument) -> None:
     """
     compiled = load(space)
     print(f"{compiled.name}: {len(compiled.genes)} choices, {compiled.cardinality} architectures")
+    alike: dict[tuple[str, str], list[str]] = {}
     for finding in advice_on(compiled):
-        print(f"note: {finding}")
+        alike.setdefault((finding.pointer, re.sub(r"\d+", "*", finding.message)), []).append(str(finding))
+    for texts in alike.values():
+        print(f"note: {pattern(texts)}" + (f" ({len(texts)} times)" if len(texts) > 1 else ""))
 
 
 @app.command()
@@ -94,7 +98,7 @@ def blocks(kind: Annotated[str | None, typer.Argument(help="one block")] = None)
 
 @app.command()
 def profile(space: SpaceArgument, samples: int = 1000, seed: int = 0, output: FormatOption = Format.table) -> None:
-    """Size of the space and the range of its costs over random architectures and the landmarks.
+    """Size of the space and the range of its costs over random architectures and those of least and most work.
 
     Example: nas space profile digits-mobile --samples 200
     """
@@ -135,7 +139,7 @@ def show(
     dot: Annotated[bool, typer.Option("--dot", help="the member's network as a DOT graph, nothing else")] = False,
     every: Annotated[bool, typer.Option("--all", help="each choice by itself, all blocks, all parameters")] = False,
 ) -> None:
-    """The choices of a space and the blocks of one member (the largest, a random one, or one by number).
+    """The choices of a space and the blocks of one member (the one of most work, a random one, or one by number).
 
     What is alike stands together, with * for the numbers in which the names differ; parameters are those that are not
     the block's defaults.
@@ -146,13 +150,13 @@ def show(
     if index is not None:
         genes = compiled.unrank([index])[0]
     else:
-        genes = compiled.largest() if seed is None else compiled.sample(1, np.random.default_rng(seed))[0]
+        genes = most_work(compiled) if seed is None else compiled.sample(1, np.random.default_rng(seed))[0]
     network = compiled.resolve(genes)
     if dot:
         print(network_dot(network))
         return
     costs = {name: int(values[0]) for name, values in compiled.costs(genes[None]).items()}
-    shown = "largest member" if index is None and seed is None else "member"
+    shown = "largest member (by macs)" if index is None and seed is None else "member"
     number = {shown: f"number {compiled.rank(genes[None])[0]}"}
     head = {"name": compiled.name, "architectures": compiled.cardinality, "choices": len(compiled.genes)}
     print_facts(head | number | costs, Format.table)

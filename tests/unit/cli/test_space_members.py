@@ -15,7 +15,7 @@ DOCUMENT = """language_version: 1
 name: noted
 task: {kind: image_classification, classes: 3}
 input: {channels: 3, resolution: 8}
-let: {spare: {one_of: [1, 2]}}
+let: {spare1: {one_of: [1, 2]}, spare2: {one_of: [1, 2]}}
 network:
   - {block: conv_bn_act, out: 8, kernel: 3}
   - {block: image_head, out: "=classes"}
@@ -28,7 +28,9 @@ def test_lint_notes_what_has_no_effect_and_gives_the_lines_of_mistakes(tmp_path:
     done = nas("space", "lint", str(path))
     assert done.returncode == 0
     assert "note: " in done.stdout
-    assert "'spare'" in done.stdout
+    assert done.stdout.count("spare") == 1
+    assert "'spare*'" in done.stdout
+    assert "(2 times)" in done.stdout
     path.write_text(DOCUMENT.replace("kernel: 3", "kernel: 4"))
     wrong = nas("space", "lint", str(path))
     assert wrong.returncode == 2

@@ -48,6 +48,10 @@ DOCUMENTS = (  # of blocks that no built-in family has
     ("char-highway", 3, {"length": 7, "vocabulary": 20}),
     ("wavenet-text", None, {"length": 6, "vocabulary": 20}),
     ("dual-path", 3, {"channels": 1, "height": 8, "width": 8}),
+    ("pyramid-attention", 3, {"channels": 1, "height": 16, "width": 16}),
+    ("block-and-grid", 3, {"channels": 1, "height": 16, "width": 16}),
+    ("near-text", 3, {"length": 16, "vocabulary": 20}),
+    ("down-and-up", 3, {"channels": 1, "height": 8, "width": 8}),
 )
 SPACES = [(family, partial(bound, family, None, size)) for family, size in FAMILIES] + [
     (name, lambda name=name, classes=classes, size=size: document(name).bind(classes, size))
