@@ -4,8 +4,8 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 import venv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,18 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from nas_service.datasets.dataset import build_dataset
 from nas_service.datasets.images import FORMATS, ImageForm, open_image, to_array
+from nas_service.datasets.raw import RawData
 from nas_service.datasets.store import DatasetStore
 from search_spaces.elastic.plain import build_plain
-from tests.unit.export.trained import Trained, train
+from search_spaces.elastic.resize import at_resolution
+from search_spaces.network import ImageShape
+from tests.unit.export.trained import Trained, importing, train
 from workers.evaluate import evaluate
-from workers.export import export
-from workers.export_parity import ExportError, check_fresh_process, check_onnx
+from workers.export import _compare_with_reported, export
+from workers.export_documents import preprocess_document
+from workers.export_parity import ExportError, check_fresh_process, check_onnx, check_supernet
 from workers.training.checkpoint import CheckpointError, write_checkpoint
 from workers.training.optimise import named_tensors
 
@@ -36,6 +41,7 @@ FILES = {
     "predict.py",
     "preprocess.json",
 }
+CALIBRATION = {"num_samples": 300, "batch_size": 128}
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +57,7 @@ def payload_of(trained: Trained, export_id: str, **changes) -> dict:
         "genes": trained.genes(),
         "dataset": trained.fingerprint,
         "weights": {"supernet": trained.supernet},
+        "calibration": CALIBRATION,
         "seed": 7,
         "provenance": {"search_id": "sea_1", "latency_is": "measured"},
     }
@@ -67,6 +74,7 @@ def reported(trained) -> dict:
             "space": trained.document,
             "dataset": trained.fingerprint,
             "split": split,
+            "calibration": CALIBRATION,
             "trials": [{"id": "t", "genes": trained.genes()}],
         }
         metrics[split] = evaluate(job, trained.context)["results"][0]["metrics"]
@@ -97,6 +105,9 @@ def test_the_manifest_says_what_it_is_and_where_it_comes_from(trained, exported,
     assert manifest["metrics"] == reported
     assert reported["test"]["accuracy_top1"] > 0.6
     assert manifest["seed"] == 7
+    assert manifest["calibration"] == {**CALIBRATION, "num_used": 300}
+    macs = trained.space.costs(np.array([trained.genes()], dtype=np.int16))["macs"][0]
+    assert (manifest["costs"]["macs"], manifest["costs"]["flops"]) == (macs, 2 * macs)
     assert manifest["dataset"] == {"name": "digits", "fingerprint": trained.fingerprint}
     assert manifest["weights"]["supernet"] == trained.supernet
     assert manifest["architecture_hash"] == trained.space.architecture(np.array(trained.genes())).hash
@@ -210,11 +221,41 @@ def test_files_that_compute_something_else_are_noticed(exported, tmp_path):
         check_onnx(copy / "model.onnx", x, wrong)
     with pytest.raises(ExportError, match="differs"):
         check_fresh_process(copy, x, wrong)
-    (copy / "model.py").write_text(
-        "import search_spaces\n" + (copy / "model.py").read_text().replace("__future__", "sys")
-    )
-    with pytest.raises(ExportError, match="by itself"):
+    with pytest.raises(ExportError, match="shape"):
+        check_onnx(copy / "model.onnx", x, wrong[:, :9])
+    for found in (wrong + 0.1, torch.full_like(wrong, torch.nan)):
+        with pytest.raises(ExportError, match="differs"):
+            check_supernet(found, wrong)
+    code = (copy / "model.py").read_text()
+    (copy / "model.py").write_text(code.replace("import torch\n", "import torch\nimport search_spaces\n", 1))
+    with pytest.raises(ExportError, match=r"by itself: model\.py imported search_spaces"):
         check_fresh_process(copy, x, wrong)
+
+
+@pytest.mark.parametrize(("num_samples", "most"), [(100, 0.01), (10_000, 0.005)])
+def test_a_score_may_differ_from_the_reported_one_by_rounding_alone(num_samples, most):
+    """By one sample of few, by half a percent of many."""
+    found = {"test": {"accuracy_top1": 0.8, "num_samples": num_samples}}
+    for difference in (0.0, 0.99 * most, -0.99 * most):
+        _compare_with_reported(found, {"test": {"accuracy_top1": 0.8 + difference}})
+    for difference in (2.0 * most, -2.0 * most):
+        with pytest.raises(ExportError, match="was reported"):
+            _compare_with_reported(found, {"test": {"accuracy_top1": 0.8 + difference}})
+
+
+def test_height_and_width_are_told_apart(trained, exported, tmp_path, monkeypatch):
+    """What is written of images that are not square, and how predict.py resizes them to what a network reads."""
+    x = np.random.default_rng(0).integers(0, 256, (40, 1, 6, 9), dtype=np.uint8)
+    dataset = build_dataset("wide", RawData("image", x, np.arange(40) % 2, ("a", "b"), {"format": "npz"}))
+    network = replace(trained.space.resolve(np.array(trained.genes())), input_shape=ImageShape(1, 10, 14))
+    preprocess = preprocess_document(dataset, network)
+    sizes = [preprocess[name] for name in ("height", "width", "network_height", "network_width")]
+    assert sizes == [6, 9, 10, 14]
+    copy = shutil.copytree(exported[1], tmp_path / "copy")
+    (copy / "preprocess.json").write_text(json.dumps(preprocess))
+    with importing(copy, monkeypatch) as predict:
+        found = predict.to_input(x[:5])
+    torch.testing.assert_close(found, at_resolution(torch.from_numpy(dataset.normalise(x[:5])), network.input_shape))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "LA", "I;16", "CMYK"])
@@ -237,18 +278,5 @@ def test_predict_reads_images_as_the_data_set_did(exported, tmp_path, mode, chan
         preprocess = json.loads((copy / "preprocess.json").read_text())
         preprocess |= {"channels": channels, "height": 10, "width": 12, "fit": fit}
         (copy / "preprocess.json").write_text(json.dumps(preprocess))
-        found = read_image(copy, path, monkeypatch)
-        assert (found == expected).all()
-
-
-def read_image(folder: Path, path: Path, monkeypatch) -> np.ndarray:
-    """predict.read_image of an export folder, imported in this process and forgotten again."""
-    monkeypatch.syspath_prepend(str(folder))
-    for name in ("predict", "model"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import predict
-
-    result = predict.read_image(str(path))
-    for name in ("predict", "model"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return result
+        with importing(copy, monkeypatch) as predict:
+            assert (predict.read_image(str(path)) == expected).all()

@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from nas_service.datasets.dataset import Dataset, build_dataset
 from nas_service.datasets.ingest_text import ingest_text
 from nas_service.datasets.store import DatasetStore
-from nas_service.datasets.tokenizer import MASK, SPECIALS
+from nas_service.datasets.tokenizer import MASK, PAD, SPECIALS
 from search_spaces.elastic.plain import PlainNetwork, build_plain
 from search_spaces.elastic.supernet import Supernet
 from search_spaces.library_index import load_library
 from tests.support.texts import write_questions, write_story
+from tests.unit.export.trained import importing
 from workers.context import WorkContext
 from workers.export import export
 from workers.training.checkpoint import write_checkpoint
@@ -84,7 +85,7 @@ def test_a_classifier_of_text(root: Path) -> None:
     assert len(predict(folder, text, "--top", "9")[0].split(", ")) == 3
 
 
-def test_a_causal_language_model(root: Path, story: Dataset) -> None:
+def test_a_causal_language_model(root: Path, story: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, module = exported(root, "gpt-tiny", story)
     assert {file.name for file in folder.iterdir()} == COMMON | TEXT
     readme = (folder / "README.md").read_text()
@@ -98,6 +99,18 @@ def test_a_causal_language_model(root: Path, story: Dataset) -> None:
             logits = module(torch.tensor([ids[-24:]]))[0, -1, len(SPECIALS) :]
         ids.append(int(logits.argmax()) + len(SPECIALS))
     assert found == story.tokenizer.decode(ids)
+    # A text shorter than what the network reads; hardly any temperature is none, much of it is chance.
+    ids = ids[:5]
+    with torch.inference_mode():
+        x = torch.tensor([ids + [PAD] * 19])
+        likely = int(module(x)[0, 4, len(SPECIALS) :].argmax()) + len(SPECIALS)
+    with importing(folder, monkeypatch) as predict_py:
+        model = predict_py.load_model()
+        for temperature in (0.0, 1e-4):
+            assert predict_py.continue_text(model, text[:5], 1, temperature, 0) == story.tokenizer.decode(
+                [*ids, likely]
+            )
+        assert len({predict_py.continue_text(model, text[:5], 1, 100.0, seed) for seed in range(20)}) > 5
 
 
 def test_a_masked_language_model(root: Path, story: Dataset) -> None:

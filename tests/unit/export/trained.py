@@ -1,5 +1,8 @@
 """A small space, the digits, and a supernet trained for a moment: what exports and measurements need."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,3 +90,18 @@ def train(artifacts: Path, steps: int = 40) -> Trained:
     path = str(written.path.relative_to(artifacts))
     reference = {"id": "sup_1", "checkpoint": {"path": path, "sha256": written.sha256}}
     return Trained(context, document, space, dataset.fingerprint, reference)
+
+
+@contextmanager
+def importing(folder: Path, monkeypatch: Any) -> Iterator[Any]:
+    """predict.py of an export folder, imported in this process and forgotten again."""
+    names = ("predict", "model", "tokenizer")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        for name in names:
+            patch.delitem(sys.modules, name, raising=False)
+        import predict
+
+        yield predict
+        for name in names:
+            sys.modules.pop(name, None)

@@ -300,6 +300,7 @@ def test_one_network(mode: str, trained: dict[str, Any], artifacts: Path, space:
     accuracies = [seed["metrics"]["select"]["accuracy_top1"] for seed in result["seeds"]]
     assert result["metrics"]["select"]["accuracy_top1"] == max(accuracies)
     assert result["summary"]["select"]["mean"] == pytest.approx(sum(accuracies) / 2)
+    assert result["summary"]["select"]["std"] == pytest.approx(np.std(accuracies, ddof=1))
     # The checkpoint holds what was scored: calibrated, with the moving average in place.
     net = build_plain(space.resolve(space.largest()), seed=0)
     checkpoint = open_checkpoint(artifacts / result["checkpoint"]["path"], result["checkpoint"]["sha256"])
