@@ -148,14 +148,15 @@ class Dispatcher:
 
     def _renew(self) -> None:
         held = jobs.renew(self.engine, list(self._claims.values()), self.timing.lease_s)
+        running = self._running()
+        self._waiting = deque(claim for claim in self._waiting if claim.id in held)
         for job_id in set(self._claims) - held:
             with self._about(job_id):
                 log.info("the claim is no longer ours")
-            self.pool.stop(job_id)
-        self._waiting = deque(claim for claim in self._waiting if claim.id in held)
-        running = set(self._running())
-        for job_id in set(self._claims) - held - running:
-            del self._claims[job_id]
+            if job_id in running:
+                self.pool.stop(job_id)  # the claim goes when it has ended
+            else:
+                del self._claims[job_id]
 
     def _register(self) -> None:
         """Let searches name devices that were attached since the last time."""
