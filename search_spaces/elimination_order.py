@@ -50,7 +50,11 @@ def elimination_order(factors: Sequence[Factor], stepwise: Stepwise) -> list[int
     if backwards.fits:
         return backwards.order
     worst = smallest.order[int(np.argmax(smallest.sizes))]
-    pointers = [factor.pointer for factor in factors if worst in factor.variables and factor.pointer]
+    pointers = [
+        factor.pointer
+        for factor in factors
+        if factor.pointer and worst in (*factor.variables, *stepwise.partials_of(factor.variables))
+    ]
     raise SpaceError(
         min(pointers, default="/constraints"),
         "limits",

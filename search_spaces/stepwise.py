@@ -23,7 +23,7 @@ DIRECT = 2**12
 MAX_TABLE = 2**18
 """Combinations of choices and partial results that one table holds at most."""
 
-MAX_WORK = 2**23
+MAX_WORK = 2**22
 """Entries of all tables of a program together, so that it is counted, or refused, within a second or two."""
 
 
