@@ -175,6 +175,11 @@ def test_an_exclusive_job_begins_when_nothing_runs_here_and_unless_it_was_cancel
         dispatcher.step(0)
     assert pool.begun == [(running, 1), (later, 1)]
     assert job_of(engine, running).state == "cancelled"
+    last = enqueue(engine, "d")
+    pool.said = [Done(later, 1, error=ENDED)]
+    for _ in range(2):
+        dispatcher.step(0)
+    assert pool.begun[2:] == [(last, 1)]
 
 
 def test_a_job_of_several_workers_waits_for_as_many_slots(engine, pool, dispatcher):
