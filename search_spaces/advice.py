@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,9 @@ from search_spaces.errors import Problem, pointer_of
 from search_spaces.grammar import kinds_of_node
 from search_spaces.space import SearchSpace
 from search_spaces.wiring import genes_of_ops
+
+_ONCE = re.compile(r"^[01]$|\?\s*[01]\s*:\s*[01]\s*$")  # counts of a node that exists under a condition
+_READS_I = re.compile(r"^=(.*\W)?i(\W|$)")
 
 
 def advice_on(space: SearchSpace) -> list[Problem]:
@@ -41,6 +45,15 @@ def advice_on(space: SearchSpace) -> list[Problem]:
     found += [
         Problem(pointer, "residual", "what passes here is made small for good", "end a residual: with the layer_scale")
         for pointer in _scaled_alone(raw["network"], ("network",))
+    ]
+    found += [
+        Problem(
+            pointer,
+            "index",
+            "i is 0 in here, where this repeat runs at most once; it hides the i of the repeat around it",
+            "write index: j beside the count, and i is the outer one",
+        )
+        for pointer in _hidden_indices(raw, (), False)
     ]
     found += [
         Problem(
@@ -87,6 +100,30 @@ def _scaled_alone(value: Any, path: tuple[str | int, ...]) -> Iterator[str]:
     elif isinstance(value, list):
         for position, item in enumerate(value):
             yield from _scaled_alone(item, (*path, position))
+
+
+def _hidden_indices(value: Any, path: tuple[str | int, ...], counted: bool) -> Iterator[str]:
+    """Places of repeats that run once or never, below one that counts by `i`, whose bodies read `i`."""
+    if isinstance(value, dict):
+        body = value.get("repeat")
+        if isinstance(body, dict) and "index" not in body:
+            if counted and _ONCE.search(str(body["count"])) and any(_READS_I.search(t) for t in _texts(body["body"])):
+                yield pointer_of(*path, "repeat")
+            counted = True
+        for key, item in value.items():
+            yield from _hidden_indices(item, (*path, key), counted)
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _hidden_indices(item, (*path, position), counted)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts inside a part of a document."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _is_choice(value: Any) -> bool:

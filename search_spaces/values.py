@@ -107,8 +107,8 @@ class Record:
                 return f"'{name}' is inside '{plural}': range over {plural}, which are those of all places"
         if "without a name" in self.repeat:
             return (
-                f"{hint}; `layers` are the elements of all repeats without a name: write name: block beside the repeat "
-                f"whose elements have '{name}', and range over blocks"
+                f"{hint}; `layers` are the elements of all repeats without a name, or named layer: write name: block "
+                f"beside the repeat whose elements have '{name}', and range over blocks"
             )
         return f"{hint}; every element of a list needs the entries read"
 

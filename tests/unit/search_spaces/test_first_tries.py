@@ -314,6 +314,25 @@ def test_advice_names_what_has_one_name() -> None:
     ]
 
 
+def test_a_parameter_is_checked_where_its_block_exists() -> None:
+    def sizes(*options: int) -> dict[str, Any]:
+        body = [conv(kernel="=size"), conv(stride="=size // 3", out="=8 * (size // 3)")]
+        return {"let": {"size": {"one_of": list(options)}}, "repeat": {"count": "=size > 0 ? 1 : 0", "body": body}}
+
+    found = space([conv(), sizes(0, 3, 7)])
+    assert found.cardinality == 3
+    assert {value for part in found.envelopes().values() for value in part.params.get("kernel", ())} == {3, 7}
+    with pytest.raises(SpaceError, match="kernel = 4: allowed are"):
+        space([conv(), sizes(0, 3, 4)])
+
+
+def test_advice_names_an_index_that_hides_the_one_around_it() -> None:
+    for changes, places in (({}, ["/network/1/repeat/body/0/repeat"]), ({"index": "j"}, [])):
+        once = {"count": "=more == 1 ? 1 : 0", "body": [conv(stride="=i == 0 ? 2 : 1")]} | changes
+        found = space([conv(), {"repeat": {"count": 2, "body": [{"repeat": once}]}}], let={"more": {"one_of": [0, 1]}})
+        assert [item.pointer for item in advice_on(found)] == places
+
+
 def test_a_fault_of_shapes_is_told_once_with_an_example() -> None:
     """Four widths meet five sizes at one node; the fault is in the node, not in the twenty combinations."""
     halved = conv(out="=in // 2 + 1", group_size=4, kernel={"one_of": [1, 3, 5]})
