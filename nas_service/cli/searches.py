@@ -212,7 +212,7 @@ def follow(nas: Client, search_id: str) -> Search:
     except KeyboardInterrupt:
         progress.print(f"detached; the search goes on: nas search watch {search_id}", soft_wrap=True)
         raise
-    progress.print(status_line(search))
+    progress.print(status_line(search), soft_wrap=True)
     return search
 
 
@@ -226,7 +226,7 @@ class _Phases:
         waiting = now["progress"]["waiting_for"] if now["progress"] else None
         reached = (now["state"], now["phase"], waiting is not None)
         if reached != self.last and now["state"] not in FINISHED:
-            progress.print(status_line(now))
+            progress.print(status_line(now), soft_wrap=True)
         self.last = reached
 
 

@@ -41,6 +41,8 @@ def waits(session: Session, search_ids: Collection[str] | None = None) -> list[D
 
     A search has waited since the later of both: the device left, the measurement was due.
     """
+    if search_ids is not None and not search_ids:
+        return []
     measures = or_(JobRow.subject_id == LatencyEstimatorRow.id, JobRow.search_id == SearchRow.id)
     since = func.greatest(DeviceRow.seen_at, JobRow.run_after)
     query = (

@@ -106,7 +106,7 @@ function Phases({ search, milestones }: { search: Search; milestones: SearchEven
             {progress?.eta_s != null && running && <span className="muted">about {duration(progress.eta_s)} left in this phase</span>}
           </div>
           {/* Without a value the bar moves: something is done of which nobody knows how long it takes. */}
-          {!stopped && <progress max={1} value={progress?.fraction ?? (running ? undefined : 0)} aria-label="progress" />}
+          {!stopped && <progress max={1} value={progress?.fraction ?? (running && !progress?.waiting_for ? undefined : 0)} aria-label="progress" />}
         </>
       )}
     </div>
