@@ -77,7 +77,7 @@ def test_a_search_finds_what_the_table_holds(engine, spec, tmp_path):
         read(engine, request_export, search_id, front.points[0].id)
 
 
-@pytest.mark.parametrize("strategy", ["random", "nsga2", "aging_evolution", "local_search"])
+@pytest.mark.parametrize("strategy", ["auto", "random", "nsga2", "aging_evolution", "local_search"])
 def test_chunks_losses_and_new_workers_change_nothing(engine, spec, tmp_path, strategy):
     spec = replace(spec, strategy=MethodChoice(strategy, {}))
     whole = start(engine, spec)
