@@ -109,6 +109,7 @@ class Stepwise:
             every[own] = Tabulated(every[own].variables, merged.ravel()[every[own].results])
             self.num_states[number] = len(kept)
         self.partials = every[len(tables) :]
+        self._known.clear()
         return every[: len(tables)]
 
     def _table(self, value: Value) -> Tabulated:
