@@ -29,10 +29,10 @@ class Account:
         self.gradient = torch.empty(0)
         self._address = 0
 
-    def gradient_of(self, parameter: nn.Parameter) -> torch.Tensor:
-        """Where the gradient of this parameter goes: another tensor once the parameter has moved in memory."""
-        if self.parameter is not parameter or self._address != parameter.data_ptr():
-            self.parameter, self._address = parameter, parameter.data_ptr()
+    def gradient_of(self, parameter: nn.Parameter, address: int) -> torch.Tensor:
+        """Where the gradient of the parameter at this address goes: another tensor once it has moved in memory."""
+        if self.parameter is not parameter or self._address != address:
+            self.parameter, self._address = parameter, address
             self.gradient = torch.zeros_like(parameter)
         return self.gradient
 
@@ -49,21 +49,30 @@ class Loan:
     index: Index | None
     transform: KernelTransform | None
     account: Account
-    _leaf: torch.Tensor | None = field(default=None, init=False)
+    _of: torch.Tensor | None = field(default=None, init=False)
+    _address: int = field(default=0, init=False)
+    _part: torch.Tensor = field(init=False)
     _gradient: torch.Tensor | None = field(default=None, init=False)
 
     def part(self, learns: bool) -> torch.Tensor:
-        """The lent part, before its transform; a leaf if gradients are to come back."""
+        """The lent part, before its transform; cut again once the tensor has moved in memory.
+
+        It requires a gradient where the tensor does, learning or not: kernels are chosen by that too.
+        """
         tensor: torch.Tensor = self.source[self.name]
         if self.index is None:
             return tensor
-        if not (learns and tensor.requires_grad):
-            return tensor[self.index]
-        gradient = self.account.gradient_of(tensor)  # type: ignore[arg-type]  # what requires one is a parameter
-        if self._leaf is None or self._gradient is not gradient:
-            self._leaf, self._gradient = tensor.detach()[self.index].requires_grad_(), gradient
-            self._leaf.grad = gradient[self.index]
-        return self._leaf
+        if self._of is not tensor or self._address != tensor.data_ptr():
+            self._of, self._address, self._gradient = tensor, tensor.data_ptr(), None
+            self._part = tensor[self.index].detach()  # this way round it is nobody's view, as a parameter
+        needs_gradient = tensor.requires_grad
+        if self._part.requires_grad != needs_gradient:
+            self._part.requires_grad_(needs_gradient)
+        if learns and needs_gradient:  # so it is a parameter
+            gradient = self.account.gradient_of(tensor, self._address)  # type: ignore[arg-type]
+            if self._gradient is not gradient:
+                self._gradient, self._part.grad = gradient, gradient[self.index]
+        return self._part
 
 
 def before_backward(accounts: Iterable[Account]) -> Callable[[torch.Tensor], None]:

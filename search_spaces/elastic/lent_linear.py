@@ -10,15 +10,15 @@ from torch import nn
 
 from search_spaces.elastic.sequences import TokenEmbedding
 
-# Below it, what the kernel loses is less than a function written in Python costs.
-LEAST_ELEMENTS = 1 << 16
+# Below it, what is saved on the way back is less than a function written in Python costs.
+LEAST_ELEMENTS = 1 << 14
 
 
 def lent_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """`F.linear`, by another way back where that pays."""
     if (
-        weight.is_contiguous()
-        or weight.numel() < LEAST_ELEMENTS
+        weight.numel() < LEAST_ELEMENTS
+        or isinstance(weight, nn.Parameter)  # not a part; its hooks are to be called
         or not torch.is_grad_enabled()
         or torch.is_autocast_enabled(x.device.type)  # its copies of weights are contiguous
     ):
@@ -46,8 +46,11 @@ LENT_CLASSES: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: LentLinear, T
 
 
 class _Linear(torch.autograd.Function):
-    """`F.linear`. Autograd's own way back makes the gradient of a weight whose rows do not follow one another as the
-    transpose of a matrix in memory, and adding that to a gradient takes several times as long."""
+    """`F.linear`, whose way back adds the product that is the gradient of the weight to what stands there at once.
+
+    Autograd makes the product by itself and then adds it, and where the rows of the weight do not follow one another
+    the product is the transpose of a matrix in memory, which takes several times as long to add.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -57,9 +60,14 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        rows = gradients[0].flatten(0, -2)
+        rows, inputs, of_weight = gradients[0].flatten(0, -2), x.flatten(0, -2), None
+        if ctx.needs_input_grad[1]:
+            if weight.grad is None:
+                of_weight = rows.t() @ inputs
+            elif torch._C._will_engine_execute_node(ctx.next_functions[1][0]):  # not if asked for other gradients alone
+                weight.grad.addmm_(rows.t(), inputs)
         return (
             gradients[0] @ weight if ctx.needs_input_grad[0] else None,
-            rows.t() @ x.flatten(0, -2) if ctx.needs_input_grad[1] else None,
+            of_weight,
             rows.sum(0) if ctx.needs_input_grad[2] else None,
         )

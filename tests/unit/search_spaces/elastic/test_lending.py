@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from search_spaces.elastic import lent_linear
 from search_spaces.elastic.supernet import Supernet
 from search_spaces.library_index import load_library
 
@@ -14,8 +16,10 @@ GENES = [SPACE.smallest(), *SPACE.sample(2, np.random.default_rng(0)), SPACE.lar
 X = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture
-def supernet() -> Supernet:
+@pytest.fixture(params=[0, lent_linear.LEAST_ELEMENTS], ids=["products added", "as autograd does"])
+def supernet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Supernet:
+    """All its linear layers are below what their own way back pays for, with and without it."""
+    monkeypatch.setattr(lent_linear, "LEAST_ELEMENTS", request.param)
     return Supernet(SPACE, seed=1).eval()
 
 
@@ -108,6 +112,34 @@ def test_forward_passes_alone_give_no_gradients_and_frozen_parameters_none_at_al
     wanted = expected(supernet, GENES[1])
     del wanted[frozen]
     assert_close(gradients(supernet), wanted)
+
+
+def test_gradients_of_the_input_alone_leave_those_of_weights(supernet: Supernet) -> None:
+    backward(supernet, GENES[1])
+    before = gradients(supernet)
+    x = X.clone().requires_grad_()
+    with supernet.active(GENES[1]):
+        torch.autograd.grad(supernet(x).square().sum(), [x])
+        supernet(x).square().sum().backward(inputs=[x])
+    after = gradients(supernet)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_what_is_lent_without_gradients_follows_tensors_that_are_replaced(supernet: Supernet) -> None:
+    with supernet.active(GENES[1]), torch.inference_mode():
+        supernet(X)
+    backward(supernet, GENES[1])  # parts cut under inference mode serve here as well
+    assert_close(gradients(supernet), expected(supernet, GENES[1]))
+    name = next(name for name, mask in supernet.active_parameters(GENES[1]).items() if not mask.all())
+    owner = supernet.get_submodule(name.rpartition(".")[0])
+    for new in (nn.Parameter(supernet.get_parameter(name) + 1), nn.Parameter(supernet.get_parameter(name) - 1)):
+        setattr(owner, name.rpartition(".")[2], new)
+        with supernet.active(GENES[1]), torch.no_grad():
+            assert torch.equal(supernet(X), supernet.extract(GENES[1])(X))
+            new.data = new * 2
+            doubled = supernet(X)
+            assert torch.equal(doubled, supernet.extract(GENES[1])(X))
 
 
 def test_weights_that_change_are_the_ones_that_are_lent(supernet: Supernet) -> None:

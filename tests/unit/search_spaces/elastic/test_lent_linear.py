@@ -47,6 +47,45 @@ def test_the_gradient_of_a_lent_weight_has_its_layout() -> None:
     assert not theirs.is_contiguous(), "torch makes it so by itself now: LentLinear can go"
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_gradient_that_stands_there_is_added_to_in_place(layout: str) -> None:
+    layer = lent_layer(LAYOUTS[layout], torch.float64)
+    x = torch.randn(3, 4, IN, dtype=torch.float64)
+    layer(x).square().sum().backward()
+    wanted = layer.weight.grad
+    assert wanted is not None
+    widest = torch.ones(OUT + 32, IN + 64, dtype=torch.float64)
+    part = layer.weight.grad = widest[:OUT, :IN]
+    layer(x).square().sum().backward()
+    layer(x).square().sum().backward()
+    assert layer.weight.grad is part
+    torch.testing.assert_close(part, 1 + 2 * wanted, rtol=1e-12, atol=1e-12)
+    assert (widest[OUT:] == 1).all()
+    assert (widest[:, IN:] == 1).all()
+
+
+def test_who_asks_for_other_gradients_changes_none_of_the_weight() -> None:
+    layer = lent_layer(LAYOUTS["rows apart"], torch.float32)
+    x = torch.randn(5, IN, requires_grad=True)
+    layer.weight.grad = torch.ones(OUT, IN)
+    loss = layer(x).sum()
+    torch.autograd.grad(loss, [x, layer.bias], retain_graph=True)
+    loss.backward(inputs=[x], retain_graph=True)
+    assert (layer.weight.grad == 1).all()
+    loss.backward(inputs=[layer.weight])
+    torch.testing.assert_close(layer.weight.grad, 1 + x.detach().sum(0).expand(OUT, IN))
+
+
+def test_the_hooks_of_a_parameter_are_called() -> None:
+    """What is lent whole is the parameter itself."""
+    layer = LentLinear(IN, OUT)
+    arrived: list[torch.Size] = []
+    layer.weight.register_hook(lambda gradient: arrived.append(gradient.shape))
+    for _ in range(2):
+        layer(torch.randn(5, IN)).sum().backward()
+    assert arrived == [layer.weight.shape] * 2
+
+
 def test_under_autocast_it_is_linear() -> None:
     layer = lent_layer(LAYOUTS["rows apart"], torch.float32)
     x = torch.randn(5, IN)
