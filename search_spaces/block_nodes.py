@@ -128,7 +128,7 @@ class BlockCompiler(EdgeCompiler):
         params = self._params(block, raw, frame, pointer)
         weights = raw.get("weights")
         if weights:
-            key = f"shared.{weights}"
+            key = self._shared_key(weights, frame)
             if self.shared_kinds.setdefault(key, kind) != kind:
                 raise SpaceError(
                     f"{pointer}/weights",
@@ -141,6 +141,15 @@ class BlockCompiler(EdgeCompiler):
         ops.append(
             self._separated((*frame.separate, *self._selected(block, params)), key, block, params, inputs, pointer)
         )
+
+    def _shared_key(self, weights: str, frame: Frame) -> str:
+        """The key of weights that several blocks use: of the document, or (./NAME) of one list of nodes."""
+        if not weights.startswith("./") or frame.parent is None:
+            return f"shared.{weights}"
+        own = frame.parent.own_weights
+        if weights not in own:
+            own[weights] = self._unique(".".join((*frame.prefix, weights[2:])), self.keys)
+        return own[weights]
 
     def _tied(self, raw: Any, frame: Frame, pointer: str, inputs: tuple[Reference, ...]) -> BlockOp:
         """A head with the weights of a token embedding: that embedding once more, applied to vectors."""

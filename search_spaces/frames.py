@@ -43,6 +43,9 @@ class Frame:
     record: Record
     parent: Frame | None = None
     labels: dict[str, int] = field(default_factory=dict)
+    own_weights: dict[str, str] = field(
+        default_factory=dict
+    )  # keys of the weights that this list of nodes names ./NAME
     earlier: list[Earlier] | None = None
     place: Callable[[], Place] | None = None
     templates: tuple[str, ...] = ()
@@ -59,7 +62,7 @@ class Frame:
         return {"prefix": (*self.prefix, *kept), "gene_path": (*self.gene_path, *of_genes), "shared_as": ""}
 
     def child(self, **changes: Any) -> Frame:
-        fresh: dict[str, Any] = {"names": {}, "labels": {}, "parent": self}
+        fresh: dict[str, Any] = {"names": {}, "labels": {}, "own_weights": {}, "parent": self}
         return replace(self, **(fresh | changes))
 
     def look(self, name: str) -> Any:

@@ -15,6 +15,7 @@ from search_spaces.reader import canonical_text
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)]
+Weights = Annotated[str, StringConstraints(pattern=r"^(\./)?[A-Za-z_][A-Za-z0-9_-]*$", max_length=66)]
 Expression = Annotated[str, StringConstraints(pattern=r"^=", max_length=2001)]
 
 
@@ -122,13 +123,15 @@ class _Node(_Model):
 class BlockNode(_Node):
     """One block; further keys are the parameters of its kind. `weights` shares one set of weights by name.
 
+    A name that begins with ./ belongs to the list of nodes that the block stands in, another to the document.
+
     `tied` names the token embedding whose weights a language head uses.
     """
 
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, Value] = Field(init=False)
     block: str
-    weights: Label | None = None
+    weights: Weights | None = None
     tied: Label | None = None
 
 

@@ -326,6 +326,19 @@ def test_a_parameter_is_checked_where_its_block_exists() -> None:
         space([conv(), sizes(0, 3, 4)])
 
 
+def test_weights_are_shared_in_one_list_of_nodes_or_in_the_document() -> None:
+    for name, num_sets in (("gate", 4), ("./gate", 5)):
+        pair = [conv(inputs=["x"], weights=name), conv(weights=name), conv(kernel=1, weights="./other")]
+        layer = {"graph": {"inputs": ["x"], "body": pair}}
+        found = space([conv(), {"repeat": {"count": 2, "body": [layer]}}])
+        keys = [node.key for node in found.resolve(found.largest()).nodes if node.block == "conv_bn_act"]
+        assert (len(keys), len(set(keys))) == (7, num_sets)
+        plain = Supernet(found).extract(found.largest())
+        assert sum(part.numel() for part in plain.parameters()) == found.costs(found.largest()[None])["params"][0]
+    with pytest.raises(SpaceError, match="are the weights of a conv_bn_act, not of a pool"):
+        space([conv(weights="./gate"), {"block": "pool", "weights": "./gate"}])
+
+
 def test_advice_names_an_index_that_hides_the_one_around_it() -> None:
     for changes, places in (({}, ["/network/1/repeat/body/0/repeat"]), ({"index": "j"}, [])):
         once = {"count": "=more == 1 ? 1 : 0", "body": [conv(stride="=i == 0 ? 2 : 1")]} | changes
