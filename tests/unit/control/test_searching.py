@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 
 from nas_service.control import searches as actions
 from nas_service.control.exports import request_export
@@ -23,6 +23,7 @@ from nas_service.errors import Conflict, InvalidInput
 from nas_service.storage import events, fronts, jobs, searches, supernets, trials, work
 from nas_service.storage.doctor import examine
 from nas_service.storage.session import run_in_transaction
+from nas_service.storage.tables import JobRow
 from tests.support.searches import (
     ACCURACY,
     LATENCY,
@@ -318,6 +319,13 @@ def test_an_export_is_made_once_per_trial(engine, spec):
     worker = FormulaWorker(engine)
     (claim,) = worker.claim()
     assert claim.payload["weights"]["supernet"]["checkpoint"]["sha256"] == "ab" * 32
+    assert claim.payload["calibration"] == {"num_samples": spec.supernet.calibration_samples, "batch_size": 512}
+    assert claim.payload["provenance"]["latency_is"] == "measured"
+    worker.do(claim)
+    searched = next(one for one in trials_of(engine, search_id) if one.architecture_hash != trial.architecture_hash)
+    other = read(engine, request_export, search_id, searched.id)
+    (claim,) = worker.claim()
+    assert (claim.payload["export_id"], claim.payload["provenance"]["latency_is"]) == (other.id, "predicted")
     worker.do(claim)
     assert read(engine, request_export, search_id, trial.id).state == "ready"
     assert read(engine, work.of_subject, first.id).state == "succeeded"
@@ -372,7 +380,8 @@ def test_a_list_asks_as_often_for_many_searches_as_for_one(engine, spec):
 @pytest.mark.parametrize("mode", ["finetune", "retrain"])
 def test_finalists_can_be_trained_by_themselves(engine, spec, mode):
     finalists = Finalists(count=2, mode=mode, seeds=3)
-    search_id = start(engine, replace(spec, objectives=(ACCURACY, MACS, LATENCY), finalists=finalists))
+    latency = replace(LATENCY, target=replace(LATENCY.target, batch_size=4, threads=2))
+    search_id = start(engine, replace(spec, objectives=(ACCURACY, MACS, latency), finalists=finalists))
     worker = FormulaWorker(engine)
     work_off(engine, search_id, worker)
     assert search_of(engine, search_id).state == "succeeded"
@@ -380,6 +389,12 @@ def test_finalists_can_be_trained_by_themselves(engine, spec, mode):
     final = trials_of(engine, search_id, "final")
     assert [trial.accuracy_top1 for trial in final] == [accuracy_of(t.genes, f"{mode}select") for t in final]
     assert [seed["seed"] for seed in final[0].metrics["seeds"]] == [7, 8, 9]
+    query = select(JobRow.payload).where(JobRow.search_id == search_id)
+    payloads = read(engine, lambda session: session.scalars(query.order_by(JobRow.id)).all())
+    assert {"supernet" in payload for payload in payloads if "network_id" in payload} == {mode == "finetune"}
+    assert payloads[-1]["device"] == {
+        "name": "local-cpu", "processor": "cpu", "runtime": "onnxruntime", "batch_size": 4, "threads": 2
+    }  # fmt: skip
     read(engine, request_export, search_id, final[0].id)
     (claim,) = worker.claim()
     assert claim.payload["weights"] == {"network": final[0].metrics["checkpoint"]}

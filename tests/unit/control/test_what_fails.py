@@ -17,7 +17,7 @@ from nas_service.control.reconcile import Reconciler
 from nas_service.control.results import Claim, record_failure
 from nas_service.domain.search import Budget, Finalists
 from nas_service.errors import Conflict
-from nas_service.storage import exports, supernets, work
+from nas_service.storage import exports, supernets, trials, work
 from nas_service.storage.doctor import examine
 from nas_service.storage.session import run_in_transaction
 from nas_service.storage.tables import JobRow
@@ -129,6 +129,7 @@ def test_a_search_whose_finalists_all_break_a_bound_fails(engine, spec):
     assert (search.state, search.error["reason"]) == ("failed", "no_finalist")
     final = trials_of(engine, search_id, "final")
     assert {trial.state for trial in final} == {"infeasible"}
+    assert len(final) == search.front_size > 2  # each member of the front has had its turn
     assert final[0].error["violations"] == [{"metric": "latency_ms", "value": 1e3, "maximum": 100.0}]
 
 
@@ -145,6 +146,7 @@ def test_scores_that_break_a_bound_are_on_no_front(engine, spec):
         assert trial.state == ("infeasible" if trial.accuracy_top1 < bound else "succeeded")
     assert min(trial.accuracy_top1 for trial in read(engine, read_front, search_id).points) >= bound
     bad = next(trial for trial in found if trial.state == "infeasible")
+    assert not read(engine, trials.write, bad.id, state="succeeded")  # an end is an end
     with pytest.raises(Conflict, match="is infeasible"):
         read(engine, request_export, search_id, bad.id)
 
