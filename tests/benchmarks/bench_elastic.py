@@ -52,26 +52,26 @@ Command: `OMP_NUM_THREADS=1 python -m tests.benchmarks.bench_elastic --write` (t
 Batch: {batch}, as recipes train by default, or the power of two below with which a pass of the plain network takes half
 a second to a second, but at least {least_batch}. In both networks gradients are None before a pass; that is not timed.
 
-A lent part of a weight is a leaf of its own, made once, whose gradient is the same part of the widest gradient. The way
-back of a lent linear weight adds the product that is its gradient to that part at once, unless a backward pass was asked
-for other gradients alone (`search_spaces/elastic/lent_linear.py`). As autograd makes it, by itself and transposed in
-memory, adding it took several times as long: ViT-ResNAS 1.28, AutoFormer-B 1.27; by itself in the layout of the weight:
-1.12 and 1.05 (both measured in one session with 1.04 and 1.00 as it is now).
+A lent part of a weight is a leaf of its own, made once, whose gradient is the same part of the widest gradient. The
+way back of a lent linear weight adds the product that is its gradient to that part at once, unless a backward pass was
+asked for other gradients alone (`search_spaces/elastic/lent_linear.py`). Before, in the same session: 1.12 in place of
+1.04 for ViT-ResNAS, 1.05 in place of 1.00 for AutoFormer-B; and as autograd makes the product, transposed in memory,
+1.28 and 1.27.
 
-Above the target are small networks on rows of numbers. Parts of the ratio of mlp-elastic (603,650 of 4.2 million
-parameters; 4.6 ms; plain networks that were given one property of the elastic one after the other, medians of 150):
+Above the target are small networks on rows of numbers. Where the time of mlp-elastic goes (603,650 of 4.2 million
+parameters; a plain pass takes 4.6 ms), by taking out one part after the other, medians of 150 to 300 passes:
 
 | part | of a plain pass |
 |---|---|
 | setting to zero the gradients of the widest weights, 14.8 MB, once a step | 0.12 |
 | linear layers as functions written in Python (14) | 0.05 |
 | parts of weights and gradients with rows apart, in kernels and caches | 0.04 |
-| borrowing 46 tensors on the way forward | 0.04 |
+| borrowing 48 tensors on the way forward | 0.04 |
 | gradients of small tensors: set to zero and added to, not kept as the kernels return them | 0.03 |
 
 A function whose product is the first write into a gradient, and which sets to zero only what an earlier step wrote,
 came to 1.17, and 1.13 without borrowing: still above the target. It was left, for nothing tells whether anyone else
-has written into the rest of a gradient: neither `torch.distributed.all_reduce` nor `.data` counts up a tensor's version,
+has written into the rest of a gradient (neither `torch.distributed.all_reduce` nor `.data` counts a tensor's version),
 and what they wrote would come back in the next step. Huge pages and padded rows changed nothing. digits-mlp takes a
 third of a millisecond, and 1 us for each of its 24 tensors on the way forward and more than that on the way back.
 
