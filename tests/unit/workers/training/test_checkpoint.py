@@ -1,5 +1,6 @@
 """Checkpoints are complete or absent, and damage is found."""
 
+import hashlib
 import json
 import os
 import signal
@@ -78,9 +79,10 @@ def test_another_checkpoint_than_expected_is_refused(tmp_path: Path) -> None:
 def test_manifest_names_no_file_elsewhere(tmp_path: Path) -> None:
     path = write(tmp_path, 1)
     manifest = json.loads((path / "manifest.json").read_text())
-    manifest["files"]["../secret"] = {"sha256": "", "size_bytes": 0}
+    (tmp_path / "secret").write_text("")
+    manifest["files"]["../secret"] = {"sha256": hashlib.sha256().hexdigest(), "size_bytes": 0}
     (path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match=r"\.\./secret"):
         verify(path)
 
 
