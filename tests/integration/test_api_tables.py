@@ -64,6 +64,9 @@ def test_the_same_piece_twice_is_one_piece(client):
     assert once.json() == again.json()
     assert again.json()["num_rows"] == 10
     assert client.post(path, json=body).status_code == 409
+    other = client.post("/v1/tables", json=DEFINITION | {"name": "another"}).json()
+    refused = client.post(f"/v1/table-uploads/{other['id']}/rows", json=body, headers={"Idempotency-Key": "piece-0"})
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "idempotency_key_reused")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 import workers.advance
 from nas_service.control import searches as actions
+from nas_service.control.earlier import earlier_results
 from nas_service.control.exports import request_export
 from nas_service.control.fronts import read_front
 from nas_service.control.plan import plan_search
@@ -290,6 +291,13 @@ def test_a_search_starts_from_what_earlier_ones_found(engine, spec, tmp_path):
     third = start(engine, replace(warm, name="again"))
     advance_until_rest(engine, TableWorker(engine, tmp_path), third)
     assert sequence(engine, third) == sequence(engine, second)
+    # What breaks a bound of the new search is no result for it.
+    told = read(engine, earlier_results, warm)
+    bound = Constraint(maximum=float(np.median([result.objectives[1] for result in told])))
+    bounded = replace(warm, objectives=(warm.objectives[0], replace(warm.objectives[1], constraint=bound)))
+    kept = [result.objectives for result in read(engine, earlier_results, bounded)]
+    assert kept == [result.objectives for result in told if result.objectives[1] <= bound.maximum]
+    assert 0 < len(kept) < len(told)
 
 
 def test_only_finished_comparable_searches_can_be_started_from(engine, spec, tmp_path):
@@ -328,3 +336,6 @@ def test_few_full_evaluations_make_the_front_of_successive_halving(engine, spec,
     again = start(engine, replace(halving, name="again"))
     advance_until_rest(engine, TableWorker(engine, tmp_path), again)
     assert sequence(engine, again) == sequence(engine, search_id)
+    warm = replace(halving, strategy=MethodChoice("warm_start", {"searches": [search_id]}))
+    full = {tuple(trial.genes) for trial in found if trial.fidelity == 1.0 and trial.state == "succeeded"}
+    assert {tuple(result.genes) for result in read(engine, earlier_results, warm)} == full
