@@ -1,12 +1,15 @@
-"""Objectives as a strategy sees them: signs, what costs tell beforehand, bounds, and the reference of hypervolumes."""
+"""Objectives as a strategy sees them: signs, what costs tell beforehand, bounds, references, fronts and finalists."""
 
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from nas_service.control.fronts import candidates, front_of
 from nas_service.control.objectives import build_problem, reference_point, violations
 from nas_service.domain.search import (
     Budget,
@@ -91,3 +94,38 @@ def test_only_bounds_on_costs_reject_beforehand():
     assert (problem.feasible(genes) == ((macs >= low) & (macs <= high))).all()
     assert problem.bounds == {"macs": (low, high)}
     assert problem.feasible(genes[:0]).shape == (0,)
+
+
+def trials_at(*points: tuple[float, float]) -> list[Any]:
+    """Trials of an accuracy and of MACs."""
+    values = [{"accuracy_top1": accuracy, "macs": macs} for accuracy, macs in points]
+    return [SimpleNamespace(number=number, value=value.get) for number, value in enumerate(values)]
+
+
+def search_at(reference: list[float] | None) -> Any:
+    spec = spec_of(Objective("accuracy_top1", "maximize"), Objective("macs", "minimize"))
+    return SimpleNamespace(id="srch_1", spec=spec.to_json(), reference_point=reference)
+
+
+def numbers(found: list[Any]) -> list[int]:
+    return [trial.number for trial in found]
+
+
+def test_a_front_is_ordered_by_its_first_axis_and_hides_no_finalist():
+    found = trials_at((0.5, 10.0), (0.9, 80.0), (0.7, 40.0), (0.6, 50.0), (math.nan, 1.0))
+    front = front_of(search_at([0.0, 100.0]), "final", found, 5)
+    assert (numbers(front.points), numbers(front.dominated)) == ([1, 2, 0], [3])
+    # What the front would lose without each: what it has over the one before, up to the next.
+    assert front.contributions == pytest.approx([0.2 * 20, 0.2 * 40, 0.5 * 30])
+    assert front.hypervolume == pytest.approx(0.9 * 20 + 0.7 * 40 + 0.5 * 30)
+    searched = front_of(search_at([0.0, 100.0]), "search", found, 5)
+    assert (numbers(searched.points), searched.dominated) == ([1, 2, 0], [])
+    before = front_of(search_at(None), "search", found, 5)
+    assert (before.hypervolume, before.contributions) == (None, [0.0] * 3)
+
+
+def test_the_ends_of_a_front_become_finalists_before_two_that_are_alike():
+    found = trials_at((1.0, 100.0), (0.55, 50.0), (0.5, 45.0), (0.0, 0.0), (0.4, 90.0))
+    assert numbers(candidates(search_at([0.0, 1e6]), found, 2))[1:] == [3, 0, 2]
+    assert numbers(candidates(search_at([0.0, 1e6]), found, 2))[0] == 1
+    assert candidates(search_at([0.0, 1e6]), [], 2) == []
