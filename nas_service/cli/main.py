@@ -173,7 +173,7 @@ def list_devices(output: ListOption = ListFormat.table) -> None:
     from nas_service.cli.connection import connect
 
     with connect() as nas:
-        print_rows(nas.pages("/v1/devices"), ["id", "name", "runtimes", "last_measured_at", "away_since"], output)
+        print_rows(nas.pages("/v1/devices"), ["name", "runtimes", "last_measured_at", "away_since"], output)
 
 
 def _require_schema(engine: Engine) -> None:

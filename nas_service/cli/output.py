@@ -100,29 +100,31 @@ def print_rows(
         progress.print("there are none")
         return
     shown = list(columns)
-    table = _table(rows, shown, title, " ")
-    if num_kept is not None and _least_width(table) > out.width:
-        table = _table(rows, shown, title, "\n")
-        while len(shown) > num_kept and _least_width(table) > out.width:
+    table = _table(rows, shown, title)
+    if _least_width(table) > out.width:
+        table = _table(rows, shown, title, narrow=True)
+        while num_kept is not None and len(shown) > num_kept and _least_width(table) > out.width:
             shown.pop()
-            table = _table(rows, shown, title, "\n")
+            table = _table(rows, shown, title, narrow=True)
     out.print(table)
     if len(shown) < len(columns):
         hidden = ", ".join(columns[len(shown) :])
         progress.print(f"not shown in {out.width} columns: {hidden}; -o csv has all", soft_wrap=True)
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str, between: str) -> Table:
-    """``between`` stands between the words of a head."""
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str, narrow: bool = False) -> Table:
+    """A ``narrow`` one has each word of a head on a line, and less between columns."""
+    padding = (0, 0 if narrow else 1, 0, 0)
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
     for column in columns:
         values = [row.get(column) for row in rows]
+        head = column.replace("_", " ").replace(" ", "\n" if narrow else " ")
         numeric = all(value is None or isinstance(value, int | float) for value in values)
         # An id is there to be copied and a number to be compared; what is too wide for the terminal goes on below.
         table.add_column(
-            column.replace("_", " ").replace(" ", between),
+            head,
             overflow="fold",
-            min_width=min(12, max((len(word) for value in values for word in show(value).split()), default=0)),
+            min_width=min(16, max(len(word) for text in (head, *map(show, values)) for word in text.split())),
             no_wrap=column in ("id", "state") or (numeric and any(value is not None for value in values)),
             justify="right" if numeric else "left",
         )

@@ -107,7 +107,11 @@ def show_search(search_id: str, output: FormatOption = Format.table) -> None:
     """
     with asking_about(search_id) as nas:
         search: Mapping[str, Any] = nas.search(search_id)
-    print_facts(search if output is not Format.table else {**search, "warnings": warnings_of(search)}, output)
+    if output is Format.table:  # what it is to do is long, and behind what it does
+        spec = {"spec": search["spec"]}
+        search = {name: value for name, value in search.items() if name not in spec}
+        search = search | {"warnings": warnings_of(search)} | spec
+    print_facts(search, output)
 
 
 @app.command()

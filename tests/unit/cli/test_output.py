@@ -13,7 +13,7 @@ import yaml
 from nas_service.cli import output
 from nas_service.cli.failures import SchemaMismatch, guarded
 from nas_service.cli.output import Format, ListFormat, print_document, print_rows, show
-from nas_service.cli.searches import print_front, status_line
+from nas_service.cli.searches import LISTED, print_front, status_line
 from nas_service.client import ApiError, Unreachable
 from nas_service.datasets.errors import DatasetError
 from nas_service.errors import InvalidInput, Problem, allowed
@@ -73,14 +73,24 @@ def test_a_front_shows_what_was_measured_and_fits_eighty_columns(monkeypatch, ca
     assert "0.5000 [0.435-0.565]" in text
 
 
+def test_a_list_of_searches_fits_eighty_columns_without_broken_words(monkeypatch, capsys):
+    monkeypatch.setattr(output.out, "_width", 80)
+    row = {"id": "srch_" + "0" * 32, "name": "digits-mobile on digits", "state": "succeeded", "num_told": 100_000}
+    print_rows([row | {"created_at": "2026-11-21T15:34:00Z"}], LISTED, ListFormat.table)
+    text = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in text.splitlines())
+    for word in ("created", "digits-mobile", "2026-11-21", "15:34", "100000", row["id"]):
+        assert re.search(rf"(^| ){word}( |$)", text, re.MULTILINE), word
+
+
 def test_a_narrow_front_keeps_what_the_search_optimises(monkeypatch, capsys):
     test = {"perplexity": 12.5, "accuracy_top1": 0.25, "num_samples": 226}
     metrics = {"perplexity": 11.25, "num_samples": 226, "activations": 987_654_321, "test": test}
     member = {"number": 7, "id": "tri_x", "accuracy_top1": 0.5, "macs": 123_456_789, "params": 1_234_567}
     timed = {"metrics": metrics, "latency_ms": 1.5, "latency_p10_ms": 1.0, "latency_p90_ms": 2.0}
     found = {"stage": "final", "axes": ["perplexity", "params", "activations"], "members": [member | timed]}
-    least = ["accuracy test", "macs", "latency ms"]
-    for width, hidden in ((80, least), (56, ["accuracy select", *least])):
+    least = ["macs", "latency ms"]
+    for width, hidden in ((80, least), (56, ["accuracy select", "accuracy test", *least])):
         monkeypatch.setattr(output.out, "_width", width)
         print_front(found, ListFormat.table)
         told = capsys.readouterr()
