@@ -70,7 +70,7 @@ export function SearchList() {
                   <td><input type="checkbox" aria-label={`compare ${search.name}`} checked={ticked.includes(search.id)} onChange={() => toggle(search.id)} /></td>
                   <td className="name"><Link href={`/searches/${search.id}`}>{search.name}</Link>{search.warnings && search.warnings.length > 0 && <span className="warn" title={search.warnings.map((warning) => warning.message).join("\n")}> ⚠ <span className="hidden">has a warning</span></span>}</td>
                   <td><span className={`chip ${search.state}`}>{search.state}</span></td>
-                  <td>{ACTIVE.includes(search.state) ? <><progress max={1} value={search.progress?.fraction ?? undefined} aria-label={search.phase} /><small className="range">{search.phase}</small></> : <span className="muted">{search.started_at && search.finished_at ? `took ${between(search.started_at, search.finished_at)}` : search.phase}</span>}</td>
+                  <td>{search.progress?.waiting_for ? <span className="muted">waiting for {search.progress.waiting_for.device}</span> : ACTIVE.includes(search.state) ? <><progress max={1} value={search.progress?.fraction ?? undefined} aria-label={search.phase} /><small className="range">{search.phase}</small></> : <span className="muted">{search.started_at && search.finished_at ? `took ${between(search.started_at, search.finished_at)}` : search.phase}</span>}</td>
                   <td className="wrap">{axesOf(search).map((one) => title(one.metric)).join(", ")}</td>
                   <td>{search.spec.strategy.name}</td>
                   <td className="number">{search.spec.seed}</td>
