@@ -11,6 +11,9 @@ from search_spaces.blocks.registry import BLOCKS
 from search_spaces.network import Network
 from search_spaces.space import SearchSpace
 
+NUM_STARTS = 256
+ENUMERATED = 4_096  # members of a space that is looked through as a whole
+
 
 def profile_of(space: SearchSpace, num_samples: int = 1000, seed: int = 0) -> dict[str, Any]:
     """Exact size, its log10, minimum, median and maximum of every cost, and the most expensive block, as plain data.
@@ -36,25 +39,33 @@ def profile_of(space: SearchSpace, num_samples: int = 1000, seed: int = 0) -> di
 
 
 def most_work(space: SearchSpace) -> np.ndarray:
-    """(G,): the largest member made larger until no change of one choice adds multiply-accumulates.
+    """(G,): the largest member found, by multiply-accumulates: no change of one choice adds any.
 
-    `SearchSpace.largest` takes the last option of ordered choices; of the others, such as operations, it cannot know.
+    `SearchSpace.largest` takes the last option of ordered choices; of the others, such as operations, it cannot know,
+    nor how a bound on all layers is best used. Where constraints tie choices together, a larger one may remain unfound.
     """
     return _climbed(space, space.largest(), 1)
 
 
 def least_work(space: SearchSpace) -> np.ndarray:
-    """(G,): the smallest member made smaller until no change of one choice saves multiply-accumulates."""
+    """(G,): the smallest member found, by multiply-accumulates: no change of one choice saves any."""
     return _climbed(space, space.smallest(), -1)
 
 
 def _climbed(space: SearchSpace, genes: np.ndarray, sign: int) -> np.ndarray:
-    """Goes by the best change of each choice, all at once where that is best of all, else by the best single one."""
+    """From the best of the genes and some other members by the best changes: of one choice, or of each at once.
+
+    The others are drawn, or all where there are few.
+    """
 
     def work(members: np.ndarray) -> np.ndarray:
         return sign * space.costs(members, names=("macs",))["macs"]
 
-    found = work(genes[None])[0]
+    small = space.cardinality <= ENUMERATED
+    others = space.enumerate() if small else space.sample(NUM_STARTS, np.random.default_rng(0))
+    starts = np.concatenate([genes[None], others])
+    reached = work(starts)
+    genes, found = starts[np.argmax(reached)], reached.max()
     while len(around := space.neighbours(genes)):
         gains = work(around) - found
         together = genes.copy()

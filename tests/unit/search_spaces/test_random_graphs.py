@@ -28,7 +28,9 @@ def edges(draw: st.DrawFn, inside: bool) -> dict[str, Any]:
     pick: dict[str, Any] = {"choose": "earlier", "name": "edge"}
     how = draw(st.sampled_from(("one", "any", "two")))
     if how != "one":
-        pick |= {"k": "any" if how == "any" else 2, "merge": "add"} | ({"distinct": False} if how == "two" else {})
+        pick |= {"k": "any" if how == "any" else 2, "merge": draw(st.sampled_from(("add", "mean")))} | (
+            {"distinct": False} if how == "two" else {}
+        )
     apart = {"weights_per": "source"} if how == "one" and draw(st.booleans()) else {}
     return {"inputs": [pick]} | apart
 
@@ -62,7 +64,7 @@ def nodes(draw: st.DrawFn, depth: int = 3, inside: bool = False) -> dict[str, An
         return {"one_of": {f"b{number}": node for number, node in enumerate(branches)}}
     if kind == "graph":
         body = [conv(out=WIDTH, kernel=1), *draw(st.lists(nodes(depth - 1, True), min_size=1, max_size=3))]
-        output = draw(st.sampled_from(("last", {"loose_ends": "add"})))
+        output = draw(st.sampled_from(("last", {"loose_ends": "add"}, {"loose_ends": "mean"})))
         return {"graph": {"inputs": ["x"], "body": body, "output": output}} | edges(draw, inside)
     if kind == "residual":
         return {"residual": draw(below)} | edges(draw, inside)
