@@ -14,6 +14,7 @@ from nas_service.control import searches as actions
 from nas_service.control.earlier import earlier_results
 from nas_service.control.exports import request_export
 from nas_service.control.fronts import read_front
+from nas_service.control.inline import record_chunk
 from nas_service.control.plan import plan_search
 from nas_service.control.queries import search_detail
 from nas_service.control.reconcile import Reconciler
@@ -138,6 +139,8 @@ def test_a_superseded_chunk_changes_nothing(engine, spec, tmp_path):
     workers.advance._searches.clear()
     assert worker.record(fresh, worker.compute(fresh)) is True
     assert len(trials_of(engine, search_id)) == 10
+    with pytest.raises(ValueError, match="from trial 0 on, but 10 are recorded"):
+        read(engine, record_chunk, search_id, result["chunk"])
 
 
 def test_pause_keeps_what_is_computed_and_resume_goes_on(engine, spec, tmp_path):

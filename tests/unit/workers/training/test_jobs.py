@@ -17,7 +17,7 @@ from search_spaces.space import SearchSpace
 from tests.unit.workers.training.tiny import digits
 from workers.context import WorkContext
 from workers.evaluate import evaluate
-from workers.training.checkpoint import CheckpointError, open_checkpoint
+from workers.training.checkpoint import CheckpointError, open_checkpoint, write_checkpoint
 from workers.training.optimise import load_tensors
 from workers.training.scoring import Calibration, for_inference, score_as_is, score_on
 from workers.training.train_network import train_network
@@ -307,6 +307,12 @@ def test_one_network(mode: str, trained: dict[str, Any], artifacts: Path, space:
     load_tensors(net, checkpoint.weights())
     data = warm_data(digits().fingerprint, context)
     assert score_as_is(for_inference(net), data.batches("test", 1024)) == result["metrics"]["test"]
+    if mode == "finetune":  # checkpoints that began with other weights are not gone on from
+        tensors = open_checkpoint(artifacts / trained["checkpoint"]["path"]).tensors("model")
+        other = write_checkpoint(artifacts / "other", "step-00000001.1", {"model": tensors}, {"step": 1})
+        reference = {"path": "other/step-00000001.1", "sha256": other.sha256}
+        with pytest.raises(CheckpointError, match="another space, data set, recipe or seed"):
+            train_network({**payload, "epoch": 3, "supernet": {"id": "sup_9", "checkpoint": reference}}, context)
 
 
 def test_finetune_needs_weights(artifacts: Path, space: SearchSpace) -> None:

@@ -46,6 +46,8 @@ def test_a_network_that_cannot_see_a_batch_whole_sees_even_parts_of_it(
     scored = [size for scores, size in seen if scores]
     assert max(scored) <= 20
     assert max(scored) - min(scored) <= 1
+    monkeypatch.setattr(scoring, "MAX_ACTIVATION_BYTES", 1)
+    assert samples_at_once(small.network) == 2  # a single sample has no variance
 
 
 def test_no_sample_is_left_alone_in_a_batch(data: DeviceData) -> None:

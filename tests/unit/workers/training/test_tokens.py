@@ -159,8 +159,10 @@ def test_metrics_of_language_models() -> None:
     assert found["accuracy_top1"] == int((logits.argmax(2)[:, :2] == y[:, :2]).sum()) / 12
     assert "f1_macro" not in found
     x = torch.randint(4, 9, (6, 4), generator=torch.Generator().manual_seed(2))
-    with pytest.raises(InvalidMetricError, match="later tokens"):
-        score_as_is(Peeking("causal_lm", logits), [(x, next_tokens(x))])
+    padded = torch.cat([x[:, :-1], torch.full((6, 1), PAD)], dim=1)
+    for seen in (x, padded):
+        with pytest.raises(InvalidMetricError, match="later tokens"):
+            score_as_is(Peeking("causal_lm", logits), [(seen, next_tokens(seen))])
     assert score_as_is(Peeking("masked_lm", logits), [(x, next_tokens(x))])["accuracy_top1"] == 1.0
     for scale in (500.0, 1e4, math.inf):  # a loss whose perplexity is no number, and one that is none itself
         with pytest.raises(InvalidMetricError, match="loss"):
