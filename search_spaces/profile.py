@@ -11,7 +11,7 @@ from search_spaces.blocks.registry import BLOCKS
 from search_spaces.network import Network
 from search_spaces.space import SearchSpace
 
-NUM_STARTS = 256
+NUM_STARTS, MAX_STEPS = 256, 64
 ENUMERATED = 4_096  # members of a space that is looked through as a whole
 
 
@@ -39,7 +39,7 @@ def profile_of(space: SearchSpace, num_samples: int = 1000, seed: int = 0) -> di
 
 
 def most_work(space: SearchSpace) -> np.ndarray:
-    """(G,): the largest member found, by multiply-accumulates: no change of one choice adds any.
+    """(G,): the largest member found, by multiply-accumulates, from which one changes choices as long as that adds any.
 
     `SearchSpace.largest` takes the last option of ordered choices; of the others, such as operations, it cannot know,
     nor how a bound on all layers is best used. Where constraints tie choices together, a larger one may remain unfound.
@@ -48,14 +48,14 @@ def most_work(space: SearchSpace) -> np.ndarray:
 
 
 def least_work(space: SearchSpace) -> np.ndarray:
-    """(G,): the smallest member found, by multiply-accumulates: no change of one choice saves any."""
+    """(G,): the smallest member found, by multiply-accumulates, likewise."""
     return _climbed(space, space.smallest(), -1)
 
 
 def _climbed(space: SearchSpace, genes: np.ndarray, sign: int) -> np.ndarray:
     """From the best of the genes and some other members by the best changes: of one choice, or of each at once.
 
-    The others are drawn, or all where there are few.
+    The others are drawn, or all where there are few. Ends where no change helps, at the latest after `MAX_STEPS`.
     """
 
     def work(members: np.ndarray) -> np.ndarray:
@@ -66,7 +66,10 @@ def _climbed(space: SearchSpace, genes: np.ndarray, sign: int) -> np.ndarray:
     starts = np.concatenate([genes[None], others])
     reached = work(starts)
     genes, found = starts[np.argmax(reached)], reached.max()
-    while len(around := space.neighbours(genes)):
+    for _ in range(MAX_STEPS):
+        around = space.neighbours(genes)
+        if not len(around):
+            break
         gains = work(around) - found
         together = genes.copy()
         for place in np.argsort(gains[gains > 0], kind="stable"):  # the best change of a choice comes last
