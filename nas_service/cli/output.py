@@ -121,11 +121,14 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str
         head = column.replace("_", " ").replace(" ", "\n" if narrow else " ")
         numeric = all(value is None or isinstance(value, int | float) for value in values)
         # An id is there to be copied and a number to be compared; what is too wide for the terminal goes on below.
+        whole = column in ("id", "state") or (numeric and any(value is not None for value in values))
+        texts = (*head.split("\n"), *map(show, values))
+        widest = max(len(part) for text in texts for part in ([text] if whole else text.split()))
         table.add_column(
             head,
             overflow="fold",
-            min_width=min(16, max(len(word) for text in (head, *map(show, values)) for word in text.split())),
-            no_wrap=column in ("id", "state") or (numeric and any(value is not None for value in values)),
+            min_width=widest if whole else min(16, widest),
+            no_wrap=whole,
             justify="right" if numeric else "left",
         )
     for row in rows:

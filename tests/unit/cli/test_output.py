@@ -98,6 +98,10 @@ def test_a_narrow_front_keeps_what_the_search_optimises(monkeypatch, capsys):
         assert re.findall(r"\S+", line)[:5] == ["7", "11.25", "12.5", "1234567", "987654321"]
         assert f"not shown in {width} columns: {', '.join(hidden)}; -o csv has all" in told.err
     monkeypatch.setattr(output.out, "_width", 80)
+    scored = {"f1_macro": 0.826895, "num_samples": 684, "test": {"f1_macro": 0.78131, **test, "num_samples": 681}}
+    text = found | {"axes": ["f1_macro", "macs"], "members": [member | {"metrics": scored}]}
+    print_front(text, ListFormat.table)
+    assert {"123456789", "1234567"} <= set(capsys.readouterr().out.split())  # nothing is cut off
     print_front(found | {"axes": ["accuracy_top1", "params"]}, ListFormat.table)
     told = capsys.readouterr()
     assert re.search(r" 1234567 +123456789 ", told.out)
