@@ -99,18 +99,17 @@ def test_a_causal_language_model(root: Path, story: Dataset, monkeypatch: pytest
             logits = module(torch.tensor([ids[-24:]]))[0, -1, len(SPECIALS) :]
         ids.append(int(logits.argmax()) + len(SPECIALS))
     assert found == story.tokenizer.decode(ids)
-    # A text shorter than what the network reads; hardly any temperature is none, much of it is chance.
-    ids = ids[:5]
+    # Texts shorter than what the network reads; hardly any temperature is none, much of it is chance.
     with torch.inference_mode():
-        x = torch.tensor([ids + [PAD] * 19])
-        likely = int(module(x)[0, 4, len(SPECIALS) :].argmax()) + len(SPECIALS)
+        answers = {n: module(torch.tensor([ids[:n] + [PAD] * (24 - n)]))[0, :, len(SPECIALS) :] for n in range(1, 24)}
     with importing(folder, monkeypatch) as predict_py:
         model = predict_py.load_model()
-        for temperature in (0.0, 1e-4):
-            assert predict_py.continue_text(model, text[:5], 1, temperature, 0) == story.tokenizer.decode(
-                [*ids, likely]
-            )
+        for n, answer in answers.items():
+            expected = story.tokenizer.decode([*ids[:n], int(answer[n - 1].argmax()) + len(SPECIALS)])
+            for temperature in (0.0, 1e-4):
+                assert predict_py.continue_text(model, text[:n], 1, temperature, 0) == expected
         assert len({predict_py.continue_text(model, text[:5], 1, 100.0, seed) for seed in range(20)}) > 5
+    assert any(answer[n - 1].argmax() != answer[-1].argmax() for n, answer in answers.items())
 
 
 def test_a_masked_language_model(root: Path, story: Dataset) -> None:
