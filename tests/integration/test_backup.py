@@ -132,6 +132,10 @@ def test_the_commands(engine, database_url, home, service, empty, tmp_path, monk
     assert (code, brought["findings"]) == (0, [])
     assert {name: brought[name] for name in written} == written
     assert nas("doctor") == (0, [])
+    for path in (tmp_path / "new").rglob("*.safetensors"):
+        path.unlink()
+    code, findings = nas("doctor")
+    assert (code, len(findings) > 0) == (1, True)
     assert nas("restore", str(tmp_path / "backup"))[0] == 6
 
 

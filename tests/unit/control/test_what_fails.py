@@ -164,6 +164,9 @@ def test_a_search_without_a_single_score_says_what_became_of_its_trials(engine, 
     work_off(engine, search_id, Diverging(engine))
     error = search_of(engine, search_id).error
     assert error == {"reason": "no_result", "message": "no trial succeeded: 12 failed"}
+    again = start(engine, replace(spec, finalists=Finalists(count=0)))
+    work_off(engine, again)
+    assert {(trial.state, trial.reused_from) for trial in trials_of(engine, again)} == {("succeeded", None)}
 
 
 def test_a_finalist_whose_training_gives_no_score_is_replaced(engine, spec):

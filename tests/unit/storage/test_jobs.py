@@ -150,17 +150,20 @@ def test_what_is_behind_an_exclusive_job_does_not_overtake_it(engine):
 
 
 def test_of_two_exclusive_jobs_that_were_claimed_at_once_the_first_starts(engine):
-    first, second = enqueue(engine, "a", exclusive=True), enqueue(engine, "b", exclusive=True)
+    shared, first, second = (enqueue(engine, key, exclusive=key != "a") for key in "abc")
+    (beside,) = jobs.claim(engine, "one", limit=1, lease_s=30)  # what its owner runs itself is the owner's to judge
     (one,) = jobs.claim(engine, "one", limit=1, lease_s=30)
     with unit_of_work(engine) as session:  # as if neither claim had seen the other
         session.execute(update(JobRow).where(JobRow.id == first).values(exclusive=False))
     (two,) = jobs.claim(engine, "two", limit=1, lease_s=30)
     with unit_of_work(engine) as session:
         session.execute(update(JobRow).where(JobRow.id == first).values(exclusive=True))
-    assert (one.id, two.id) == (first, second)
+    assert (beside.id, one.id, two.id) == (shared, first, second)
     assert told(engine, jobs.may_start_alone, claim=one, owner="one")
     assert not told(engine, jobs.may_start_alone, claim=two, owner="two")
     told(engine, jobs.finish, job_id=one.id, epoch=one.epoch, result={})
+    assert not told(engine, jobs.may_start_alone, claim=two, owner="two")
+    told(engine, jobs.finish, job_id=beside.id, epoch=beside.epoch, result={})
     assert told(engine, jobs.may_start_alone, claim=two, owner="two")
 
 
