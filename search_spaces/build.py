@@ -21,7 +21,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search_spaces.document import Document, parse_document
+from search_spaces.language.document import Document, parse_document
 from search_spaces.space import SearchSpace
 
 Json = dict[str, Any]

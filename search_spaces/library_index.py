@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from search_spaces.errors import Problem, SpaceError, did_you_mean
-from search_spaces.reader import line_of, lines_of
+from search_spaces.language.reader import line_of, lines_of
 from search_spaces.space import SearchSpace
 
 _FOLDER = resources.files("search_spaces") / "library"

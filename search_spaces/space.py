@@ -10,22 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces import cell_encodings, checking, feasible, ranking
 from search_spaces.architecture import Architecture
-from search_spaces.batch_costs import batch_costs
-from search_spaces.binding import bind_document, is_bound
-from search_spaces.compiler import compile_document
-from search_spaces.counting import Counter
-from search_spaces.describe import network_text, outline_of
-from search_spaces.document import Document, parse_document
-from search_spaces.envelopes import envelopes_of, widest_params
-from search_spaces.equivalence import Rule, equivalence_key
+from search_spaces.compiling.compiler import compile_document
+from search_spaces.compiling.program import Gene, Program
+from search_spaces.counting import feasible, ranking
+from search_spaces.counting.counter import Counter
+from search_spaces.counting.operators import Operators
 from search_spaces.errors import Problem, SpaceError, did_you_mean, pointer_of
-from search_spaces.machine import Machine
+from search_spaces.interpreting import checking
+from search_spaces.interpreting.batch_costs import batch_costs
+from search_spaces.interpreting.envelopes import envelopes_of, widest_params
+from search_spaces.interpreting.machine import Machine
+from search_spaces.interpreting.resolve import resolve_network
+from search_spaces.language.binding import bind_document, is_bound
+from search_spaces.language.document import Document, parse_document
 from search_spaces.network import Envelope, Network
-from search_spaces.operators import Operators
-from search_spaces.program import Gene, Program
-from search_spaces.resolve import resolve_network
+from search_spaces.views import cell_encodings
+from search_spaces.views.describe import network_text, outline_of
+from search_spaces.views.equivalence import Rule, equivalence_key
 
 __all__ = ["Architecture", "Gene", "SearchSpace"]
 
@@ -126,7 +128,7 @@ class SearchSpace:
         bounds: Mapping[str, tuple[float | None, float | None]],
         scale: str = "search",
     ) -> np.ndarray:
-        """Up to n architectures that all meet the cost bounds; see `search_spaces.feasible` for the method."""
+        """Up to n architectures that all meet the cost bounds; see `search_spaces.counting.feasible` for the method."""
         names = tuple(bounds) or COST_NAMES[:1]
         anchors = np.concatenate([self.smallest()[None], self.largest()[None], self.uniform_scaling(8)])
         return feasible.sample_feasible(
@@ -299,7 +301,7 @@ class SearchSpace:
         return widest_params(self.envelopes(scale).values())
 
     def equivalence_key(self, genes: np.ndarray, rule: Rule = "algebra") -> str:
-        """Key of the computation that genes (G,) stand for; see `search_spaces.equivalence` for the rules."""
+        """Key of the computation that genes (G,) stand for; see `search_spaces.views.equivalence` for the rules."""
         return equivalence_key(self.resolve(genes), rule)
 
     def describe(self, scale: str = "search") -> dict[str, Any]:

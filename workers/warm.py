@@ -10,8 +10,8 @@ from typing import Any, TypeVar, cast
 import torch
 
 from nas_service.datasets.store import DatasetStore
-from search_spaces.document import parse_document
 from search_spaces.elastic.supernet import Supernet
+from search_spaces.language.document import parse_document
 from search_spaces.space import SearchSpace
 from workers.context import WorkContext
 from workers.training.checkpoint import open_checkpoint

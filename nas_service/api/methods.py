@@ -14,7 +14,7 @@ from nas_service.domain.metrics import METRICS
 from nas_service.methods.recipes.registry import NETWORK_RECIPES, RECIPES, SUPERNET_RECIPES
 from nas_service.methods.runtimes import RUNTIMES
 from nas_service.methods.strategies.registry import STRATEGIES
-from search_spaces.document import json_schema
+from search_spaces.language.document import json_schema
 
 router = APIRouter(prefix="/v1", tags=["methods"])
 

@@ -24,10 +24,10 @@ from nas_service.api.views import Page
 from nas_service.control.spaces import compiled_space, store_space
 from nas_service.storage import spaces
 from nas_service.storage.session import Session
-from search_spaces.advice import advice_on
 from search_spaces.errors import SpaceError
-from search_spaces.profile import profile_of
 from search_spaces.space import SearchSpace
+from search_spaces.views.advice import advice_on
+from search_spaces.views.profile import profile_of
 
 router = APIRouter(prefix="/v1", tags=["search_spaces"])
 

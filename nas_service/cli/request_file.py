@@ -8,8 +8,8 @@ from typing import Any
 from nas_service.client import ApiError
 from nas_service.errors import InvalidInput, allowed
 from search_spaces.errors import SpaceError
+from search_spaces.language.reader import line_of, lines_of, read_text
 from search_spaces.library_index import LIBRARY, load_file
-from search_spaces.reader import line_of, lines_of, read_text
 
 _MAX_BYTES = 1024 * 1024  # what the API takes
 

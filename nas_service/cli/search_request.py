@@ -14,7 +14,7 @@ from nas_service.cli.request_file import request_of_file, space_reference, with_
 from nas_service.client import ApiError
 from nas_service.errors import InvalidInput
 from search_spaces.errors import SpaceError
-from search_spaces.reader import read_text
+from search_spaces.language.reader import read_text
 
 
 def request_from(

@@ -21,16 +21,16 @@ from nas_service.cli.output import (
     print_rows,
 )
 from nas_service.errors import InvalidInput, allowed
-from search_spaces.advice import advice_on
 from search_spaces.blocks.registry import BLOCKS
-from search_spaces.describe import choices_alike, network_dot, nodes_alike, pattern
+from search_spaces.compiling.program import Gene
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.library_index import LIBRARY, load_file, load_library
 from search_spaces.network import Node
-from search_spaces.profile import log10_of, most_work, profile_of
-from search_spaces.program import Gene
 from search_spaces.reference import block_row, param_row
 from search_spaces.space import SearchSpace
+from search_spaces.views.advice import advice_on
+from search_spaces.views.describe import choices_alike, network_dot, nodes_alike, pattern
+from search_spaces.views.profile import log10_of, most_work, profile_of
 
 app = typer.Typer(no_args_is_help=True, help="Search-space documents.")
 SHOWN_BLOCKS, SHOWN_OPTIONS = 30, 10

@@ -16,7 +16,7 @@ from nas_service.domain.latency_estimator import predict_latency_ms
 from nas_service.domain.search import Constraint, SearchSpec
 from nas_service.errors import Problem
 from nas_service.methods.strategies.base import Genes
-from search_spaces.feasible import Bounds, violation
+from search_spaces.counting.feasible import Bounds, violation
 from search_spaces.space import COST_NAMES, SearchSpace
 
 Values = Mapping[str, np.ndarray]

@@ -7,7 +7,7 @@ from threading import Lock
 
 from nas_service.storage import spaces
 from nas_service.storage.session import Session
-from search_spaces.document import parse_document
+from search_spaces.language.document import parse_document
 from search_spaces.space import SearchSpace
 
 _KEPT = 16

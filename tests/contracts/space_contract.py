@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from search_spaces.document import parse_document
 from search_spaces.errors import SpaceError
+from search_spaces.language.document import parse_document
 from search_spaces.network import Network
 from search_spaces.space import COST_NAMES, SearchSpace
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from search_spaces.language.reader import read_text
 from search_spaces.library_index import library_text, load_library
 from search_spaces.network import Network
-from search_spaces.reader import read_text
 from tests.support.api import app_on, client_of, new_key
 
 pytestmark = pytest.mark.usefixtures("empty_tables")

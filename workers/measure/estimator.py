@@ -6,7 +6,7 @@ import numpy as np
 
 from nas_service.domain.latency_estimator import FEATURES, VERSION, estimator_features
 from nas_service.methods.runtimes import DeviceSettings, MeasureProtocol
-from search_spaces.document import parse_document
+from search_spaces.language.document import parse_document
 from search_spaces.space import SearchSpace
 from workers.context import WorkContext
 from workers.measure.fit import fit_best, held_out_errors

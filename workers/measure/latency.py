@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nas_service.methods.runtimes import DeviceSettings, MeasureProtocol
-from search_spaces.document import parse_document
+from search_spaces.language.document import parse_document
 from search_spaces.space import SearchSpace
 from workers.context import WorkContext
 from workers.measure.networks import load_supernet, plain_network, write_folder

@@ -1,8 +1,9 @@
 """Architectures as models see them: option codes by column, which columns share their options, numeric features.
 
 Genes with the same options (the edges of a cell, the kernels of many layers) are one group: what a model learns of an
-option at one place it may use at the others. Where the space has dead choices (``search_spaces.influence``) and can be
-enumerated, every gene has a second column without them, and the shape of what is left adds features.
+option at one place it may use at the others. Where the space has dead choices
+(``search_spaces.views.influence``) and can be enumerated, every gene has a second column without them, and the shape of
+what is left adds features.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 from nas_service.methods.strategies.base import Genes, key_of
 from nas_service.methods.strategies.candidates import ENUMERATION_LIMIT
-from search_spaces.influence import has_zeros, influence
 from search_spaces.space import SearchSpace
+from search_spaces.views.influence import has_zeros, influence
 
 Floats = NDArray[np.float64]
 _MOST_COUNTED_OPTIONS = 12

@@ -14,8 +14,8 @@ from torch.nn import functional
 from nas_service.datasets.dataset import build_dataset
 from nas_service.datasets.ingest import ingest_digits
 from nas_service.datasets.store import DatasetStore
-from search_spaces.document import parse_document
 from search_spaces.elastic.supernet import Supernet
+from search_spaces.language.document import parse_document
 from search_spaces.space import SearchSpace
 from workers.context import WorkContext
 from workers.training.checkpoint import write_checkpoint

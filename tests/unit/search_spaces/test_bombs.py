@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from search_spaces.errors import Problem, SpaceError
-from search_spaces.expressions import parse_expression
+from search_spaces.language.expressions import parse_expression
 from search_spaces.space import SearchSpace
 from tests.unit.search_spaces.builders import conv, document
 

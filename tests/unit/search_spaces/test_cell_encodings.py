@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
-from search_spaces.equivalence import equivalence_key
 from search_spaces.errors import SpaceError
-from search_spaces.graph_key import graph_key
 from search_spaces.library_index import load_library
 from search_spaces.space import SearchSpace
+from search_spaces.views.equivalence import equivalence_key
+from search_spaces.views.graph_key import graph_key
 from tests.unit.search_spaces.builders import conv, space
 from tests.unit.search_spaces.test_documents import document
 

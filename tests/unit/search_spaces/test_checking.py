@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search_spaces.checking import cause, doubts_about, varied
+from search_spaces.counting.operators import Operators
 from search_spaces.errors import Problem, SpaceError
+from search_spaces.interpreting.checking import cause, doubts_about, varied
 from search_spaces.library_index import LIBRARY, library_text
-from search_spaces.operators import Operators
 from search_spaces.space import SearchSpace
 from tests.contracts.space_contract import compiled
 from tests.unit.search_spaces.builders import conv, document, space

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from search_spaces import stepwise
+from search_spaces.counting import stepwise
 from search_spaces.errors import SpaceError
 from search_spaces.space import SearchSpace
 from tests.unit.search_spaces.builders import conv, document, space

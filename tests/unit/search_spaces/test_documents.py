@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import search_spaces
-from search_spaces.equivalence import equivalence_key
 from search_spaces.library_index import LIBRARY, library_text
 from search_spaces.space import SearchSpace
+from search_spaces.views.equivalence import equivalence_key
 from tests.contracts.space_contract import SpaceContract, compiled
 
 FOLDER = Path(__file__).parent / "documents"

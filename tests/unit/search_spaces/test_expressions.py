@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces.errors import SpaceError
-from search_spaces.expressions import parse_expression
-from search_spaces.terms import compile_value
-from search_spaces.values import constant, gene_index
+from search_spaces.language.expressions import parse_expression
+from search_spaces.language.terms import compile_value
+from search_spaces.language.values import constant, gene_index
 
 NAMES = {"x": 7, "y": 2, "act": "relu", "flag": True}
 

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from search_spaces.expressions import parse_expression
-from search_spaces.grammar import NODE_KINDS
-from search_spaces.operations import FUNCTIONS
-from search_spaces.reader import read_text
+from search_spaces.language.expressions import parse_expression
+from search_spaces.language.grammar import NODE_KINDS
+from search_spaces.language.operations import FUNCTIONS
+from search_spaces.language.reader import read_text
 from search_spaces.reference import PAGE, page_with_table
 from search_spaces.space import SearchSpace
 from tests.unit.search_spaces.builders import conv, space

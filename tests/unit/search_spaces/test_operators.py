@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from search_spaces.equivalence import Rule, equivalence_key
 from search_spaces.network import ImageShape, Network, Node
 from search_spaces.space import SearchSpace
+from search_spaces.views.equivalence import Rule, equivalence_key
 from tests.unit.search_spaces.builders import conv, space
 
 RULES: tuple[Rule, ...] = ("structure", "skip", "zero", "algebra", "graph")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from search_spaces.library_index import load_library
-from search_spaces.profile import least_work, most_work, profile_of
+from search_spaces.views.profile import least_work, most_work, profile_of
 from tests.unit.search_spaces.builders import conv, space
 
 

@@ -9,12 +9,12 @@ import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from search_spaces.compiler import compile_document
-from search_spaces.counting import Counter
-from search_spaces.document import parse_document
+from search_spaces.compiling.compiler import compile_document
+from search_spaces.counting.counter import Counter
+from search_spaces.counting.ranking import members
 from search_spaces.errors import SpaceError
-from search_spaces.ranking import members
-from search_spaces.resolve import resolve_network
+from search_spaces.interpreting.resolve import resolve_network
+from search_spaces.language.document import parse_document
 from search_spaces.space import COST_NAMES, SearchSpace
 from tests.unit.search_spaces.builders import conv, document, space
 

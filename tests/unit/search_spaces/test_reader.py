@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces.document import json_schema, parse_document
 from search_spaces.errors import SpaceError
+from search_spaces.language.document import json_schema, parse_document
+from search_spaces.language.reader import check_data, read_text
 from search_spaces.library_index import LIBRARY, library_text
-from search_spaces.reader import check_data, read_text
 from search_spaces.space import SearchSpace
 from tests.unit.search_spaces.builders import conv, document
 from tests.unit.search_spaces.test_documents import FOLDER

@@ -9,8 +9,8 @@ from nas_service.methods.strategies.encoding import Encoder
 from nas_service.methods.strategies.gaussian_process import GaussianProcess
 from nas_service.methods.strategies.improvement import Belief, expected_improvement
 from nas_service.methods.strategies.objective_scale import ObjectiveScale
-from search_spaces.influence import has_zeros, influence
 from search_spaces.library_index import load_library
+from search_spaces.views.influence import has_zeros, influence
 from tests.contracts.tree_space import TreeGene, TreeSpace, conditional_space, flat_space
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 import workers.training.loop
 from nas_service.datasets.store import DatasetStore
-from search_spaces.document import parse_document
 from search_spaces.elastic.plain import build_plain
+from search_spaces.language.document import parse_document
 from search_spaces.space import SearchSpace
 from tests.unit.workers.training.tiny import digits
 from workers.context import WorkContext

@@ -1,0 +1,265 @@
+"""Compiles single blocks: their inputs, their parameters, the names of their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.blocks.base import Block, Param
+from search_spaces.blocks.registry import BLOCKS
+from search_spaces.compiling.edges import EdgeCompiler, Subset
+from search_spaces.compiling.frames import Frame, LimitError, located
+from search_spaces.compiling.parameters import param_problem, parameter_advice
+from search_spaces.compiling.program import Back, BlockOp, GatherOp, Op, Reference, Register, SwitchOp
+from search_spaces.errors import Problem, SpaceError, did_you_mean
+from search_spaces.language.operations import where
+from search_spaces.language.tables import tabulate
+from search_spaces.language.terms import to_value
+from search_spaces.language.values import (
+    Edge,
+    ListValue,
+    Place,
+    Value,
+    combine,
+    conjunction,
+    constant,
+    force,
+    gene_index,
+    restricted,
+    safe_guard,
+)
+
+MAX_NODES = 5_000
+NODE_KEYS = frozenset(
+    {"block", "name", "let", "inputs", "constraints", "weights", "tied", "share", "weights_per", "source"}
+)
+
+
+class BlockCompiler(EdgeCompiler):
+    """The part of the compiler that knows single blocks."""
+
+    def _sources(self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str) -> tuple[Reference, ...]:
+        """What a node reads; nodes that join several into one input go to `ops`."""
+        result: list[Reference] = []
+        for position, item in enumerate(raw or []):
+            at = f"{pointer}/{position}"
+            with located(at):
+                if isinstance(item, int):
+                    if not -32 <= item <= -1:
+                        raise SpaceError(at, "reference", "references by number are -1 (last) to -32")
+                    self.max_back = max(self.max_back, -item)
+                    result.append(Back(-item))
+                elif isinstance(item, dict):
+                    hint = f"{name}.input{position}" if name else f"input{position}"
+                    edge = self._choose(item, frame, at, item.get("name") or hint)
+                    if item.get("merge") or isinstance(edge, Subset):
+                        result.append(self._gathered(item, edge, frame, ops, at, name))
+                    else:
+                        result += list(edge.items) if isinstance(edge, ListValue) else [edge]
+                elif item.startswith("="):
+                    bound = self._expression(item, frame, at)
+                    for part in bound.items if isinstance(bound, ListValue) else (bound,):
+                        if isinstance(part, Place):
+                            part = Register(part.capture)
+                        if not isinstance(part, Edge | Register):
+                            raise SpaceError(at, "reference", "an input is a node", "write a node's name or choose")
+                        result.append(part)
+                else:
+                    result.append(Register(frame.label(item)))
+        return tuple(result)
+
+    def _gathered(
+        self, raw: Mapping[str, Any], edge: Any, frame: Frame, ops: list[Op], pointer: str, name: str
+    ) -> Register:
+        """The register of several picked nodes joined into one."""
+        how = raw.get("merge")
+        if how is None:
+            raise SpaceError(
+                pointer, "choose", "'k: any' may pick several nodes", "write merge: add, mean or concat beside it"
+            )
+        key = self._unique(".".join((*frame.prefix, *((name,) if name else ()), how)), self.keys)
+        register = self._register()
+        if isinstance(edge, Subset):
+            inputs: tuple[Reference, ...] = tuple(Register(number) for number in edge.registers)
+            flags: tuple[Value, ...] | None = edge.flags
+        else:
+            inputs, flags = tuple(edge.items) if isinstance(edge, ListValue) else (edge,), None
+        ops.append(GatherOp(self._block_op(key, BLOCKS[how], {}, (), pointer), inputs, flags, register))
+        return Register(register)
+
+    def _choices_among(self, sources: tuple[Reference, ...], pointer: str) -> tuple[tuple[Value, tuple[str, ...]], ...]:
+        """The edge choices that decide what a node reads."""
+        found = [
+            (source.index, source.labels) if isinstance(source, Edge) else self.edge_of[source.number]
+            for source in sources
+            if isinstance(source, Edge) or (isinstance(source, Register) and source.number in self.edge_of)
+        ]
+        if not found:
+            raise SpaceError(
+                f"{pointer}/weights_per",
+                "weights",
+                "'weights_per: source' needs an input that is a choice among nodes",
+                "write it where inputs: has a choose, or names a graph's input that does",
+            )
+        return tuple(found)
+
+    def _block(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        kind = raw["block"]
+        if kind not in BLOCKS:
+            hint = did_you_mean(kind, BLOCKS)
+            everything = "all blocks: nas space blocks"
+            raise SpaceError(
+                f"{pointer}/block",
+                "block",
+                f"no block '{kind}'",
+                f"{hint} ({everything})" if "mean" in hint else everything,
+            )
+        block = BLOCKS[kind]
+        inputs: tuple[Reference, ...] = sources or (Back(1),)
+        if block.num_inputs is not None and len(inputs) != block.num_inputs:
+            raise SpaceError(
+                f"{pointer}/inputs", "inputs", f"{kind} reads {block.num_inputs} inputs, {len(inputs)} are given"
+            )
+        if raw.get("tied"):
+            ops.append(self._tied(raw, frame, pointer, inputs))
+            return
+        params = self._params(block, raw, frame, pointer)
+        weights = raw.get("weights")
+        if weights:
+            key = self._shared_key(weights, frame)
+            if self.shared_kinds.setdefault(key, kind) != kind:
+                raise SpaceError(
+                    f"{pointer}/weights",
+                    "weights",
+                    f"'{weights}' are the weights of a {self.shared_kinds[key]}, not of a {kind}",
+                    "use another name; a language_head shares those of a token_embedding by tied: NAME",
+                )
+        else:
+            key = self._unique(".".join((*frame.prefix, name or kind)), self.keys)
+        ops.append(
+            self._separated((*frame.separate, *self._selected(block, params)), key, block, params, inputs, pointer)
+        )
+
+    def _shared_key(self, weights: str, frame: Frame) -> str:
+        """The key of weights that several blocks use: of the document, or (./NAME) of one list of nodes."""
+        if not weights.startswith("./") or frame.parent is None:
+            return f"shared.{weights}"
+        own = frame.parent.own_weights
+        if weights not in own:
+            own[weights] = self._unique(".".join((*frame.prefix, weights[2:])), self.keys)
+        return own[weights]
+
+    def _tied(self, raw: Any, frame: Frame, pointer: str, inputs: tuple[Reference, ...]) -> BlockOp:
+        """A head with the weights of a token embedding: that embedding once more, applied to vectors."""
+        if raw["block"] != "language_head":
+            raise SpaceError(
+                f"{pointer}/tied",
+                "weights",
+                "only a language_head can be tied, to a token_embedding",
+                "blocks of one kind share weights by weights: NAME",
+            )
+        for extra in sorted(set(raw) - NODE_KEYS | set(raw) & {"weights"}):
+            raise SpaceError(
+                f"{pointer}/{extra}",
+                "parameter",
+                "a tied head has the vocabulary and the weights of the embedding, and no bias",
+                f"leave '{extra}' out",
+            )
+        with located(f"{pointer}/tied"):
+            found = self.block_at.get(frame.label(raw["tied"]))
+        if found is None or found.block.kind != "token_embedding":
+            raise SpaceError(
+                f"{pointer}/tied",
+                "weights",
+                f"'{raw['tied']}' is not a token_embedding",
+                "name the block that reads the token ids",
+            )
+        return self._block_op(found.key, found.block, found.params, inputs, pointer)
+
+    def _selected(self, block: Block, params: dict[str, Value]) -> tuple[tuple[Value, tuple[str, ...]], ...]:
+        """The choices behind parameters whose options cannot share weights."""
+        genes = sorted(frozenset().union(*(params[name].genes for name in block.selected)))
+        return tuple((gene_index(gene), tuple(map(str, self.genes[gene].options))) for gene in genes)
+
+    def _separated(
+        self,
+        choices: tuple[tuple[Value, tuple[str, ...]], ...],
+        key: str,
+        block: Block,
+        params: dict[str, Value],
+        inputs: tuple[Reference, ...],
+        pointer: str,
+    ) -> Op:
+        """The block; where its weights are separate by choices, one block per option."""
+        if not choices:
+            return self._block_op(key, block, params, inputs, pointer)
+        (index, labels), *others = choices
+        gene = next(iter(index.genes))
+        branches = []
+        for option, label in enumerate(labels):
+            here = {name: restricted(value, gene, option) for name, value in params.items()}
+            branches.append((self._separated(tuple(others), f"{key}.{label}", block, here, inputs, pointer),))
+        return SwitchOp(index, None, tuple(branches), pointer)
+
+    def _block_op(
+        self, key: str, block: Block, params: dict[str, Value], inputs: tuple[Reference, ...], pointer: str
+    ) -> BlockOp:
+        self.num_steps += 1
+        if self.num_steps > MAX_NODES:
+            raise LimitError(pointer, "limits", f"more than {MAX_NODES} nodes when unrolled", "repeat less often")
+        self.key_uses[key] += 1
+        return BlockOp(self.num_steps - 1, key, block, params, inputs, pointer)
+
+    def _params(self, block: Block, raw: Mapping[str, Any], frame: Frame, pointer: str) -> dict[str, Value]:
+        declared = {param.name: param for param in block.params}
+        values: dict[str, Value] = {}
+        faults: list[Problem] = []
+        for name in sorted(set(raw) - NODE_KEYS):
+            at = f"{pointer}/{name}"
+            if name not in declared:
+                hint = did_you_mean(name, declared)
+                faults.append(Problem(at, "parameter", f"{block.kind} has no parameter '{name}'", hint))
+                continue
+            try:
+                with located(at):
+                    given = to_value(self._binding(raw[name], frame, at, name))
+                    values[name] = self._checked(block, declared[name], given, frame.guards)
+            except LimitError:
+                raise
+            except SpaceError as error:
+                faults += error.problems
+        sizes = self.root.names["input"].entries
+        for name, param in declared.items():
+            if name in raw:
+                continue
+            if param.follows in sizes:
+                values[name] = to_value(force(sizes[param.follows]))
+            elif param.default is not None:
+                values[name] = constant(param.default)
+            elif raw.keys() - NODE_KEYS <= declared.keys():  # else one of the unknown names may be meant for it
+                message = f"{block.kind} needs the parameter '{name}'"
+                faults.append(Problem(pointer, "parameter", message, parameter_advice(param)))
+        if faults:
+            raise SpaceError(faults)
+        return values
+
+    def _checked(self, block: Block, param: Param, value: Value, guards: tuple[Value, ...]) -> Value:
+        """The value, which a block may have wherever it exists; elsewhere it is made one that it may have."""
+        wrong, fine = self._among(param, value)
+        if wrong and fine and guards:
+            here = conjunction([safe_guard(guard) for guard in guards])
+            value = combine(where, here, value, constant(fine[0]))
+            wrong, _ = self._among(param, value)
+        if wrong:
+            message = f"{block.kind}.{param.name} = {wrong[0]!r}: {param_problem(param, wrong[0])}"
+            raise SpaceError("", "parameter", message, parameter_advice(param, wrong[0]))
+        return value
+
+    def _among(self, param: Param, value: Value) -> tuple[list[Any], list[Any]]:
+        """The results that the parameter may not have, and those it may; none where it reads shapes or too much."""
+        sizes = [len(gene.options) for gene in self.genes]
+        found = (tabulate(value, sizes, limit=4_096) if value.is_pure else None) or []
+        wrong = [item for item in found if param_problem(param, item)]
+        return wrong, [item for item in found if item not in wrong]

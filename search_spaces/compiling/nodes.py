@@ -1,0 +1,398 @@
+"""Compiles nodes: unrolls structure, resolves references to registers, names weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from search_spaces.blocks.registry import BLOCKS
+from search_spaces.compiling.block_nodes import BlockCompiler
+from search_spaces.compiling.frames import Earlier, Frame, LimitError, Share, located
+from search_spaces.compiling.program import (
+    AdaptOp,
+    Back,
+    BlockOp,
+    Capture,
+    GraphOp,
+    LooseEndsOp,
+    Mark,
+    Op,
+    Push,
+    Reference,
+    Register,
+    RepeatOp,
+    ResidualOp,
+    SwitchOp,
+)
+from search_spaces.errors import SpaceError, did_you_mean
+from search_spaces.language.operations import compare
+from search_spaces.language.tables import tabulate
+from search_spaces.language.terms import to_value
+from search_spaces.language.values import (
+    Collection,
+    Edge,
+    Lazy,
+    Place,
+    Record,
+    Value,
+    combine,
+    conjunction,
+    constant,
+    force,
+    lookup,
+    safe_guard,
+)
+
+MAX_VISITS = 20_000
+
+
+class NodeCompiler(BlockCompiler):
+    """The part of the compiler that knows how nodes nest."""
+
+    def _nodes(self, raw: list[Any], frame: Frame, ops: list[Op], pointer: str) -> None:
+        for position, node in enumerate(raw):
+            with self._collect():
+                self._node(node, frame, ops, f"{pointer}/{position}")
+            name = node.get("name")
+            if name and name not in frame.labels:  # what refers to a broken node is not wrong as well
+                frame.labels[name] = self._register()
+                if frame.earlier is not None and name not in {item.label for item in frame.earlier}:
+                    frame.earlier.append(Earlier(name, frame.labels[name], frame.guards, False))
+
+    def _node(self, raw: Mapping[str, Any], outer: Frame, ops: list[Op], pointer: str, label: str = "") -> None:
+        """Compiles a node behind `ops`. `outer` gets its name; `label` replaces it (branches of a choice)."""
+        self.visits += 1
+        if self.visits > MAX_VISITS:
+            raise LimitError(pointer, "limits", "the document unrolls to too many nodes", "repeat less often")
+        kind = next(kind for kind in _KINDS if kind in raw)
+        frame = outer.child()
+        one_node = outer.earlier is not None and kind in ("sequence", "use") and bool(raw.get("name"))
+        if one_node:
+            frame.earlier = _inside(outer)
+        if raw.get("share"):
+            frame.share, frame.gene_path = Share(raw["share"]), (raw["share"],)
+            frame.shared_as = label or raw.get("name") or ""
+            self.share_guards.setdefault(raw["share"], outer.guards)
+        body: list[Op] = []
+        used: list[int] = []
+
+        def place() -> Place:
+            if not used:
+                used.append(self._register())
+            return Place(used[0])
+
+        frame.place = place
+        with located(pointer):
+            self._let(raw.get("let"), frame, f"{pointer}/let")
+            if raw.get("source"):
+                raise SpaceError(
+                    f"{pointer}/source",
+                    "reserved",
+                    f"'source: {raw['source']}' is reserved for parts with pretrained weights, which cannot be "
+                    "loaded yet",
+                    "leave it out: all weights are trained",
+                )
+            sources = self._sources(raw.get("inputs"), frame, ops, f"{pointer}/inputs", raw.get("name") or label)
+            if raw.get("weights_per"):
+                frame.separate += self._choices_among(sources, pointer)
+            name = label or raw.get("name") or ""
+            _KINDS[kind](self, raw, frame, body, pointer, name, sources)
+            for position, text in enumerate(raw.get("constraints") or []):
+                self._constraint(text, frame, f"{pointer}/constraints/{position}")
+        if used and Register(used[0]) in sources:
+            raise SpaceError(f"{pointer}/inputs", "cycle", "the input of a node is its own input", "name a node, or -1")
+        if used:
+            ops.append(Capture(used[0], sources[0] if sources else Back(1)))
+        ops += body
+        own_name = raw.get("name")
+        in_graph = outer.earlier is not None and (one_node or kind not in _SPLICED)
+        if own_name or in_graph:
+            register = self._register()
+            ops.append(Mark(register))
+            if own_name:
+                outer.labels[own_name] = register
+                if body and isinstance(body[-1], BlockOp):
+                    self.block_at[register] = body[-1]
+            if in_graph and outer.earlier is not None:
+                taken = {item.label: 1 for item in outer.earlier}
+                shown = self._unique(own_name or f"node{sum(not i.is_input for i in outer.earlier)}", taken)
+                outer.earlier.append(Earlier(shown, register, outer.guards, False))
+
+    def _spliced(self, frame: Frame, ops: list[Op], sources: tuple[Reference, ...], pointer: str) -> None:
+        if len(sources) > 1:
+            raise SpaceError(f"{pointer}/inputs", "inputs", "one input continues a sequence", "use graph for several")
+        if sources:
+            ops.append(Push(sources[0]))
+
+    def _sequence(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        self._spliced(frame, ops, sources, pointer)
+        inner = frame.child(**frame.along(name))
+        self._nodes(raw["sequence"], inner, ops, f"{pointer}/sequence")
+
+    def _repeat(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        self._spliced(frame, ops, sources, pointer)
+        body, at = raw["repeat"], f"{pointer}/repeat/count"
+        with located(at):
+            count = to_value(self._binding(body["count"], frame, at, "depth"))
+        if not count.is_pure:
+            raise SpaceError(at, "count", "a count reads choices, not shapes", "derive it from let values")
+        counts = tabulate(count, [len(gene.options) for gene in self.genes], limit=65_536)
+        if counts is None:
+            raise LimitError(at, "limits", "the count depends on too many choices")
+        if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= 1_000 for n in counts):
+            raise SpaceError(at, "count", f"a count is a whole number from 0 to 1000, not {counts[:4]}")
+        least, most = min(counts), max(counts)
+        base = name or "layer"
+        made_by = f"repeat {'' if name else 'without a name '}at {pointer}"
+        records, iterations = [], []
+        for position in range(most):
+            guard = None
+            if position >= least:
+                guard = combine(lambda n, position=position: compare(">", n, position), count)
+            guards = frame.guards if guard is None else (*frame.guards, guard)
+            path = ".".join((*frame.prefix, f"{base}{position}"))
+            record = Record({"index": constant(position)}, guards, path, made_by)
+            inner = frame.child(
+                names={body.get("index", "i"): constant(position)},
+                **frame.along(f"{base}{position}"),
+                guards=guards,
+                record=record,
+            )
+            inside: list[Op] = []
+            self._nodes(body["body"], inner, inside, f"{pointer}/repeat/body")
+            records.append(record)
+            iterations.append((guard, tuple(inside)))
+        self._collection(frame, base, records)
+        ops.append(RepeatOp(tuple(iterations)))
+
+    def _collection(self, frame: Frame, name: str, records: list[Record]) -> None:
+        """Iterations under their name's plural: those of this scope inside it, those of all scopes at the top."""
+        plural = f"{name}s"
+        scopes = [frame.record] if frame.record is self.root.record else [frame.record, self.root.record]
+        for record in scopes:
+            before = record.entries.get(plural, Collection(()))
+            if isinstance(before, Collection):
+                record.entries[plural] = Collection((*before.records, *records))
+        holder = frame
+        while holder.parent is not None and holder.parent.record is frame.record:
+            holder = holder.parent
+        for scope in (holder, self.root):
+            if not isinstance(scope.names.get(plural, Collection(())), Collection):
+                continue
+            scope.names[plural] = scope.record.entries[plural]
+
+    def _for_each(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        self._spliced(frame, ops, sources, pointer)
+        body = raw["for_each"]
+        records = []
+        for position, entries in enumerate(body["in"]):
+            record = Record({"index": constant(position)}, guards=frame.guards)
+            inner = frame.child(
+                names={body["as"]: record}, record=record, **frame.along(name, f"{body['as']}{position}")
+            )
+            at = f"{pointer}/for_each/in/{position}"
+            for entry in sorted(entries):
+
+                def compute(entry: str = entry, entries: Any = entries, inner: Frame = inner, at: str = at) -> Any:
+                    with located(f"{at}/{entry}"):
+                        return self._binding(entries[entry], inner, f"{at}/{entry}", entry)
+
+                record.entries[entry] = Lazy(compute, entry)
+            for entry in sorted(entries):
+                with self._collect():
+                    force(record.entries[entry])
+            self._nodes(body["body"], inner, ops, f"{pointer}/for_each/body")
+            records.append(record)
+        self._collection(frame, body["as"], records)
+
+    def _one_of(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        if len(sources) > 1:
+            raise SpaceError(
+                f"{pointer}/inputs",
+                "inputs",
+                "a choice between nodes reads one input",
+                "in a graph name those that come in, and let each of its nodes read them: inputs: [a, b]",
+            )
+        branches = raw["one_of"]
+        if isinstance(branches, dict):
+            items = [(label, branches[label], f"{pointer}/one_of/{label}") for label in sorted(branches)]
+        else:
+            taken: dict[str, int] = {}
+            items = [
+                (
+                    self._unique(_label_of(node), taken),
+                    node,
+                    f"{pointer}/one_of/{position}",
+                )
+                for position, node in enumerate(branches)
+            ]
+        index = self._gene(name or "op", [label for label, _, _ in items], False, frame, f"{pointer}/one_of")
+        gene = next(iter(index.genes))
+        shown = self.genes[gene].options
+        frame.record.entries.setdefault(name or "op", lookup(index, [constant(label) for label in shown]))
+        bodies: list[tuple[Op, ...]] = []
+        for position, (label, node, at) in enumerate(items):
+            chosen = combine(lambda at, position=position: compare("==", at, position), index)
+            inner = frame.child(
+                guards=(*frame.guards, chosen),
+                record=Record(guards=frame.guards),
+                earlier=_inside(frame),
+                **frame.along(name),
+            )
+            inside: list[Op] = []
+            with self._collect():
+                self._node(node, inner, inside, at, label=label)
+            bodies.append(tuple(inside))
+        ops.append(SwitchOp(index, sources[0] if sources else None, tuple(bodies), pointer))
+
+    def _use(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        self._spliced(frame, ops, sources, pointer)
+        templates = self.raw.get("templates") or {}
+        wanted = raw["use"]
+        if wanted not in templates:
+            raise SpaceError(f"{pointer}/use", "template", f"no template '{wanted}'", did_you_mean(wanted, templates))
+        if wanted in frame.templates:
+            path = " -> ".join((*frame.templates, wanted))
+            raise SpaceError(f"{pointer}/use", "cycle", f"a template uses itself: {path}", "use repeat")
+        template, given = templates[wanted], raw.get("with") or {}
+        parameters = template.get("parameters") or []
+        for wrong in sorted(set(given) - set(parameters)):
+            raise SpaceError(
+                f"{pointer}/with/{wrong}", "template", f"{wanted} has no parameter '{wrong}'",
+                did_you_mean(wrong, parameters),
+            )  # fmt: skip
+        missing = sorted(set(parameters) - set(given))
+        if missing:
+            raise SpaceError(
+                f"{pointer}/with", "template", f"{wanted} needs {', '.join(missing)}",
+                f"write with: {{{missing[0]}: ...}}",
+            )  # fmt: skip
+        args = frame.child(**frame.along(name))
+        names = {key: self._binding(given[key], args, f"{pointer}/with/{key}", key) for key in sorted(given)}
+        inner = frame.child(names=names, parent=self.root, templates=(*frame.templates, wanted), **frame.along(name))
+        self._nodes(template["body"], inner, ops, f"/templates/{wanted}/body")
+
+    def _graph(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        graph = raw["graph"]
+        inputs: tuple[Reference, ...] = sources or (Back(1),)
+        labels = graph.get("inputs") or ["x"]
+        if len(inputs) != len(labels) or len(set(labels)) != len(labels):
+            raise SpaceError(
+                f"{pointer}/graph/inputs", "inputs", f"{len(inputs)} inputs come in, {len(labels)} are named",
+                f"what comes in is written beside graph:, as inputs: with a node for each of {', '.join(labels)} "
+                "(each name once)",
+            )  # fmt: skip
+        registers = tuple(self._register() for _ in labels)
+        earlier = [
+            Earlier(label, register, frame.guards, True) for label, register in zip(labels, registers, strict=True)
+        ]
+        for register, source in zip(registers, inputs, strict=True):
+            if isinstance(source, Edge):
+                self.edge_of[register] = (source.index, source.labels)
+            elif isinstance(source, Register) and source.number in self.edge_of:
+                self.edge_of[register] = self.edge_of[source.number]
+        inner = frame.child(
+            **frame.along(name),
+            labels=dict(zip(labels, registers, strict=True)),
+            earlier=earlier,
+        )
+        body: list[Op] = []
+        self._nodes(graph["body"], inner, body, f"{pointer}/graph/body")
+        output, loose = graph.get("output", "last"), None
+        at = f"{pointer}/graph/output"
+        if isinstance(output, dict):
+            nodes = [item for item in earlier if not item.is_input]
+            presences = [self._presence(frame.guards, item.guards) for item in nodes]
+            if all(presence is not None for presence in presences):
+                raise SpaceError(
+                    at, "output", "loose ends need a node that always exists", "let the count begin at 1, not 0"
+                )
+            candidates = tuple((item.register, here) for item, here in zip(nodes, presences, strict=True))
+            key = self._unique(".".join((*inner.prefix, output["loose_ends"])), self.keys)
+            node = self._block_op(key, BLOCKS[output["loose_ends"]], {}, (), at)
+            loose = LooseEndsOp(node, candidates)
+        elif output != "last":
+            with located(at):
+                register = inner.label(output)
+            if not (earlier and earlier[-1].register == register):
+                key = self._unique(".".join((*inner.prefix, "output")), self.keys)
+                body.append(self._block_op(key, BLOCKS["identity"], {}, (Register(register),), at))
+        ops.append(GraphOp(inputs, registers, tuple(body), loose, pointer))
+
+    def _presence(self, guards: tuple[Value, ...], wanted: tuple[Value, ...]) -> Value | None:
+        """Where a node exists inside a graph that exists; None: everywhere."""
+        if self._implies(guards, wanted):
+            return None
+        held = {id(guard) for guard in guards}
+        return conjunction([safe_guard(guard) for guard in wanted if id(guard) not in held])
+
+    def _adapt(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        if len(sources) > 1:
+            raise SpaceError(f"{pointer}/inputs", "inputs", "one input is adapted")
+        like = self._sources([raw["like"]], frame, ops, f"{pointer}/like", name)[0]
+        inner = frame.child(earlier=_inside(frame), **frame.along(name))
+        body: list[Op] = []
+        self._nodes(raw["adapt"], inner, body, f"{pointer}/adapt")
+        ops.append(AdaptOp(sources[0] if sources else Back(1), like, tuple(body), pointer))
+
+    def _residual(
+        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
+    ) -> None:
+        if len(sources) > 1:
+            raise SpaceError(f"{pointer}/inputs", "inputs", "a residual reads one input")
+        inner = frame.child(earlier=_inside(frame), **frame.along(name))
+        body: list[Op] = []
+        self._nodes(raw["residual"], inner, body, f"{pointer}/residual")
+        shortcut: list[Op] | None = None
+        if raw.get("shortcut"):
+            shortcut = []
+            self._node(raw["shortcut"], inner, shortcut, f"{pointer}/shortcut", label="shortcut")
+        key = self._unique(".".join((*inner.prefix, "add")), self.keys)
+        node = self._block_op(key, BLOCKS["add"], {}, (), pointer)
+        ops.append(
+            ResidualOp(
+                sources[0] if sources else None,
+                tuple(body),
+                None if shortcut is None else tuple(shortcut),
+                node,
+            )
+        )
+
+
+def _label_of(node: Mapping[str, Any]) -> str:
+    """What a branch without a label is called: its name, its block or template, or its kind."""
+    named = node.get("name") or node.get("block") or node.get("use")
+    return named if isinstance(named, str) else next(kind for kind in _KINDS if kind in node)
+
+
+def _inside(frame: Frame) -> list[Earlier] | None:
+    """What nodes of a branch or a residual may read: they are no candidates for the nodes outside."""
+    return None if frame.earlier is None else list(frame.earlier)
+
+
+_KINDS: dict[str, Callable[..., None]] = {
+    "block": NodeCompiler._block,
+    "sequence": NodeCompiler._sequence,
+    "repeat": NodeCompiler._repeat,
+    "for_each": NodeCompiler._for_each,
+    "one_of": NodeCompiler._one_of,
+    "use": NodeCompiler._use,
+    "graph": NodeCompiler._graph,
+    "residual": NodeCompiler._residual,
+    "adapt": NodeCompiler._adapt,
+}
+_SPLICED = frozenset({"sequence", "repeat", "for_each", "use"})

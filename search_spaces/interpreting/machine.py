@@ -1,0 +1,410 @@
+"""The interpreter of a program: runs its operations over one architecture or a gene matrix, all at once.
+
+Where architectures differ in structure, flows are merged by mask, so that every node is visited once for the whole
+batch. A choice among single blocks that read the same is one visit, whose cost is looked up by the chosen option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from search_spaces.blocks.arithmetic import noting
+from search_spaces.blocks.base import Block, BlockError, Cost
+from search_spaces.compiling.parameters import MAX_SIZE, param_problem, parameter_advice, within
+from search_spaces.compiling.program import (
+    AdaptOp,
+    Back,
+    BlockOp,
+    Capture,
+    GatherOp,
+    GraphOp,
+    Mark,
+    Op,
+    Program,
+    Push,
+    Reference,
+    Register,
+    RepeatOp,
+    ResidualOp,
+    SwitchOp,
+)
+from search_spaces.errors import SpaceError
+from search_spaces.interpreting.flows import (
+    Flow,
+    Visit,
+    all_of,
+    coerced,
+    described,
+    equal_numbers,
+    merged,
+    none_of,
+    numbers_of,
+    plain_shape,
+    same_shape,
+)
+from search_spaces.interpreting.joins import gathered, loose_ends
+from search_spaces.language.operations import ARITHMETIC_ERRORS, logical_and, logical_not
+from search_spaces.language.values import Value
+from search_spaces.network import SHAPE_KINDS, Shape
+
+_COSTS = ("macs", "params", "activations", "peak_elements")
+_MEMO_LIMIT = 50_000
+
+
+class Machine:
+    """Runs a program over gene columns: ints (one architecture) or int arrays (n,)."""
+
+    def __init__(self, program: Program, columns: Sequence[Any], with_cost: bool) -> None:
+        self.program, self.with_cost = program, with_cost
+        self.columns = columns if program.columns is None else [columns[place] for place in program.columns]
+        self.mask: Any = True
+        self.registers: dict[int, Flow] = {}
+        self.trail: list[Flow | None] = []
+        self.visits: list[Visit] = []
+        self.outputs: dict[int, Flow] = {}  # of graphs, by their first register
+        self.slots: dict[int, int] = {}  # the last nodes of a choice's branches make one value, of the first's number
+        self.matches: dict[tuple[int, int], Any] = {}
+        self.lookups: dict[tuple[Any, ...], Any] = {}
+        # By place and node: where a condition fails. A dictionary here has conditions on columns looked at.
+        self.doubts: dict[tuple[str, str], Any] | None = None
+        self.rows: np.ndarray | None = None  # the architectures that columns stand for, where not for all
+
+    # What expressions ask for.
+    def index(self, gene: int) -> Any:
+        return self.columns[gene]
+
+    def shape(self, capture: int) -> Shape:
+        return self.registers[capture].shape
+
+    def slot(self, value: int) -> int:
+        """The number under which a value's uses are counted."""
+        while value in self.slots:
+            value = self.slots[value]
+        return value
+
+    def run(self) -> Flow:
+        """Runs everything; returns the output. Visits are in execution order."""
+        values = {name: self.value(value, f"/input/{name}") for name, value in self.program.input_values.items()}
+        start = Flow(SHAPE_KINDS[self.program.input_kind](**values), 0, (0,))
+        self.registers[0] = start
+        self.trail = [start] + [None] * (self.program.max_back - 1)
+        with np.errstate(all="ignore"):
+            self.execute(self.program.ops)
+        return self.last()
+
+    def value(self, value: Value, pointer: str) -> Any:
+        try:
+            result = value(self)
+        except SpaceError as error:
+            raise SpaceError(error.pointer or pointer, error.rule, error.message, error.suggestion) from None
+        return result.item() if isinstance(result, np.generic) else result
+
+    def flow(self, source: Reference, pointer: str) -> Flow:
+        if isinstance(source, Back):
+            found = self.trail[source.steps - 1]
+            if found is None:
+                raise SpaceError(
+                    pointer, "reference", f"-{source.steps} reaches behind the first node", "name the node instead"
+                )
+            return found
+        if isinstance(source, Register):
+            return self.registers[source.number]
+        at = self.value(source.index, pointer)
+        if not isinstance(at, np.ndarray):
+            return self.registers[source.registers[at]]
+        result: Flow | None = None
+        for position, number in enumerate(source.registers):
+            if number in self.registers:  # a node that no architecture of the batch has was never run
+                option = self.registers[number]
+                chosen = self.match(source.index, at, position)
+                result = option if result is None else merged(chosen, option, result, pointer)
+        assert result is not None
+        return result
+
+    def match(self, index: Value, at: np.ndarray, position: int) -> Any:
+        """Where a choice takes an option; kept, since shared choices ask again and again."""
+        if len(index.genes) != 1:
+            return at == position
+        key = (next(iter(index.genes)), position)
+        if key not in self.matches:
+            self.matches[key] = at == position
+        return self.matches[key]
+
+    def push(self, flow: Flow) -> None:
+        self.trail = [flow, *self.trail[:-1]]
+
+    def last(self) -> Flow:
+        found = self.trail[0]
+        assert found is not None
+        return found
+
+    def execute(self, ops: Sequence[Op]) -> None:
+        for op in ops:
+            match op:
+                case BlockOp():
+                    inputs = tuple([self.flow(source, op.pointer) for source in op.inputs])
+                    self.push(self.block(op, inputs))
+                case Capture():
+                    self.registers[op.register] = self.flow(op.source, "")
+                case Mark():
+                    self.registers[op.register] = self.last()
+                case Push():
+                    self.push(self.flow(op.source, ""))
+                case RepeatOp():
+                    self.repeat(op)
+                case SwitchOp():
+                    self.switch(op)
+                case GraphOp():
+                    self.graph(op)
+                case ResidualOp():
+                    self.residual(op)
+                case AdaptOp():
+                    source = self.flow(op.source, op.pointer)
+                    self.push(self.adapted(source, self.flow(op.like, op.pointer), op.body, op.pointer))
+                case GatherOp():
+                    self.registers[op.register] = gathered(self, op)
+
+    def repeat(self, op: RepeatOp) -> None:
+        outside = self.mask
+        before: list[tuple[Any, list[Flow | None]]] = []
+        for guard, body in op.iterations:
+            here = True if guard is None else self.value(guard, "")
+            mask = logical_and(outside, here)
+            if none_of(mask):
+                break
+            before.append((here, self.trail))
+            self.mask = mask
+            self.execute(body)
+        self.mask = outside
+        for here, trail in reversed(before):
+            if not all_of(here):
+                self.trail = [
+                    None if now is None or old is None else merged(here, now, old, "/network")
+                    for now, old in zip(self.trail, trail, strict=True)
+                ]
+
+    def switch(self, op: SwitchOp) -> None:
+        outside, trail = self.mask, self.trail
+        if op.source is not None:
+            self.push(self.flow(op.source, op.pointer))
+        begin, at, first = self.trail, self.value(op.index, op.pointer), len(self.visits)
+        if not isinstance(at, np.ndarray):
+            self.execute(op.branches[at])
+            made = self.last()
+        else:
+            ends: dict[int, tuple[Flow, list[Visit]]] = {}
+            for position, body in enumerate(op.branches):
+                mask = logical_and(outside, self.match(op.index, at, position))
+                if none_of(mask):
+                    continue
+                self.trail, self.mask, start = begin, mask, len(self.visits)
+                self.execute(body)
+                ends[position] = (self.last(), self.visits[start:])
+            self.mask = outside
+            made = self.joined(op, at, ends, first)
+        self.trail = trail
+        self.push(made)
+
+    def joined(self, op: SwitchOp, at: np.ndarray, ends: dict[int, tuple[Flow, list[Visit]]], first: int) -> Flow:
+        """The output of a choice, from those of the branches that occur."""
+        result: Flow | None = None
+        for position, (flow, _) in ends.items():
+            matching = self.match(op.index, at, position)
+            result = flow if result is None else merged(matching, flow, result, op.pointer)
+        assert result is not None
+        steps = [visit.op.step + 1 for visit in self.visits[first:]]
+        flows = [flow for flow, _ in ends.values()]
+        if len(ends) < 2 or not steps or any(isinstance(flow.ids, np.ndarray) for flow in flows):
+            return result
+        if min(flow.ids for flow in flows) < min(steps):
+            return result  # a branch passes an older value on
+        slot = min(flow.ids for flow in flows)
+        self.slots.update((flow.ids, slot) for flow in flows if flow.ids != slot)
+        result = Flow(result.shape, slot, (slot,))
+        if self.with_cost:
+            self.fuse(op, at, {position: visits for position, (_, visits) in ends.items()}, first, result)
+        return result
+
+    def fuse(self, op: SwitchOp, at: np.ndarray, branches: dict[int, list[Visit]], first: int, made: Flow) -> None:
+        """One visit instead of one per branch, where every branch is one block that reads the same."""
+        if any(len(visits) != 1 for visits in branches.values()):
+            return
+        visits = {position: found[0] for position, found in branches.items()}
+        some = next(iter(visits.values()))
+        for visit in visits.values():
+            key, num_inputs = visit.op.key, len(visit.inputs)
+            if visit.used is not None or key in self.program.shared_keys or num_inputs != len(some.inputs):
+                return
+            if any(mine is not other for mine, other in zip(visit.inputs, some.inputs, strict=True)):
+                return
+        costs = {name: self.choose(op, at, name, visits) for name in _COSTS}
+        made_by = min((visit.op for visit in visits.values()), key=lambda block: block.step)
+        del self.visits[first:]
+        self.visits.append(Visit(made_by, self.mask, {}, some.inputs, None, made, Cost(**costs)))
+
+    def choose(self, op: SwitchOp, at: np.ndarray, name: str, visits: dict[int, Visit]) -> Any:
+        """One of the costs, by the chosen branch."""
+        numbers = {position: getattr(visit.cost, name) for position, visit in visits.items()}
+        values = list(numbers.values())
+        if all(equal_numbers(value, values[0]) for value in values[1:]):
+            return values[0]
+        if not any(isinstance(value, np.ndarray) for value in values):
+            table = tuple(numbers.get(position, 0) for position in range(len(op.branches)))
+            key = (op.index.genes, table)
+            if key not in self.lookups:
+                self.lookups[key] = np.array(table, dtype=np.int64)[at]
+            return self.lookups[key]
+        result = values[0]
+        for position, value in numbers.items():
+            if value is not values[0]:
+                result = np.where(self.match(op.index, at, position), value, result)
+        return result
+
+    def graph(self, op: GraphOp) -> None:
+        trail, first = self.trail, len(self.visits)
+        inputs = [self.flow(source, op.pointer) for source in op.inputs]
+        self.trail = [None] * len(trail)
+        for register, flow in zip(op.registers, inputs, strict=True):
+            self.registers[register] = flow
+            self.push(flow)
+        self.execute(op.body)
+        made = self.last() if op.loose_ends is None else loose_ends(self, op.loose_ends, first)
+        self.outputs[op.registers[0]] = made
+        self.trail = trail
+        self.push(made)
+
+    def residual(self, op: ResidualOp) -> None:
+        trail = self.trail
+        source = self.last() if op.source is None else self.flow(op.source, op.node.pointer)
+        self.push(source)
+        self.execute(op.body)
+        made = self.last()
+        if op.shortcut is not None:
+            self.trail = trail
+            source = self.adapted(source, made, op.shortcut, op.node.pointer)
+        self.trail = trail
+        self.push(self.block(op.node, (made, source)))
+
+    def adapted(self, source: Flow, like: Flow, body: Sequence[Op], pointer: str) -> Flow:
+        """The source, through the body where its shape is not that of `like`."""
+        trail, outside = self.trail, self.mask
+        differ = logical_not(same_shape(source.shape, like.shape))
+        mask = logical_and(outside, differ)
+        if none_of(mask):
+            return source
+        self.push(source)
+        self.mask = mask
+        self.execute(body)
+        bridged = self.last()
+        self.trail, self.mask = trail, outside
+        return merged(differ, bridged, source, pointer)
+
+    def made(self, op: BlockOp, shape: Shape) -> Flow:
+        return Flow(shape, op.step + 1, (op.step + 1,))
+
+    def block(self, op: BlockOp, inputs: tuple[Flow, ...]) -> Flow:
+        params = dict(op.fixed)
+        for param in op.varying:
+            at = f"{op.pointer}/{param.name}"
+            raw = self.value(op.params[param.name], at)
+            value = coerced(raw, param.kind, at)
+            if self.doubts is not None and isinstance(value, np.ndarray):
+                self.doubt(at, op.key, logical_and(raw == value, within(param, value)))
+            if not isinstance(value, np.ndarray) and not op.params[param.name].is_pure:
+                # Values that follow a shape are known only now; the others were checked once at compilation.
+                problem = param_problem(param, value)
+                if problem:
+                    raise SpaceError(
+                        at,
+                        "parameter",
+                        f"{op.block.kind}.{param.name} = {value!r}: {problem}",
+                        parameter_advice(param, value),
+                    )
+            params[param.name] = value
+        out, cost = self.call(op, tuple([flow.shape for flow in inputs]), params)
+        if self.program.task == "causal_lm":
+            self.look_ahead(op, params)
+        made = self.made(op, out)
+        self.visits.append(Visit(op, self.mask, params, inputs, None, made, cost))
+        return made
+
+    def look_ahead(self, op: BlockOp, params: dict[str, Any]) -> None:
+        """Refuses a block that shows a token what it is to predict: such a model scores well and is worth nothing."""
+        later = op.block.sees_later(params)
+        if isinstance(later, np.ndarray):
+            if self.doubts is not None:
+                self.doubt(op.pointer, op.key, logical_not(later))
+        elif later:
+            message = f"{op.block.kind} lets a token see later ones, which a causal_lm is to predict (at {op.key})"
+            advice = (
+                "mix positions by self_attention, conv_mixer or sequence_conv with causal: true; or task: masked_lm"
+            )
+            if "causal" in {param.name for param in op.block.params}:
+                advice = "write causal: true"
+            raise SpaceError(op.pointer, "causal", message, advice)
+
+    def doubt(self, pointer: str, key: str, holds: Any) -> None:
+        """Remembers in which architectures, of those that have the node, a condition fails."""
+        assert self.doubts is not None
+        if self.rows is not None and isinstance(holds, np.ndarray):
+            everywhere = np.ones(len(self.rows), dtype=bool)
+            everywhere[self.rows] = holds
+            holds = everywhere
+        wrong = logical_and(self.mask, logical_not(holds))
+        if not none_of(wrong):
+            place = pointer, key
+            self.doubts[place] = self.doubts[place] | wrong if place in self.doubts else wrong
+
+    def call(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
+        key: tuple[Any, ...] | None = (op.block.kind, self.with_cost, shapes, tuple(params.items()))
+        memo = self.program.memo
+        try:
+            found = memo.get(key)
+        except TypeError:  # columns are not hashable
+            found = key = None
+        if found is None:
+            found = self.computed(op, shapes, params)
+            if key is not None:
+                if len(memo) >= _MEMO_LIMIT:
+                    memo.clear()
+                memo[key] = found
+        return found
+
+    def computed(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
+        block: Block = op.block
+        try:
+            if self.doubts is None:
+                out = plain_shape(block.out_shape(shapes, params))
+            else:
+                with noting() as conditions:
+                    out = plain_shape(block.out_shape(shapes, params))
+                for holds in conditions:
+                    self.doubt(op.pointer, op.key, holds)
+            for name, size in numbers_of(out).items():
+                if isinstance(size, np.ndarray):
+                    if self.doubts is not None:
+                        self.doubt(op.pointer, op.key, (size >= 1) & (size <= MAX_SIZE))
+                elif not 1 <= size <= MAX_SIZE:
+                    raise BlockError(f"{block.kind} makes {name} {size} of {described(shapes)}")
+            return out, block.cost(shapes, params) if self.with_cost else None
+        except (BlockError, *ARITHMETIC_ERRORS) as error:
+            raise SpaceError(
+                op.pointer,
+                "block",
+                f"{error} (for example at {op.key}, which reads {described(shapes)})",
+                getattr(error, "suggestion", "") or _advice(block.kind),
+            ) from None
+
+
+def _advice(kind: str) -> str:
+    if kind == "add":
+        return "give all inputs one shape; a residual may have a shortcut: for other shapes, adapt: fits one to another"
+    if kind == "concat":
+        same = "the same strides on every way here, or an upsample"
+        return f"give all inputs one kind, and feature maps one height and width: {same}"
+    if kind == "multiply":
+        return "give all inputs one shape; a gate may be one pixel (behind a global_pool) or one channel"
+    return "change the values or choices that lead here"
