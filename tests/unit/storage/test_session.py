@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from sqlalchemy import text
@@ -67,6 +68,18 @@ def test_the_loser_of_a_deadlock_runs_again(engine):
     assert len(runs) == 3  # one of them was the victim, once
 
 
+def test_who_loses_every_time_is_told_to_come_again(engine):
+    runs = []
+
+    def work(session):
+        runs.append(1)
+        session.execute(text("DO $$ BEGIN RAISE deadlock_detected; END $$"))
+
+    with pytest.raises(Unavailable, match="same rows"):
+        run_in_transaction(engine, work, attempts=2)
+    assert len(runs) == 2
+
+
 def test_other_errors_are_not_repeated(engine):
     runs = []
 
@@ -83,6 +96,33 @@ def test_a_missing_server_is_unavailable():
     engine = make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
     with pytest.raises(Unavailable), unit_of_work(engine) as session:
         session.execute(text("SELECT 1"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "statement"),
+    [
+        ("statement_timeout", "SELECT pg_sleep(30)"),
+        ("lock_timeout", "SELECT pg_advisory_xact_lock(1)"),
+        ("idle_in_transaction_session_timeout", "SELECT 1"),
+    ],
+)
+def test_a_database_that_takes_too_long_is_unavailable(engine, setting, statement):
+    def overdue():
+        with unit_of_work(engine) as session:
+            session.execute(text(f"SET LOCAL {setting} = '100ms'"))
+            time.sleep(0.5)  # idle
+            session.execute(text(statement))
+
+    with engine.begin() as other:
+        other.execute(text("SELECT pg_advisory_xact_lock(1)"))
+        with pytest.raises(Unavailable, match="too long"):
+            overdue()
+    assert len(values(engine)) == 2  # a connection that was ended is replaced
+
+
+def test_what_the_driver_refuses_is_an_error_of_ours(engine):
+    with pytest.raises(DBAPIError), unit_of_work(engine) as session:
+        session.execute(text("SELECT :x"), {"x": object()})
 
 
 def test_json_refuses_what_is_not_json(engine):
