@@ -1,62 +1,14 @@
-"""A network: the concrete, fully resolved list of nodes that an architecture stands for. Nothing here imports torch.
-
-The shapes also serve the vectorised cost pass, where each number may be an int64 array of one length.
-"""
+"""A network: the concrete, fully resolved list of nodes that an architecture stands for. Nothing here imports torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from search_spaces.blocks.registry import BLOCKS
+from search_spaces.shapes import Shape, elements, shape_from_json, shape_to_json
+
 Scalar = bool | int | float | str | None
-
-
-@dataclass(frozen=True)
-class ImageShape:
-    """Feature map: channels x height x width."""
-
-    channels: Any
-    height: Any
-    width: Any
-
-
-@dataclass(frozen=True)
-class TokensShape:
-    """Sequence: length x features. A sequence of token ids has features 1."""
-
-    length: Any
-    features: Any
-
-
-@dataclass(frozen=True)
-class VectorShape:
-    """Flat vector of features."""
-
-    features: Any
-
-
-Shape = ImageShape | TokensShape | VectorShape
-SHAPE_KINDS: dict[str, type] = {"image": ImageShape, "tokens": TokensShape, "vector": VectorShape}
-
-
-def elements(shape: Shape) -> Any:
-    """Number of elements of one example of this shape."""
-    if isinstance(shape, ImageShape):
-        return shape.channels * shape.height * shape.width
-    return shape.length * shape.features if isinstance(shape, TokensShape) else shape.features
-
-
-def shape_to_json(shape: Shape) -> dict[str, Any]:
-    """Wire form: the kind and the numbers."""
-    kind = next(name for name, cls in SHAPE_KINDS.items() if isinstance(shape, cls))
-    return {"kind": kind} | {field.name: int(getattr(shape, field.name)) for field in fields(shape)}
-
-
-def shape_from_json(data: dict[str, Any]) -> Shape:
-    """Inverse of `shape_to_json`."""
-    numbers = {key: int(value) for key, value in data.items() if key != "kind"}
-    shape: Shape = SHAPE_KINDS[data["kind"]](**numbers)
-    return shape
 
 
 @dataclass(frozen=True)
@@ -95,8 +47,6 @@ class Network:
 
     def cost(self) -> NetworkCost:
         """Cost as executed; activations are float32. Peak = live values plus the running block's own peak."""
-        from search_spaces.blocks.registry import BLOCKS
-
         macs = activations = peak = 0
         params: dict[str, int] = {}
         last_use = {value: step for step, node in enumerate(self.nodes) for value in node.inputs}
@@ -136,7 +86,6 @@ class Network:
     @staticmethod
     def from_json(data: dict[str, Any]) -> Network:
         """Inverse of `to_json`. Parameters that a block has got since the network was stored take their defaults."""
-        from search_spaces.blocks.registry import BLOCKS
 
         def defaults(kind: str) -> dict[str, Scalar]:
             declared = BLOCKS[kind].params if kind in BLOCKS else ()

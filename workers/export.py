@@ -23,7 +23,8 @@ from search_spaces.elastic.calibrate import calibrated, recalibrate
 from search_spaces.elastic.codegen import plain_source
 from search_spaces.elastic.plain import PlainNetwork, build_plain
 from search_spaces.elastic.resize import at_resolution
-from search_spaces.network import Network, elements
+from search_spaces.network import Network
+from search_spaces.shapes import elements
 from workers.context import WorkContext
 from workers.export_documents import architecture_document, preprocess_document, readme
 from workers.export_parity import ExportError, check_fresh_process, check_onnx, check_supernet, tolerances

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from nas_service.datasets.dataset import Dataset
-from search_spaces.network import ImageShape, Network, TokensShape
+from search_spaces.network import Network
+from search_spaces.shapes import ImageShape, TokensShape
 from search_spaces.space import SearchSpace
 from workers.measure.onnx_file import INPUT_NAME, OPSET, OUTPUT_NAME
 

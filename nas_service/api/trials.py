@@ -29,7 +29,8 @@ from nas_service.domain.search import SearchSpec
 from nas_service.errors import InvalidInput
 from nas_service.storage import fronts, searches, trials
 from search_spaces.blocks.registry import BLOCKS
-from search_spaces.network import Network, shape_to_json
+from search_spaces.network import Network
+from search_spaces.shapes import shape_to_json
 
 router = APIRouter(prefix="/v1", tags=["trials"])
 

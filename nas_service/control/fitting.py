@@ -7,7 +7,7 @@ from nas_service.domain.records import DatasetRecord
 from nas_service.domain.search import SearchSpec
 from nas_service.errors import Problem
 from search_spaces.errors import SpaceError
-from search_spaces.network import TokensShape
+from search_spaces.shapes import TokensShape
 from search_spaces.space import SearchSpace
 
 

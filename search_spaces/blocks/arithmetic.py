@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces.blocks.base import BlockError, Cost, Param
-from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape, elements
+from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape, elements
 
 CALLED = {ImageShape: "a feature map", TokensShape: "a sequence", VectorShape: "a vector"}
 ACTIVATIONS = (

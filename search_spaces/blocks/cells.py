@@ -18,7 +18,7 @@ from search_spaces.blocks.arithmetic import (
     strided_image,
 )
 from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.network import ImageShape, Shape, elements
+from search_spaces.shapes import ImageShape, Shape, elements
 
 AFFINE = Param("affine", "bool", True, help="Batch norms with scale and shift.")
 

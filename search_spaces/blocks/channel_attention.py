@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from search_spaces.blocks.arithmetic import Tally, flag, image
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.hybrid import HEADS
-from search_spaces.network import Shape, elements
+from search_spaces.shapes import Shape, elements
 
 
 class ChannelAttention(Block):

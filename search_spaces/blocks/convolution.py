@@ -20,7 +20,7 @@ from search_spaces.blocks.arithmetic import (
     strided_image,
 )
 from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.network import Shape
+from search_spaces.shapes import Shape
 
 
 class ConvBNAct(Block):

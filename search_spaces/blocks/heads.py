@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from search_spaces.blocks.arithmetic import Tally, activation_param, flag, image, where
 from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.network import Shape, VectorShape
+from search_spaces.shapes import Shape, VectorShape
 
 
 class ImageHead(Block):

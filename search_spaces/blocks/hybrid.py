@@ -21,7 +21,7 @@ from search_spaces.blocks.arithmetic import (
 )
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.resnet import SHORTCUT, tally_shortcut
-from search_spaces.network import ImageShape, Shape, elements
+from search_spaces.shapes import ImageShape, Shape, elements
 
 HEADS = Param("heads", "int", minimum=1, help="Attention heads.")
 

@@ -23,7 +23,7 @@ from search_spaces.blocks.arithmetic import (
     where,
 )
 from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.network import Shape, elements
+from search_spaces.shapes import Shape, elements
 
 
 def squeeze_width(channels: Any, mid: Any, ratio: Any, source: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from search_spaces.blocks.arithmetic import Tally, image
 from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.network import ImageShape, Shape, elements
+from search_spaces.shapes import ImageShape, Shape, elements
 
 
 class MapNorm(Block):

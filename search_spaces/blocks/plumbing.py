@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from search_spaces.blocks.arithmetic import Tally, activation_param, image, maximum, require, where
 from search_spaces.blocks.base import Block, BlockError, Cost, Param
-from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape, elements
+from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape, elements
 
 
 class Identity(Block):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from search_spaces.blocks.arithmetic import OUT, Tally, activation_param, flag, image, require, where
 from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.network import ImageShape, Shape, VectorShape, elements
+from search_spaces.shapes import ImageShape, Shape, VectorShape, elements
 
 
 class Upsample(Block):

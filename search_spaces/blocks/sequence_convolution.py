@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from search_spaces.blocks.arithmetic import DILATION, GROUP_SIZE, Tally, activation_param, flag, group_of, tokens
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.sequences import FEATURES
-from search_spaces.network import Shape, TokensShape
+from search_spaces.shapes import Shape, TokensShape
 
 
 class SequenceConv(Block):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from search_spaces.blocks.arithmetic import Tally, flag, image, require, strided, tokens, where, whole
 from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.network import Shape, TokensShape, VectorShape, elements
+from search_spaces.shapes import Shape, TokensShape, VectorShape, elements
 
 FEATURES = Param("features", "int", minimum=1, help="Features of each token.")
 VOCABULARY = Param("vocabulary", "int", minimum=1, help="Number of token ids.", follows="vocabulary")

@@ -17,7 +17,7 @@ from search_spaces.blocks.arithmetic import (
 )
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.sequences import RMS_NORM, grid_side, norm_size
-from search_spaces.network import Shape, elements
+from search_spaces.shapes import Shape, elements
 
 NORM = Param("norm", "str", "pre", allowed=("pre", "post"), help="Layer norm before the branch or after the sum.")
 DROPOUT = Param("dropout", "float", 0.0, minimum=0.0, maximum=0.9, help="Dropout on the branch.")

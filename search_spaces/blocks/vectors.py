@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from search_spaces.blocks.arithmetic import CALLED, Tally, activation_param, flag
 from search_spaces.blocks.base import Block, BlockError, Cost, Param
-from search_spaces.network import Shape, TokensShape, VectorShape
+from search_spaces.shapes import Shape, TokensShape, VectorShape
 
 DROPOUT = Param("dropout", "float", 0.0, minimum=0.0, maximum=0.9, help="Dropout.")
 

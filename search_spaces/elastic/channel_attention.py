@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from search_spaces.blocks.arithmetic import image
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Shape
+from search_spaces.shapes import Shape
 
 
 class ChannelAttention(nn.Module):

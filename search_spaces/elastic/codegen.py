@@ -8,7 +8,8 @@ from typing import Any
 from search_spaces.elastic.padding import call_inputs, masks_of, real_tokens
 from search_spaces.elastic.plain import last_uses, module_names
 from search_spaces.elastic.registry import MODULES
-from search_spaces.network import ImageShape, Network, Shape, TokensShape
+from search_spaces.network import Network
+from search_spaces.shapes import ImageShape, Shape, TokensShape
 
 LINE = 100
 

@@ -8,7 +8,8 @@ from typing import Any
 from search_spaces.blocks.arithmetic import image
 from search_spaces.elastic.layers import ConvBNAct, make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Envelope, Shape
+from search_spaces.network import Envelope
+from search_spaces.shapes import Shape
 
 
 def conv_bn_act_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:

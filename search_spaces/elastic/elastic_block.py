@@ -21,7 +21,8 @@ from search_spaces.elastic.lending import Account, Loan, before_backward
 from search_spaces.elastic.lent_linear import LENT_CLASSES
 from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.slicing import KernelTransform, slice_index, spatial_from
-from search_spaces.network import Envelope, Shape, largest_shape, options_up_to_largest
+from search_spaces.network import Envelope, largest_shape, options_up_to_largest
+from search_spaces.shapes import Shape
 
 MAX_SKELETONS = 512
 

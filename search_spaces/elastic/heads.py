@@ -11,7 +11,7 @@ from torch import nn
 from search_spaces.blocks.arithmetic import image
 from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Shape
+from search_spaces.shapes import Shape
 
 
 class ImageHead(nn.Module):

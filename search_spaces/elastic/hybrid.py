@@ -14,7 +14,8 @@ from search_spaces.blocks.hybrid import window_sides
 from search_spaces.elastic.layers import ConvBNAct, SqueezeExcite, make_activation
 from search_spaces.elastic.resnet import RESIDUAL_HELPERS, make_shortcut, widen_residual
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Envelope, Shape
+from search_spaces.network import Envelope
+from search_spaces.shapes import Shape
 
 
 class RelativeBias(nn.Module):

@@ -13,7 +13,8 @@ from search_spaces.blocks.mobile import squeeze_width
 from search_spaces.elastic.layers import ConvBNAct, SqueezeExcite, make_activation
 from search_spaces.elastic.resnet import PoolProjectShortcut
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Envelope, Shape
+from search_spaces.network import Envelope
+from search_spaces.shapes import Shape
 
 
 class MBConv(nn.Module):

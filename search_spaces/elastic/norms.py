@@ -10,7 +10,7 @@ from torch import nn
 
 from search_spaces.blocks.arithmetic import image
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import ImageShape, Shape
+from search_spaces.shapes import ImageShape, Shape
 
 
 class MapNorm(nn.Module):

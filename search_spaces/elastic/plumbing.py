@@ -10,7 +10,7 @@ from torch import nn
 
 from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import ImageShape, Shape, TokensShape
+from search_spaces.shapes import ImageShape, Shape, TokensShape
 
 
 class Zero(nn.Module):

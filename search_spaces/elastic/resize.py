@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from search_spaces.network import ImageShape, Shape, TokensShape
+from search_spaces.shapes import ImageShape, Shape, TokensShape
 
 
 def at_resolution(x: Tensor, shape: Shape) -> Tensor:

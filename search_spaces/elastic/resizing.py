@@ -14,7 +14,7 @@ from search_spaces.blocks.resizing import Upsample as UpsampleBlock
 from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.plumbing import no_arguments
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import ImageShape, Shape
+from search_spaces.shapes import ImageShape, Shape
 
 
 class Upsample(nn.Module):

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from search_spaces.blocks.arithmetic import image
 from search_spaces.elastic.layers import ConvBNAct, make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Envelope, Shape
+from search_spaces.network import Envelope
+from search_spaces.shapes import Shape
 
 
 class PadShortcut(nn.Module):

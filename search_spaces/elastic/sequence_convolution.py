@@ -14,7 +14,7 @@ from search_spaces.elastic.convolution import widen_grouped
 from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
 from search_spaces.elastic.transformer import CausalConv
-from search_spaces.network import Shape
+from search_spaces.shapes import Shape
 
 
 class SequenceConv(nn.Module):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from search_spaces.blocks.arithmetic import image, tokens
 from search_spaces.elastic.layers import RMSNorm, make_norm
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Shape
+from search_spaces.shapes import Shape
 
 
 class PatchEmbedding(nn.Module):

@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import nn
 
-from search_spaces.network import Envelope, Shape
+from search_spaces.network import Envelope
+from search_spaces.shapes import Shape
 
 Arguments = dict[str, Any]
 

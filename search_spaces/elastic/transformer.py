@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from search_spaces.blocks.arithmetic import tokens
 from search_spaces.elastic.layers import RMSNorm, make_activation, make_norm
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Envelope, Shape
+from search_spaces.network import Envelope
+from search_spaces.shapes import Shape
 
 
 class RelativeVectors(nn.Module):

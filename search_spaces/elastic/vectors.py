@@ -11,7 +11,7 @@ from torch import nn
 from search_spaces.blocks.vectors import vector
 from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.network import Shape
+from search_spaces.shapes import Shape
 
 
 class LinearLayer(nn.Module):

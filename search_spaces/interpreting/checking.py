@@ -18,7 +18,8 @@ from search_spaces.counting.ranking import members
 from search_spaces.errors import Problem, SpaceError
 from search_spaces.interpreting.machine import Machine
 from search_spaces.interpreting.resolve import resolve_network
-from search_spaces.network import ImageShape, Network, TokensShape, VectorShape
+from search_spaces.network import Network
+from search_spaces.shapes import ImageShape, TokensShape, VectorShape
 
 MAX_BATCH = 2_048
 MAX_BATCH_WORK = 2**20  # architectures times nodes and options

@@ -36,7 +36,8 @@ from search_spaces.compiling.program import (
 from search_spaces.errors import SpaceError
 from search_spaces.language.operations import ARITHMETIC_ERRORS
 from search_spaces.language.values import Value
-from search_spaces.network import SHAPE_KINDS, Envelope, Shape, largest_shape, options_up_to_largest
+from search_spaces.network import Envelope, largest_shape, options_up_to_largest
+from search_spaces.shapes import SHAPE_KINDS, Shape
 
 MAX_SHAPES = 4_096
 MAX_ROWS = 2**18

@@ -13,7 +13,7 @@ from search_spaces.blocks.base import Cost
 from search_spaces.compiling.program import BlockOp
 from search_spaces.errors import SpaceError
 from search_spaces.language.operations import logical_and, where
-from search_spaces.network import SHAPE_KINDS, Shape, elements
+from search_spaces.shapes import SHAPE_KINDS, Shape, elements
 
 _FIELDS = {kind: tuple(part.name for part in fields(kind)) for kind in SHAPE_KINDS.values()}
 

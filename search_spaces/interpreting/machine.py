@@ -48,7 +48,7 @@ from search_spaces.interpreting.flows import (
 from search_spaces.interpreting.joins import gathered, loose_ends
 from search_spaces.language.operations import ARITHMETIC_ERRORS, logical_and, logical_not
 from search_spaces.language.values import Value
-from search_spaces.network import SHAPE_KINDS, Shape
+from search_spaces.shapes import SHAPE_KINDS, Shape
 
 _COSTS = ("macs", "params", "activations", "peak_elements")
 _MEMO_LIMIT = 50_000

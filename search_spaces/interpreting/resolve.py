@@ -9,7 +9,8 @@ import numpy as np
 from search_spaces.compiling.program import Program
 from search_spaces.errors import SpaceError
 from search_spaces.interpreting.machine import Machine
-from search_spaces.network import Network, Node, Shape
+from search_spaces.network import Network, Node
+from search_spaces.shapes import Shape
 
 
 def resolve_network(program: Program, genes: np.ndarray) -> Network:

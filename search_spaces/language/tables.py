@@ -10,7 +10,7 @@ import numpy as np
 
 from search_spaces.errors import SpaceError
 from search_spaces.language.values import Value
-from search_spaces.network import Shape
+from search_spaces.shapes import Shape
 
 
 class ColumnEnv:

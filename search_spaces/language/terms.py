@@ -36,7 +36,7 @@ from search_spaces.language.values import (
     lookup,
     safe_guard,
 )
-from search_spaces.network import ImageShape, TokensShape, VectorShape
+from search_spaces.shapes import ImageShape, TokensShape, VectorShape
 
 Resolver = Callable[[str], Any]
 

@@ -19,7 +19,7 @@ from search_spaces.language.operations import (
     option_table,
     where,
 )
-from search_spaces.network import Shape
+from search_spaces.shapes import Shape
 
 MAX_WEIGHT = 100_000
 

@@ -18,7 +18,8 @@ from search_spaces.compiling.program import (
     ResidualOp,
     SwitchOp,
 )
-from search_spaces.network import Envelope, Network, Node, Shape
+from search_spaces.network import Envelope, Network, Node
+from search_spaces.shapes import Shape
 from search_spaces.views.graph_outline import GraphWiring
 
 

@@ -13,6 +13,8 @@ way to the output: two networks are the same where their graphs are isomorphic, 
 
 The two middle rules compare texts as the published code does: a sum read through a skip joins the text of the sum
 that reads it, so what they merge depends on the order of operation names. Only `algebra` is a property of the graph.
+The published texts are those of one cell, whose input is one symbol. Here it is the value that all nodes behind it are
+computed from alone: the output of the cell before.
 The keys are for counting: costs and tables always belong to the architecture as written.
 """
 
@@ -37,8 +39,13 @@ def equivalence_key(network: Network, rule: Rule = "algebra") -> str:
         return "eqv_" + hashlib.sha256(str(network_graph_key(network)).encode()).hexdigest()[:32]
     values = ["0"]
     terms: list[tuple[str, ...]] = [("0",)]  # the summands that a value is made of
-    for node in network.nodes:
+    last_read = {value: place for place, node in enumerate(network.nodes) for value in node.inputs}
+    read_until = last_read.get(0, 0)  # by which node the values so far are read for the last time
+    for place, node in enumerate(network.nodes):
         parts = _summands(node, values, terms, rule)
+        if rule in ("skip", "zero") and read_until <= place and parts != (ZERO,):
+            parts = (_digest(parts),)
+        read_until = max(read_until, last_read.get(place + 1, 0))
         terms.append(parts)
         values.append(parts[0] if len(parts) == 1 else _digest(("sum", *parts)))
     return "eqv_" + hashlib.sha256(values[-1].encode()).hexdigest()[:32]

@@ -15,7 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.elastic.elastic_block import ElasticBlock
 from search_spaces.elastic.registry import MODULES
-from search_spaces.network import Envelope, ImageShape, Shape, TokensShape
+from search_spaces.network import Envelope
+from search_spaces.shapes import ImageShape, Shape, TokensShape
 
 Case = tuple[tuple[Shape, ...], dict[str, Any]]
 

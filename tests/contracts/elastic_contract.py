@@ -18,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_spaces.elastic.plain import PlainNetwork, build_plain
 from search_spaces.elastic.supernet import Supernet
 from search_spaces.library_index import load_library
-from search_spaces.network import ImageShape, Network, TokensShape
+from search_spaces.network import Network
+from search_spaces.shapes import ImageShape, TokensShape
 from search_spaces.space import SearchSpace
 from tests.contracts.block_contract import randomise
 

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from search_spaces.elastic.plain import build_plain
-from search_spaces.network import Network, TokensShape
+from search_spaces.network import Network
+from search_spaces.shapes import TokensShape
 from workers.measure.protocol import TimedCall
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

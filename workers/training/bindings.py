@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from search_spaces.elastic.resize import at_resolution
-from search_spaces.network import Shape
+from search_spaces.shapes import Shape
 
 
 class SharedNetwork(Protocol):

@@ -21,7 +21,7 @@ from nas_service.datasets.raw import RawData
 from nas_service.datasets.store import DatasetStore
 from search_spaces.elastic.plain import build_plain
 from search_spaces.elastic.resize import at_resolution
-from search_spaces.network import ImageShape
+from search_spaces.shapes import ImageShape
 from tests.unit.export.trained import Trained, importing, train
 from workers.evaluate import evaluate
 from workers.export import _compare_with_reported, export

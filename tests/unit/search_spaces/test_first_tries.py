@@ -12,7 +12,8 @@ import torch
 from search_spaces.elastic.supernet import Supernet
 from search_spaces.errors import SpaceError
 from search_spaces.library_index import load_file
-from search_spaces.network import ImageShape, Network, TokensShape
+from search_spaces.network import Network
+from search_spaces.shapes import ImageShape, TokensShape
 from search_spaces.space import SearchSpace
 from search_spaces.views.advice import advice_on
 from tests.unit.search_spaces.builders import HEAD, conv, document, space

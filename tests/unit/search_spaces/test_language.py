@@ -7,7 +7,7 @@ import pytest
 
 from search_spaces.errors import SpaceError
 from search_spaces.library_index import load_library
-from search_spaces.network import ImageShape
+from search_spaces.shapes import ImageShape
 from search_spaces.space import SearchSpace
 from tests.unit.search_spaces.builders import conv, document, space
 

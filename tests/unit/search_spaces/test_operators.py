@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from search_spaces.network import ImageShape, Network, Node
+from search_spaces.network import Network, Node
+from search_spaces.shapes import ImageShape
 from search_spaces.space import SearchSpace
 from search_spaces.views.equivalence import Rule, equivalence_key
 from tests.unit.search_spaces.builders import conv, space

@@ -12,7 +12,7 @@ import pytest
 BLOCK = '''
 from search_spaces.blocks.arithmetic import OUT, Tally, image
 from search_spaces.blocks.base import Block
-from search_spaces.network import ImageShape
+from search_spaces.shapes import ImageShape
 
 
 class Mixer(Block):

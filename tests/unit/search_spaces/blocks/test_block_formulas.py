@@ -19,7 +19,7 @@ from search_spaces.elastic.layers import ConvBNAct, RMSNorm
 from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.resize import at_resolution
 from search_spaces.elastic.transformer import rotated
-from search_spaces.network import ImageShape, Shape, TokensShape
+from search_spaces.shapes import ImageShape, Shape, TokensShape
 from tests.contracts.block_contract import complete, make_input, randomise
 
 

@@ -11,7 +11,7 @@ from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.elastic.channel_attention import ChannelAttention
 from search_spaces.elastic.hybrid import MapAttention, RelativeBias
-from search_spaces.network import ImageShape
+from search_spaces.shapes import ImageShape
 from tests.contracts.block_contract import BlockContract, complete, make_input, randomise
 
 

@@ -14,7 +14,7 @@ from search_spaces.elastic.initialise import initialise
 from search_spaces.elastic.norms import LayerScale
 from search_spaces.elastic.plumbing import ChannelShuffle
 from search_spaces.elastic.registry import MODULES
-from search_spaces.network import ImageShape, Shape, TokensShape, VectorShape
+from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape
 from tests.contracts.block_contract import BlockContract, complete, make_input
 
 

@@ -12,7 +12,7 @@ from search_spaces.blocks.registry import BLOCKS
 from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.sequences import TokenPool, TokenReduction
 from search_spaces.elastic.transformer import CausalConv, RelativeVectors, TransformMixer, rotated
-from search_spaces.network import ImageShape, TokensShape
+from search_spaces.shapes import ImageShape, TokensShape
 from tests.contracts.block_contract import BlockContract, Case, complete, make_input, randomise
 
 

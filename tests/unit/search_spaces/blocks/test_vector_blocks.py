@@ -10,7 +10,7 @@ import torch
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.elastic.vectors import FeatureTokens
-from search_spaces.network import ImageShape, VectorShape
+from search_spaces.shapes import ImageShape, VectorShape
 from tests.contracts.block_contract import BlockContract, complete
 
 

@@ -14,7 +14,8 @@ from search_spaces.elastic.plain import build_plain, module_names
 from search_spaces.elastic.slicing import slice_index
 from search_spaces.elastic.supernet import Supernet
 from search_spaces.library_index import load_library
-from search_spaces.network import Envelope, ImageShape, Network, Node, VectorShape
+from search_spaces.network import Envelope, Network, Node
+from search_spaces.shapes import ImageShape, VectorShape
 from tests.contracts.block_contract import complete
 
 

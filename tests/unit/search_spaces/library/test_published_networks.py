@@ -17,7 +17,8 @@ from torch import nn
 from search_spaces.elastic.heads import ImageHead
 from search_spaces.elastic.plain import PlainNetwork
 from search_spaces.library_index import library_text, load_library
-from search_spaces.network import ImageShape, Network, NetworkCost
+from search_spaces.network import Network, NetworkCost
+from search_spaces.shapes import ImageShape
 from search_spaces.space import SearchSpace
 from tests.contracts.elastic_contract import network_input
 from tests.contracts.space_contract import compiled

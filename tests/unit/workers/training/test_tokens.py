@@ -12,7 +12,8 @@ from torch.nn import functional
 from nas_service.datasets.dataset import Dataset, build_dataset
 from nas_service.datasets.ingest_text import ingest_text
 from nas_service.datasets.tokenizer import CLASS, MASK, PAD, SPECIALS
-from search_spaces.network import Network, TokensShape, VectorShape
+from search_spaces.network import Network
+from search_spaces.shapes import TokensShape, VectorShape
 from tests.support.texts import write_questions, write_story
 from workers.training.data import DeviceData
 from workers.training.errors import InvalidMetricError

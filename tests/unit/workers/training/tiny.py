@@ -15,7 +15,7 @@ from torch.nn import functional
 from nas_service.datasets.dataset import Dataset, build_dataset
 from nas_service.datasets.ingest import ingest_digits
 from nas_service.methods.recipes.registry import parse_recipe
-from search_spaces.network import ImageShape
+from search_spaces.shapes import ImageShape
 from workers.context import WorkContext
 from workers.recipes.registry import NETWORK_BUILDERS, SUPERNET_BUILDERS
 from workers.training.bindings import OneNetwork, SharedWeights
