@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import search_spaces
-from search_spaces.library_index import LIBRARY, library_text
+from search_spaces.library_index import LIBRARY, library_text, load_library
 from search_spaces.space import SearchSpace
 from search_spaces.views.equivalence import equivalence_key
 from tests.contracts.space_contract import SpaceContract, compiled
@@ -93,12 +93,20 @@ def test_nasbench201_equivalence_classes() -> None:
         "network:\n  - {use: cell, with: {c: 3}}\n  - {block: image_head, out: '=classes'}\n"
     )
     space = compiled(text)
-    networks = [space.resolve(row) for row in space.enumerate()]
-    found = {
-        rule: len({equivalence_key(network, rule) for network in networks})
+    genes = space.enumerate()
+    networks = [space.resolve(row) for row in genes]
+    keys = {
+        rule: np.unique([equivalence_key(network, rule) for network in networks], return_inverse=True)[1]
         for rule in ("structure", "skip", "zero", "algebra")
     }
+    found = {rule: len(set(classes)) for rule, classes in keys.items()}
     assert found == {"structure": 15_625, "skip": 12_751, "zero": 6_466, "algebra": 4_930}
+    # Fifteen such cells in a row fall into the same classes: here two members of each of the largest.
+    whole = load_library("nasbench201-cell")
+    for rule in ("skip", "zero", "algebra"):
+        some = [np.flatnonzero(keys[rule] == large)[:2] for large in np.argsort(-np.bincount(keys[rule]))[:12]]
+        pairs = [(keys[rule][row], whole.equivalence_key(genes[row], rule)) for row in np.concatenate(some)]
+        assert len(set(pairs)) == len({ours for ours, _ in pairs}) == len({theirs for _, theirs in pairs}) == 12
 
 
 def test_the_example_of_the_language_page_compiles() -> None:
