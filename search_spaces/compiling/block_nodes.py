@@ -110,11 +110,16 @@ class BlockCompiler(EdgeCompiler):
         if kind not in BLOCKS:
             hint = did_you_mean(kind, BLOCKS)
             everything = "all blocks: nas space blocks"
+            owners = [
+                other for other, known in BLOCKS.items() if kind.lower() in {param.name for param in known.params}
+            ]
+            if owners:
+                hint = f"did you mean the parameter {kind.lower()}, which {', '.join(owners[:4])} and others have?"
             raise SpaceError(
                 f"{pointer}/block",
                 "block",
                 f"no block '{kind}'",
-                f"{hint} ({everything})" if "mean" in hint else everything,
+                f"{hint} ({everything})" if "did you mean" in hint else everything,
             )
         block = BLOCKS[kind]
         inputs: tuple[Reference, ...] = sources or (Back(1),)

@@ -76,7 +76,8 @@ class ChoiceCompiler(ConditionCompiler, ABC):
             return constant(raw)
         hint = raw.get("name") or hint
         if "one_of" in raw:
-            return self._choice(raw["one_of"], raw.get("ordered"), frame, f"{pointer}/one_of", hint)
+            options = self._options(raw["one_of"], frame, f"{pointer}/one_of")
+            return self._choice(options, raw.get("ordered"), frame, f"{pointer}/one_of", hint)
         if "int" in raw:
             low, high = (
                 self._constant_int(end, frame, f"{pointer}/int/{position}") for position, end in enumerate(raw["int"])
@@ -107,6 +108,21 @@ class ChoiceCompiler(ConditionCompiler, ABC):
         for binding in list(record.entries.values()):
             force(binding)
         return record
+
+    def _options(self, raw: list[Any] | str, frame: Frame, pointer: str) -> list[Any]:
+        """The options as written, or the numbers and words of the list that an expression names."""
+        if isinstance(raw, list):
+            return raw
+        found = self._expression(raw, frame, pointer)
+        items = [force(item) for item in found.items] if isinstance(found, ListValue) else []
+        if not items or not all(isinstance(item, Value) and item.is_constant for item in items):
+            raise SpaceError(
+                pointer,
+                "options",
+                "needs a list of numbers or words that are known before the search",
+                'write the options, or name a list of them: one_of: "=stage.kernels"',
+            )
+        return [item.constant for item in items]
 
     def _constant_int(self, raw: Any, frame: Frame, pointer: str) -> int:
         value = to_value(self._binding(raw, frame, pointer, "bound"))

@@ -10,6 +10,11 @@ from typing import Any
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.language.values import Place, Record, Value
 
+COSTS = (
+    *("macs", "flops", "params", "activations", "peak_activation_bytes", "peak_memory", "memory"),
+    *("latency_ms", "latency", "accuracy", "accuracy_top1"),
+)
+
 
 class LimitError(SpaceError):
     """A size limit of the language; compilation stops at once."""
@@ -102,7 +107,7 @@ def _name_advice(name: str, known: dict[str, Any]) -> str:
     owners = [owner for owner, bound in known.items() if isinstance(bound, Record) and name in bound.entries]
     if owners:
         return f"did you mean '{owners[0]}.{name}'?"
-    if name in ("macs", "flops", "params", "latency_ms", "latency", "activations", "accuracy_top1"):
+    if name in COSTS:
         return "a space has no costs: bound them by a constraint of the search's objectives"
     if name in ("i", "index"):
         return "the index of a repeat is known inside its body"

@@ -144,7 +144,9 @@ class NodeCompiler(BlockCompiler):
         if counts is None:
             raise LimitError(at, "limits", "the count depends on too many choices")
         if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= 1_000 for n in counts):
-            raise SpaceError(at, "count", f"a count is a whole number from 0 to 1000, not {counts[:4]}")
+            told = next((n for n in counts if isinstance(n, str)), None)
+            advice = f'an expression begins with =: "={told[:60]}"' if told else ""
+            raise SpaceError(at, "count", f"a count is a whole number from 0 to 1000, not {counts[:4]}", advice)
         least, most = min(counts), max(counts)
         base = name or "layer"
         made_by = f"repeat {'' if name else 'without a name '}at {pointer}"

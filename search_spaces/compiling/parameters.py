@@ -55,6 +55,6 @@ def parameter_advice(param: Param, value: Any = None) -> str:
         return f'an expression begins with =: "={value[:60]}"'
     if isinstance(value, str) and param.allowed:
         close = did_you_mean(value, param.allowed)
-        if "mean" in close:
+        if "did you mean" in close:
             return close
     return f"{param.name}: {param.help}" if param.help else ""

@@ -84,7 +84,13 @@ def _place(location: tuple[int | str, ...], rule: str, raw: Any) -> tuple[list[i
 def _problem(item: Any, parts: list[int | str], value: Any) -> Problem:
     rule, message, suggestion = item["type"], item["msg"], ""
     last = str(parts[-1]) if parts else ""
-    if rule == "extra_forbidden":
+    if parts[:1] == ["input"] and ({"<size>", "<data>"} & set(item["loc"]) or rule == "union_tag_invalid"):
+        # Several forms were tried, each of which says what is wrong in its own way: told once.
+        parts, rule, message = parts[:2], "value", "not a size that an input may have"
+        suggestion = "write a whole number from 1, data or {data: 32}"
+        if parts[1] in ("resolution", "length"):
+            suggestion += "; for a choice {one_of: [96, 128]}"
+    elif rule == "extra_forbidden":
         rule, message = "unknown_key", f"the key '{last}' is unknown here"
         suggestion = _unknown_key(last, item["loc"], value)
     elif rule in ("union_tag_not_found", "union_tag_invalid"):
@@ -138,7 +144,7 @@ def _node_advice(value: Any) -> str:
     found = kinds_of_node(value)
     if len(found) > 1:
         return f"found {' and '.join(found)}: put one inside the other"
-    hints = [hint for hint in (did_you_mean(key, NODE_KINDS) for key in value) if "mean" in hint]
+    hints = [hint for hint in (did_you_mean(key, NODE_KINDS) for key in value) if "did you mean" in hint]
     return hints[0] if hints else f"found {', '.join(list(value)[:8])}"
 
 

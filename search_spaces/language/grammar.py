@@ -24,9 +24,12 @@ class _Model(BaseModel):
 
 
 class OneOf(_Model):
-    """A choice among values. Lists of numbers are ordered unless `ordered: false`."""
+    """A choice among values, or among those of a list that is named. Increasing numbers are ordered.
 
-    one_of: list[Value] = Field(min_length=1, max_length=256)
+    `ordered: false` says that they are not.
+    """
+
+    one_of: Options
     name: Label | None = None
     ordered: bool | None = None
 
@@ -91,9 +94,22 @@ def _value_tag(value: Any) -> str | None:
     return "<scalar>"
 
 
+def _options_tag(value: Any) -> str:
+    return "<text>" if isinstance(value, str) and value.startswith("=") else "<list>"
+
+
 if TYPE_CHECKING:
     Value = Any  # recursive: pydantic follows it, mypy does not
+    Options = Any
 else:
+    Options = TypeAliasType(
+        "Options",
+        Annotated[
+            Annotated[list["Value"], Field(min_length=1, max_length=256), Tag("<list>")]
+            | Annotated[Expression, Tag("<text>")],
+            Discriminator(_options_tag),
+        ],
+    )
     Value = TypeAliasType(
         "Value",
         Annotated[
@@ -266,6 +282,23 @@ class FromData(_Model):
 Size = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
+def _size_tag(value: Any) -> str:
+    if isinstance(value, dict):
+        return next((f"<{key}>" for key in ("one_of", "int") if key in value), "<data>")
+    return "<size>"
+
+
+Fixed = Annotated[Size | Literal["data"] | None, Tag("<size>")] | Annotated[FromData, Tag("<data>")]
+FixedSize = Annotated[Fixed, Discriminator(_size_tag)]
+ChosenSize = Annotated[
+    Annotated[Size | Literal["data"] | Expression | None, Tag("<size>")]
+    | Annotated[FromData, Tag("<data>")]
+    | Annotated[OneOf, Tag("<one_of>")]
+    | Annotated[IntChoice, Tag("<int>")],
+    Discriminator(_size_tag),
+]
+
+
 class Task(_Model):
     """What the network is for."""
 
@@ -276,13 +309,13 @@ class Task(_Model):
 class Input(_Model):
     """What the network reads: an image, token ids, or a vector. Each entry may follow the data set: `data`."""
 
-    channels: Size | Literal["data"] | FromData | None = None
-    resolution: Size | Literal["data"] | FromData | Expression | OneOf | IntChoice | None = None
-    height: Size | Literal["data"] | FromData | None = None
-    width: Size | Literal["data"] | FromData | None = None
-    length: Size | Literal["data"] | FromData | Expression | OneOf | IntChoice | None = None
-    vocabulary: Size | Literal["data"] | FromData | None = None
-    features: Size | Literal["data"] | FromData | None = None
+    channels: FixedSize = None
+    resolution: ChosenSize = None
+    height: FixedSize = None
+    width: FixedSize = None
+    length: ChosenSize = None
+    vocabulary: FixedSize = None
+    features: FixedSize = None
 
 
 class Template(_Model):

@@ -152,7 +152,7 @@ def to_value(binding: Any) -> Value:
     suggestion = advice.get(type(binding), "")
     if isinstance(binding, Record):
         hints = [did_you_mean(key, ("one_of", "int", "float", "many_of")) for key in binding.entries]
-        suggestion = next((hint for hint in hints if "mean" in hint), suggestion)
+        suggestion = next((hint for hint in hints if "did you mean" in hint), suggestion)
     raise SpaceError("", "type", f"{kind.get(type(binding), 'this')} is not a single value", suggestion)
 
 

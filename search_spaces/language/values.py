@@ -96,7 +96,7 @@ class Record:
 
     def _advice(self, name: str) -> str:
         hint = did_you_mean(name, self.entries)
-        if "mean" in hint:
+        if "did you mean" in hint:
             return hint
         for plural, inner in self.entries.items():
             if (

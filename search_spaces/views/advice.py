@@ -61,7 +61,31 @@ def advice_on(space: SearchSpace) -> list[Problem]:
         )
         for pointer, what, name in _named_twice(raw)
     ]
+    found += [
+        Problem(
+            pointer,
+            "weights",
+            f"nothing else in this list of nodes has the weights '{name}', so nothing shares them",
+            f"write all blocks that share them in one list; '{name[2:]}' without ./ is for the whole document",
+        )
+        for pointer, name in _shared_alone(raw)
+    ]
     return found
+
+
+def _shared_alone(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Places of weights ./NAME that one block of its list of nodes has alone, and their names."""
+    stack: list[tuple[Any, tuple[str | int, ...]]] = [(raw, ())]
+    while stack:
+        value, path = stack.pop()
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        stack.extend((item, (*path, key)) for key, item in items)
+        if not isinstance(value, list) or path[-1:] == ("one_of",):
+            continue
+        names = [str(node.get("weights", "")) if isinstance(node, dict) else "" for node in value]
+        for position, name in enumerate(names):
+            if name.startswith("./") and names.count(name) == 1:
+                yield pointer_of(*path, position, "weights"), name
 
 
 def _named_twice(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -157,7 +157,26 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
             "/constraints/0",
             "hides them: rename it",
         ),
-        ([conv(), {"block": "batch_norm"}], {}, "/network/1/block", "did you mean 'map_norm' or 'bn_relu'?"),
+        ([conv(), {"block": "BatchNormalization"}], {}, "/network/1/block", "did you mean 'bn_relu'?"),
+        ([conv(), {"block": "MaxPooling2D"}], {}, "/network/1/block", "did you mean 'pool'?"),
+        ([conv(), {"block": "Dropout"}], {}, "/network/1/block", "the parameter dropout"),
+        ([conv(), {"block": "pool", "pool_size": 2}], {}, "/network/1/pool_size", "did you mean 'kernel'?"),
+        ([conv(out={"_type": "choice", "_value": [8, 16]})], {}, "/network/0/out", "did you mean 'one_of'?"),
+        ([repeated([conv()], repeat={"count": "n", "body": [conv()]})], {}, "/network/0/repeat/count", '"=n"'),
+        (
+            [conv(kernel={"one_of": "=ks"})],
+            {"let": {"ks": [3, {"one_of": [5, 7]}]}},
+            "/network/0/kernel/one_of",
+            "=stage",
+        ),
+        ([conv()], {"constraints": ["=peak_activation_bytes < 9"]}, "/constraints/0", "objectives"),
+        ([conv()], {"input": {"channels": 3, "resolution": [16, 32]}}, "/input/resolution", "{one_of: [96, 128]}"),
+        (
+            [conv()],
+            {"input": {"channels": 3, "resolution": {"choice": [16]}}},
+            "/input/resolution",
+            "{one_of: [96, 128]}",
+        ),
         ([conv(out={"one_of": []})], {}, "/network/0/out/one_of", "a choice needs an option"),
         ([conv(name="stem")], {"constraints": ["=stem.channels > 4"]}, "/constraints/0", "put the number in a let"),
         (
@@ -297,6 +316,26 @@ def test_advice_names_constraints_that_exclude_nothing() -> None:
     for label, size, notes in (("sequence", 1, 0), ("conv_bn_act", 1, 0), ("conv", 4, 1)):
         found = space([{"repeat": {"count": 2, "body": body}}], constraints=[text.format(label)])
         assert (found.cardinality, len(advice_on(found))) == (size, notes)
+
+
+def test_advice_names_weights_that_nothing_shares() -> None:
+    block = conv(weights="./w")
+    found = advice_on(space([repeated([block]), repeated([block, block])]))
+    assert [(problem.pointer, problem.rule) for problem in found] == [("/network/0/repeat/body/0/weights", "weights")]
+
+
+def test_the_options_of_a_choice_may_be_a_list_that_is_named() -> None:
+    stages = [{"kernels": [3, 5], "depths": [1]}, {"kernels": [5, 7, 9], "depths": [1, 2]}]
+    body = [{"repeat": {"count": {"one_of": "=s.depths"}, "body": [conv(kernel={"one_of": "=s.kernels"})]}}]
+    found = space([{"for_each": {"as": "s", "in": stages, "body": body}}])
+    assert {gene.name: (gene.options, gene.ordered) for gene in found.genes} == {
+        "s0.depth": ((1,), True),
+        "s0.layer0.kernel": ((3, 5), True),
+        "s1.depth": ((1, 2), True),
+        "s1.layer0.kernel": ((5, 7, 9), True),
+        "s1.layer1.kernel": ((5, 7, 9), True),
+    }
+    assert found.cardinality == 2 * (3 + 3**2)
 
 
 def test_advice_names_a_learned_scale_that_nothing_goes_around() -> None:
