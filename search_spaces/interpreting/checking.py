@@ -2,13 +2,14 @@
 
 A batch of architectures runs through the program at once, and tells where some condition of a block fails: all of a
 small space, else many that hold every option and, but for rare ones, every pair of options of two choices. One
-architecture of each such place is then resolved by itself, which gives the error; so are a few that hold every option
+architecture of each such place is then resolved by itself, which gives the errors; so are a few that hold every option
 between them.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 
@@ -16,10 +17,11 @@ from search_spaces.compiling.program import Program
 from search_spaces.counting.operators import Operators
 from search_spaces.counting.ranking import members
 from search_spaces.errors import Problem, SpaceError
-from search_spaces.interpreting.machine import Machine
+from search_spaces.interpreting.fault_finding import Fault, FaultFinder
+from search_spaces.interpreting.flows import Unknown
 from search_spaces.interpreting.resolve import resolve_network
 from search_spaces.network import Network
-from search_spaces.shapes import ImageShape, TokensShape, VectorShape
+from search_spaces.shapes import Shape, TokensShape, VectorShape
 
 MAX_BATCH = 2_048
 MAX_BATCH_WORK = 2**20  # architectures times nodes and options
@@ -27,26 +29,50 @@ MAX_RESOLVED = 14
 MAX_RESOLVED_NODES = 10_000
 MAX_COVERED = 64  # options of a choice, above which they are like numbers: neighbours are alike
 MAX_FORCED = 1_000  # choices visited to force options that no draw has
-MAX_PROBLEMS = 5
+MAX_PROBLEMS = 20
 MAX_COST = 2**53
+Identity = tuple[str, str, str]
+_NUMBERS = re.compile(r"[-0-9.]+|channels|height|width|length|features")
 
 
 def problems_of(program: Program, operators: Operators, landmarks: np.ndarray) -> list[Problem]:
     """What is wrong with some architecture, an example for each place and rule; `landmarks` (n, G) are among them."""
     work = program.num_steps + sum(operators.counter.sizes)
     pool = varied(operators, max(64, min(MAX_BATCH, MAX_BATCH_WORK // work)))
-    doubtful = doubts_about(program, pool)
+    doubts = doubts_about(program, pool)
     few = max(2, min(MAX_RESOLVED, MAX_RESOLVED_NODES // program.num_steps))
-    rows = [*landmarks, *covering(pool, few), *(pool[int(np.argmax(wrong))] for wrong in doubtful.values())]
-    problems: dict[tuple[str, str], Problem] = {}
-    for row in np.unique(rows, axis=0):
-        for problem in _problems_of_one(program, row):
-            problems.setdefault((problem.pointer, problem.rule), problem)
-        if len(problems) >= MAX_PROBLEMS:
+    by_place = {pointer: place for place in reversed(doubts.wrong) for pointer in place[:1]}
+    examples = [pool[int(np.argmax(doubts.wrong[place]))] for place in list(by_place.values())[: MAX_PROBLEMS + few]]
+    faults = {_identity(fault): fault for fault in doubts.found}
+    seen: list[tuple[np.ndarray, dict[Identity, Fault]]] = []
+    for row in np.unique([*landmarks, *covering(pool, few), *examples], axis=0):
+        seen.append((row, {_identity(fault): fault for fault in reversed(_faults_of(program, row))}))
+        faults = seen[-1][1] | faults
+        if len(faults) >= MAX_PROBLEMS:
             break
-    where = {pointer: wrong for (pointer, _), wrong in reversed(doubtful.items())}
     least = 1 if len(pool) == operators.counter.cardinality else 3  # fewer examples out of many prove nothing
-    return [_explained(problem, where, program, pool, least) for problem in problems.values()]
+    ordered = sorted(faults.values(), key=lambda fault: _in_order(fault.problem.pointer))[:MAX_PROBLEMS]
+    result = []
+    for fault in ordered:
+        wrong = doubts.wrong.get((fault.problem.pointer, fault.key))
+        choices = () if wrong is None else cause(wrong, pool, least)
+        # Of the architectures that only seem wrong, as they go on behind other faults, none may have these options.
+        ones = [found for row, found in seen if all(row[gene] == option for gene, option in choices)]
+        shown = all(_identity(fault) in found for found in ones)
+        result.append(_explained(fault.problem, choices, program) if choices and shown else fault.problem)
+    return result
+
+
+def _identity(fault: Fault) -> Identity:
+    """Equal for what is the same fault with other numbers or sides, or in another layer that a repeat unrolls."""
+    message, _, _ = fault.problem.message.partition(" (")
+    return fault.problem.pointer, fault.problem.rule, _NUMBERS.sub("*", message)
+
+
+def _in_order(pointer: str) -> list[tuple[int, str]]:
+    """Sorts places as a document has them, what the whole network has at the end."""
+    parts = pointer.split("/") if pointer.count("/") > 1 else [pointer, "~"]
+    return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
 
 
 def varied(operators: Operators, n: int) -> np.ndarray:
@@ -88,37 +114,29 @@ def covering(pool: np.ndarray, limit: int) -> np.ndarray:
     return rows[chosen]
 
 
-def doubts_about(program: Program, genes: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-    """For each place and node (pointer, key) where a condition fails, in which of the architectures (bool (n,))."""
-    machine = Machine(program, list(np.ascontiguousarray(genes.T).astype(np.int64)), with_cost=False)
-    machine.doubts = {}
-    try:
-        out = machine.run().shape
-    except SpaceError as error:
-        # One condition fails wherever its node exists: what lies behind it was not reached.
-        machine.doubts[error.pointer, ""] = np.broadcast_to(np.asarray(machine.mask), (len(genes),))
-    else:
-        if program.task.endswith("classification") and program.classes is not None and isinstance(out, VectorShape):
-            machine.doubt("/network", "", out.features == program.classes)
-    return {place: np.broadcast_to(wrong, (len(genes),)) for place, wrong in machine.doubts.items()}
+def doubts_about(program: Program, genes: np.ndarray) -> FaultFinder:
+    """A run over architectures (n, G) that knows in which of them (bool (n,)) something is wrong at each place."""
+    finder = FaultFinder(program, list(np.ascontiguousarray(genes.T).astype(np.int64)), len(genes))
+    out = finder.run().shape
+    if program.task.endswith("classification") and program.classes is not None and isinstance(out, VectorShape):
+        finder.doubt("/network", "", out.features == program.classes)
+    finder.wrong = {place: np.broadcast_to(wrong, (len(genes),)) for place, wrong in finder.wrong.items()}
+    return finder
 
 
-def _problems_of_one(program: Program, row: np.ndarray) -> list[Problem]:
+def _faults_of(program: Program, row: np.ndarray) -> list[Fault]:
+    """What is wrong with one architecture (G,)."""
     try:
         network = resolve_network(program, row)
     except SpaceError as error:
-        return list(error.problems)
-    return [problem for problem in (_output_problem(network), _size_problem(network)) if problem]
+        finder = FaultFinder(program, [int(option) for option in row])
+        output = _output_faults(program, finder.run().shape)
+        return [*finder.found, *output] or [Fault("", problem) for problem in error.problems]
+    return [*_output_faults(program, network.nodes[-1].out_shape), *_size_faults(network)]
 
 
-def _explained(
-    problem: Problem, where: dict[str, np.ndarray], program: Program, pool: np.ndarray, least: int
-) -> Problem:
-    """The problem, with the choices that make it, where one or two of them do."""
-    wrong = where.get(problem.pointer)
-    choices = () if wrong is None else cause(wrong, pool, least)
-    if not choices:
-        return problem
+def _explained(problem: Problem, choices: tuple[tuple[int, int], ...], program: Program) -> Problem:
+    """The problem, with the choices that make it."""
     named = [(program.genes[gene].name, program.genes[gene].options[option]) for gene, option in choices]
     text = "so it is wherever " + " and ".join(f"{name} is {option}" for name, option in named)
     return Problem(problem.pointer, problem.rule, f"{problem.message}; {text}", problem.suggestion)
@@ -145,25 +163,26 @@ def cause(wrong: np.ndarray, genes: np.ndarray, least: int = 3) -> tuple[tuple[i
     return best[1]
 
 
-def _output_problem(network: Network) -> Problem | None:
-    out = network.nodes[-1].out_shape
-    if network.task.endswith("classification") and network.classes is not None:
-        if not (isinstance(out, VectorShape) and out.features == network.classes):
-            return Problem(
-                "/network", "output", f"a classifier ends with {network.classes} features, not with {_shown(out)}",
-                "end with a head block",
-            )  # fmt: skip
-    elif network.task.endswith("_lm") and not isinstance(out, TokensShape):
-        return Problem("/network", "output", f"a language model ends with tokens, not with {_shown(out)}")
-    return None
+def _output_faults(program: Program, out: Shape) -> list[Fault]:
+    """What is wrong with the output of a network, as far as its shape is known."""
+    task, classes = program.task, program.classes
+    if isinstance(out, Unknown) or any(isinstance(number, np.ndarray) for number in vars(out).values()):
+        return []
+    if task.endswith("classification") and classes is not None and out != VectorShape(classes):
+        message = f"a classifier ends with {classes} features, not with {_shown(out)}"
+        return [Fault("", Problem("/network", "output", message, "end with a head block"))]
+    if task.endswith("_lm") and not isinstance(out, TokensShape):
+        return [Fault("", Problem("/network", "output", f"a language model ends with tokens, not with {_shown(out)}"))]
+    return []
 
 
-def _size_problem(network: Network) -> Problem | None:
+def _size_faults(network: Network) -> list[Fault]:
     cost = network.cost()
     if max(cost.macs, cost.params, cost.activations, cost.peak_activation_bytes) > MAX_COST:
-        return Problem("/network", "size", "a network costs more than 2**53 operations, weights or bytes")
-    return None
+        message = "a network costs more than 2**53 operations, weights or bytes"
+        return [Fault("", Problem("/network", "size", message))]
+    return []
 
 
-def _shown(shape: ImageShape | TokensShape | VectorShape) -> str:
+def _shown(shape: Shape) -> str:
     return type(shape).__name__.removesuffix("Shape").lower() + " " + "x".join(map(str, vars(shape).values()))

@@ -15,7 +15,13 @@ from search_spaces.errors import SpaceError
 from search_spaces.language.operations import logical_and, where
 from search_spaces.shapes import SHAPE_KINDS, Shape, elements
 
-_FIELDS = {kind: tuple(part.name for part in fields(kind)) for kind in SHAPE_KINDS.values()}
+
+@dataclass(frozen=True)
+class Unknown:
+    """In place of a shape, behind something that is wrong: a value of which not even the kind is known."""
+
+
+_FIELDS = {kind: tuple(part.name for part in fields(kind)) for kind in (*SHAPE_KINDS.values(), Unknown)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +115,11 @@ def coerced(value: Any, kind: str, pointer: str) -> Any:
 
 
 def described(shapes: Sequence[Shape]) -> str:
-    """Kinds and sizes, for messages."""
+    """Kinds and sizes, for messages; ? for a size that is not one number."""
     names = {cls: name for name, cls in SHAPE_KINDS.items()}
     texts = []
     for shape in shapes:
-        plain = [str(size.flat[0] if isinstance(size, np.ndarray) else size) for size in vars(shape).values()]
+        plain = ["?" if isinstance(size, np.ndarray) else str(size) for size in vars(shape).values()]
         texts.append(f"{names[type(shape)]} {'x'.join(plain)}")
     return ", ".join(texts)
 

@@ -1,47 +1,33 @@
-"""Nodes that join a number of others which may differ by architecture: loose ends of graphs, sets of edges."""
+"""Joins of a number of flows that differs by architecture: loose ends of graphs, sets of edges."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from search_spaces.blocks.base import Cost
-from search_spaces.compiling.program import BlockOp, GatherOp, LooseEndsOp, Register
-from search_spaces.interpreting.flows import Flow, Visit, numbers_of, taken_rows
+from search_spaces.errors import SpaceError
+from search_spaces.interpreting.flows import Flow, Visit, described, numbers_of, taken_rows
 from search_spaces.language.operations import logical_and, logical_not, logical_or
+from search_spaces.shapes import Shape
 
-if TYPE_CHECKING:
-    from search_spaces.interpreting.machine import Machine
-
-_COSTS = ("macs", "params", "activations", "peak_elements")
-
-
-def gathered(machine: Machine, op: GatherOp) -> Flow:
-    """What a node reads where it reads several nodes joined into one."""
-    if op.flags is None:
-        return machine.block(op.node, tuple(machine.flow(source, op.node.pointer) for source in op.inputs))
-    flows, used = [], []
-    for source, flag in zip(op.inputs, op.flags, strict=True):
-        if not isinstance(source, Register) or source.number in machine.registers:
-            flows.append(machine.flow(source, op.node.pointer))
-            used.append(machine.value(flag, op.node.pointer))
-    return _partial_block(machine, op.node, flows, used)
+COSTS = ("macs", "params", "activations", "peak_elements")
+Call = Callable[[np.ndarray, tuple[Shape, ...]], tuple[Shape, Cost | None]]
 
 
-def loose_ends(machine: Machine, op: LooseEndsOp, first: int) -> Flow:
+def unread(flows: Sequence[Flow], visits: Sequence[Visit]) -> list[Any]:
+    """For each flow where none of the visits reads it."""
     # The branches of a choice read one flow object: where it is read at all is found once.
     readers: dict[int, tuple[Flow, Any]] = {}
-    for visit in machine.visits[first:]:
+    for visit in visits:
         for position, given in enumerate(visit.inputs):
             here = visit.mask if visit.used is None else logical_and(visit.mask, visit.used[position])
             _, where_read = readers.get(id(given), (given, False))
             readers[id(given)] = (given, logical_or(where_read, here))
-    flows, unused = [], []
-    for number, presence in op.candidates:
-        if number not in machine.registers:
-            continue
-        flow = machine.registers[number]
+    result = []
+    for flow in flows:
         read: Any = False
         for given, where_read in readers.values():
             if not set(given.among) & set(flow.among):
@@ -49,41 +35,37 @@ def loose_ends(machine: Machine, op: LooseEndsOp, first: int) -> Flow:
             same = given.ids == flow.ids
             if isinstance(same, np.ndarray) or same:
                 read = logical_or(read, logical_and(where_read, same))
-        present = True if presence is None else machine.value(presence, op.node.pointer)
-        flows.append(flow)
-        unused.append(logical_and(present, logical_not(read)))
-    return _partial_block(machine, op.node, flows, unused)
+        result.append(logical_not(read))
+    return result
 
 
-def _partial_block(machine: Machine, op: BlockOp, flows: list[Flow], used: list[Any]) -> Flow:
-    """A block over the flows in use, which may differ by architecture: once per pattern of use."""
-    if not any(isinstance(flag, np.ndarray) for flag in used):
-        chosen = tuple(flow for flow, flag in zip(flows, used, strict=True) if flag)
-        return machine.block(op, chosen)
+def joined_by_use(flows: Sequence[Flow], used: Sequence[Any], call: Call, pointer: str) -> tuple[Shape, Cost | None]:
+    """Shape and cost of a block over the flows in use, some of which differ by architecture: once per pattern of use.
+
+    `call` is given the rows of a pattern and the shapes of its flows there. Raises SpaceError where patterns give
+    different kinds of output.
+    """
     n = next(len(flag) for flag in used if isinstance(flag, np.ndarray))
     flags = np.stack([np.broadcast_to(np.asarray(flag, dtype=bool), (n,)) for flag in used])
     codes = (flags * (np.int64(1) << np.arange(len(used)))[:, None]).sum(axis=0)
-    kind: type = type(flows[0].shape)
-    outside = machine.mask
-    sizes: dict[str, list[tuple[np.ndarray, Any]]] = {}
-    parts: dict[str, list[tuple[np.ndarray, Any]]] = {name: [] for name in _COSTS}
+    parts: list[tuple[np.ndarray, Shape, Cost | None]] = []
     for code in np.unique(codes).tolist():
         if code == 0:
             continue  # architectures that do not have this node
         rows = codes == code
         shapes = tuple(taken_rows(flow.shape, rows) for position, flow in enumerate(flows) if code >> position & 1)
-        machine.mask, machine.rows = logical_and(outside, rows), rows
-        out, cost = machine.call(op, shapes, {})
-        machine.mask, machine.rows = outside, None
-        kind = type(out)
-        for name, number in numbers_of(out).items():
-            sizes.setdefault(name, []).append((rows, number))
-        for name, found in parts.items():
-            found.append((rows, 0 if cost is None else getattr(cost, name)))
-    total = Cost(**{name: _assembled(found, n) for name, found in parts.items()}) if machine.with_cost else None
-    made = machine.made(op, kind(**{name: _assembled(found, n) for name, found in sizes.items()}))
-    machine.visits.append(Visit(op, machine.mask, {}, tuple(flows), tuple(used), made, total))
-    return made
+        parts.append((rows, *call(rows, shapes)))
+    first = parts[0][1] if parts else flows[0].shape
+    for _, shape, _ in parts:
+        if type(shape) is not type(first):
+            message = f"some of the nodes joined here give {described((first,))}, others {described((shape,))}"
+            raise SpaceError(pointer, "shape", message, "join nodes of one kind of output")
+    sizes = {name: [(rows, getattr(shape, name)) for rows, shape, _ in parts] for name in numbers_of(first)}
+    shape = type(first)(**{name: _assembled(found, n) for name, found in sizes.items()})
+    if any(cost is None for _, _, cost in parts):
+        return shape, None
+    costs = {name: [(rows, getattr(cost, name)) for rows, _, cost in parts] for name in COSTS}
+    return shape, Cost(**{name: _assembled(found, n) for name, found in costs.items()})
 
 
 def _assembled(parts: list[tuple[np.ndarray, Any]], n: int) -> Any:

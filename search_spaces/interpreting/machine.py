@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces.blocks.arithmetic import noting
-from search_spaces.blocks.base import Block, BlockError, Cost
-from search_spaces.compiling.parameters import MAX_SIZE, param_problem, parameter_advice, within
+from search_spaces.blocks.base import Cost, Param
 from search_spaces.compiling.program import (
     AdaptOp,
     Back,
@@ -21,6 +19,7 @@ from search_spaces.compiling.program import (
     Capture,
     GatherOp,
     GraphOp,
+    LooseEndsOp,
     Mark,
     Op,
     Program,
@@ -32,25 +31,13 @@ from search_spaces.compiling.program import (
     SwitchOp,
 )
 from search_spaces.errors import SpaceError
-from search_spaces.interpreting.flows import (
-    Flow,
-    Visit,
-    all_of,
-    coerced,
-    described,
-    equal_numbers,
-    merged,
-    none_of,
-    numbers_of,
-    plain_shape,
-    same_shape,
-)
-from search_spaces.interpreting.joins import gathered, loose_ends
-from search_spaces.language.operations import ARITHMETIC_ERRORS, logical_and, logical_not
+from search_spaces.interpreting.block_calls import FAULTS, fitting, made_shape, refusal
+from search_spaces.interpreting.flows import Flow, Visit, all_of, equal_numbers, merged, none_of, same_shape
+from search_spaces.interpreting.joins import COSTS, joined_by_use, unread
+from search_spaces.language.operations import logical_and, logical_not
 from search_spaces.language.values import Value
 from search_spaces.shapes import SHAPE_KINDS, Shape
 
-_COSTS = ("macs", "params", "activations", "peak_elements")
 _MEMO_LIMIT = 50_000
 
 
@@ -68,8 +55,6 @@ class Machine:
         self.slots: dict[int, int] = {}  # the last nodes of a choice's branches make one value, of the first's number
         self.matches: dict[tuple[int, int], Any] = {}
         self.lookups: dict[tuple[Any, ...], Any] = {}
-        # By place and node: where a condition fails. A dictionary here has conditions on columns looked at.
-        self.doubts: dict[tuple[str, str], Any] | None = None
         self.rows: np.ndarray | None = None  # the architectures that columns stand for, where not for all
 
     # What expressions ask for.
@@ -120,7 +105,7 @@ class Machine:
             if number in self.registers:  # a node that no architecture of the batch has was never run
                 option = self.registers[number]
                 chosen = self.match(source.index, at, position)
-                result = option if result is None else merged(chosen, option, result, pointer)
+                result = option if result is None else self.merged(chosen, option, result, pointer)
         assert result is not None
         return result
 
@@ -132,6 +117,9 @@ class Machine:
         if key not in self.matches:
             self.matches[key] = at == position
         return self.matches[key]
+
+    def merged(self, condition: Any, yes: Flow, no: Flow, pointer: str) -> Flow:
+        return merged(condition, yes, no, pointer)
 
     def push(self, flow: Flow) -> None:
         self.trail = [flow, *self.trail[:-1]]
@@ -165,7 +153,7 @@ class Machine:
                     source = self.flow(op.source, op.pointer)
                     self.push(self.adapted(source, self.flow(op.like, op.pointer), op.body, op.pointer))
                 case GatherOp():
-                    self.registers[op.register] = gathered(self, op)
+                    self.registers[op.register] = self.gathered(op)
 
     def repeat(self, op: RepeatOp) -> None:
         outside = self.mask
@@ -182,7 +170,7 @@ class Machine:
         for here, trail in reversed(before):
             if not all_of(here):
                 self.trail = [
-                    None if now is None or old is None else merged(here, now, old, "/network")
+                    None if now is None or old is None else self.merged(here, now, old, "/network")
                     for now, old in zip(self.trail, trail, strict=True)
                 ]
 
@@ -213,7 +201,7 @@ class Machine:
         result: Flow | None = None
         for position, (flow, _) in ends.items():
             matching = self.match(op.index, at, position)
-            result = flow if result is None else merged(matching, flow, result, op.pointer)
+            result = flow if result is None else self.merged(matching, flow, result, op.pointer)
         assert result is not None
         steps = [visit.op.step + 1 for visit in self.visits[first:]]
         flows = [flow for flow, _ in ends.values()]
@@ -240,7 +228,7 @@ class Machine:
                 return
             if any(mine is not other for mine, other in zip(visit.inputs, some.inputs, strict=True)):
                 return
-        costs = {name: self.choose(op, at, name, visits) for name in _COSTS}
+        costs = {name: self.choose(op, at, name, visits) for name in COSTS}
         made_by = min((visit.op for visit in visits.values()), key=lambda block: block.step)
         del self.visits[first:]
         self.visits.append(Visit(made_by, self.mask, {}, some.inputs, None, made, Cost(**costs)))
@@ -271,7 +259,7 @@ class Machine:
             self.registers[register] = flow
             self.push(flow)
         self.execute(op.body)
-        made = self.last() if op.loose_ends is None else loose_ends(self, op.loose_ends, first)
+        made = self.last() if op.loose_ends is None else self.loose_ends(op.loose_ends, first)
         self.outputs[op.registers[0]] = made
         self.trail = trail
         self.push(made)
@@ -300,7 +288,45 @@ class Machine:
         self.execute(body)
         bridged = self.last()
         self.trail, self.mask = trail, outside
-        return merged(differ, bridged, source, pointer)
+        return self.merged(differ, bridged, source, pointer)
+
+    def gathered(self, op: GatherOp) -> Flow:
+        """What a node reads where it reads several nodes joined into one."""
+        if op.flags is None:
+            return self.block(op.node, tuple(self.flow(source, op.node.pointer) for source in op.inputs))
+        flows, used = [], []
+        for source, flag in zip(op.inputs, op.flags, strict=True):
+            if not isinstance(source, Register) or source.number in self.registers:
+                flows.append(self.flow(source, op.node.pointer))
+                used.append(self.value(flag, op.node.pointer))
+        return self.partial(op.node, flows, used)
+
+    def loose_ends(self, op: LooseEndsOp, first: int) -> Flow:
+        """The nodes that no visit from the `first` on reads, joined into one."""
+        there = [(number, presence) for number, presence in op.candidates if number in self.registers]
+        flows = [self.registers[number] for number, _ in there]
+        used = [
+            logical_and(True if presence is None else self.value(presence, op.node.pointer), unused)
+            for (_, presence), unused in zip(there, unread(flows, self.visits[first:]), strict=True)
+        ]
+        return self.partial(op.node, flows, used)
+
+    def partial(self, op: BlockOp, flows: list[Flow], used: list[Any]) -> Flow:
+        """A block over the flows in use."""
+        if not any(isinstance(flag, np.ndarray) for flag in used):
+            return self.block(op, tuple(flow for flow, flag in zip(flows, used, strict=True) if flag))
+        outside = self.mask
+
+        def call(rows: np.ndarray, shapes: tuple[Shape, ...]) -> tuple[Shape, Cost | None]:
+            self.mask, self.rows = logical_and(outside, rows), rows
+            found = self.call(op, shapes, {})
+            self.mask, self.rows = outside, None
+            return found
+
+        out, cost = joined_by_use(flows, used, call, op.pointer)
+        made = self.made(op, out)
+        self.visits.append(Visit(op, outside, {}, tuple(flows), tuple(used), made, cost))
+        return made
 
     def made(self, op: BlockOp, shape: Shape) -> Flow:
         return Flow(shape, op.step + 1, (op.step + 1,))
@@ -309,21 +335,7 @@ class Machine:
         params = dict(op.fixed)
         for param in op.varying:
             at = f"{op.pointer}/{param.name}"
-            raw = self.value(op.params[param.name], at)
-            value = coerced(raw, param.kind, at)
-            if self.doubts is not None and isinstance(value, np.ndarray):
-                self.doubt(at, op.key, logical_and(raw == value, within(param, value)))
-            if not isinstance(value, np.ndarray) and not op.params[param.name].is_pure:
-                # Values that follow a shape are known only now; the others were checked once at compilation.
-                problem = param_problem(param, value)
-                if problem:
-                    raise SpaceError(
-                        at,
-                        "parameter",
-                        f"{op.block.kind}.{param.name} = {value!r}: {problem}",
-                        parameter_advice(param, value),
-                    )
-            params[param.name] = value
+            params[param.name] = self.fitting(op, param, self.value(op.params[param.name], at), at)
         out, cost = self.call(op, tuple([flow.shape for flow in inputs]), params)
         if self.program.task == "causal_lm":
             self.look_ahead(op, params)
@@ -331,13 +343,13 @@ class Machine:
         self.visits.append(Visit(op, self.mask, params, inputs, None, made, cost))
         return made
 
+    def fitting(self, op: BlockOp, param: Param, raw: Any, pointer: str) -> Any:
+        return fitting(op, param, raw, pointer)
+
     def look_ahead(self, op: BlockOp, params: dict[str, Any]) -> None:
         """Refuses a block that shows a token what it is to predict: such a model scores well and is worth nothing."""
         later = op.block.sees_later(params)
-        if isinstance(later, np.ndarray):
-            if self.doubts is not None:
-                self.doubt(op.pointer, op.key, logical_not(later))
-        elif later:
+        if not isinstance(later, np.ndarray) and later:
             message = f"{op.block.kind} lets a token see later ones, which a causal_lm is to predict (at {op.key})"
             advice = (
                 "mix positions by self_attention, conv_mixer or sequence_conv with causal: true; or task: masked_lm"
@@ -345,18 +357,6 @@ class Machine:
             if "causal" in {param.name for param in op.block.params}:
                 advice = "write causal: true"
             raise SpaceError(op.pointer, "causal", message, advice)
-
-    def doubt(self, pointer: str, key: str, holds: Any) -> None:
-        """Remembers in which architectures, of those that have the node, a condition fails."""
-        assert self.doubts is not None
-        if self.rows is not None and isinstance(holds, np.ndarray):
-            everywhere = np.ones(len(self.rows), dtype=bool)
-            everywhere[self.rows] = holds
-            holds = everywhere
-        wrong = logical_and(self.mask, logical_not(holds))
-        if not none_of(wrong):
-            place = pointer, key
-            self.doubts[place] = self.doubts[place] | wrong if place in self.doubts else wrong
 
     def call(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
         key: tuple[Any, ...] | None = (op.block.kind, self.with_cost, shapes, tuple(params.items()))
@@ -374,37 +374,7 @@ class Machine:
         return found
 
     def computed(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
-        block: Block = op.block
         try:
-            if self.doubts is None:
-                out = plain_shape(block.out_shape(shapes, params))
-            else:
-                with noting() as conditions:
-                    out = plain_shape(block.out_shape(shapes, params))
-                for holds in conditions:
-                    self.doubt(op.pointer, op.key, holds)
-            for name, size in numbers_of(out).items():
-                if isinstance(size, np.ndarray):
-                    if self.doubts is not None:
-                        self.doubt(op.pointer, op.key, (size >= 1) & (size <= MAX_SIZE))
-                elif not 1 <= size <= MAX_SIZE:
-                    raise BlockError(f"{block.kind} makes {name} {size} of {described(shapes)}")
-            return out, block.cost(shapes, params) if self.with_cost else None
-        except (BlockError, *ARITHMETIC_ERRORS) as error:
-            raise SpaceError(
-                op.pointer,
-                "block",
-                f"{error} (for example at {op.key}, which reads {described(shapes)})",
-                getattr(error, "suggestion", "") or _advice(block.kind),
-            ) from None
-
-
-def _advice(kind: str) -> str:
-    if kind == "add":
-        return "give all inputs one shape; a residual may have a shortcut: for other shapes, adapt: fits one to another"
-    if kind == "concat":
-        same = "the same strides on every way here, or an upsample"
-        return f"give all inputs one kind, and feature maps one height and width: {same}"
-    if kind == "multiply":
-        return "give all inputs one shape; a gate may be one pixel (behind a global_pool) or one channel"
-    return "change the values or choices that lead here"
+            return made_shape(op, shapes, params), op.block.cost(shapes, params) if self.with_cost else None
+        except FAULTS as error:
+            raise refusal(op, shapes, error) from None

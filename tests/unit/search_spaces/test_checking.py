@@ -24,6 +24,66 @@ def told(nodes: list[Any], **parts: Any) -> Problem:
     return caught.value.problems[0]
 
 
+GROUPED, PARTS = conv(out=12, group_size=5), {"block": "channel_part", "part": 0, "parts": 5}
+ATTENTION = {"block": "map_attention", "heads": 2, "value_dim": 4, "window": 5}
+BRANCHES = [conv(name="a", inputs=["x"], group_size=5), conv(name="b", inputs=["x"], out=9), PARTS]
+JOINED = [{"block": "add", "name": "sum", "inputs": ["a", "b"]}, {"block": "concat", "inputs": ["sum", -2]}]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "places"),
+    [
+        # What a block makes is known although its groups do not divide what it reads.
+        ([GROUPED, conv(), {"block": "channel_shuffle", "groups": 5}, GROUPED], ["0", "2", "3"]),
+        # A linear layer needs a vector, of unknown size; what it makes is known, and no second fault.
+        ([{"block": "linear", "out": 8}, {"block": "linear", "out": 8}, {"block": "image_head", "out": 9}], ["0", "2"]),
+        # Nobody knows how many channels a fifth of 8 or the sum of 8 and 9 are, so what they make may be a tenth.
+        (
+            [conv(), {"graph": {"body": [*BRANCHES, *JOINED]}}, PARTS | {"parts": 10}],
+            [f"1/graph/body/{n}" for n in (0, 2, 3)],
+        ),
+        # Height and width are one fault; behind a sum of different maps channels are known.
+        ([ATTENTION, {"residual": [conv(out=3, stride=2)]}, conv(group_size=2)], ["0", "1", "2"]),
+        # Parameters that follow shapes: behind 4.5 channels, nothing about their number.
+        ([conv(out=18), conv(out="=in / 4"), conv(out="=in - 9"), conv(out="=in.length")], ["1/out", "3/out"]),
+        # The fourth layer adapts itself to what is unknown; faults that depend on that are none.
+        ([conv(name="a"), PARTS, {"adapt": [GROUPED], "like": "a"}, conv(group_size=3, out=9)], ["1"]),
+    ],
+)
+def test_faults_that_do_not_follow_from_one_another_are_told_together(nodes: list[Any], places: list[str]) -> None:
+    with pytest.raises(SpaceError) as caught:
+        space(nodes)
+    pointers = [problem.pointer for problem in caught.value.problems]
+    assert [pointer for pointer in pointers if pointer != "/network"] == [f"/network/{place}" for place in places]
+
+
+def test_a_fault_behind_another_is_explained_by_choices_that_make_it() -> None:
+    """Each layer's fault by itself, though the first is one of all architectures and the second of a part of them."""
+    with pytest.raises(SpaceError) as caught:
+        space(
+            [
+                GROUPED,
+                {"name": "op", "one_of": {"part": PARTS, "conv": conv(out=12)}},
+                conv(out={"one_of": [8, 12, 16]}, name="last"),
+                ATTENTION | {"window": {"one_of": [4, 5]}},
+            ]
+        )
+    first, second, third = caught.value.problems
+    assert [problem.pointer.rpartition("/")[2] for problem in (first, second, third)] == ["0", "part", "3"]
+    assert "wherever" not in first.message
+    assert second.message.endswith("so it is wherever op is part")
+    assert third.message.endswith("so it is wherever window is 5")
+
+
+def test_ways_that_end_with_different_kinds_are_told_though_each_would_do() -> None:
+    patches = {"block": "patch_embedding", "features": 8, "patch": 4}
+    way = {"name": "way", "one_of": {"map": conv(), "tokens": patches}}
+    network = [way, {"block": "flatten"}, {"block": "vector_head", "out": 10}]
+    with pytest.raises(SpaceError, match="one way gives tokens 17x8, another image 8x16x16") as caught:
+        SearchSpace.from_document(document([]) | {"network": network})
+    assert caught.value.pointer == "/network/0"
+
+
 def test_one_pair_of_options_in_a_thousand_draws_is_found_and_named() -> None:
     """20 channels in 8 groups, in the fourth of layers that mostly do something else."""
     grouped = conv(out={"one_of": [8, 20, 24, 32]}, kernel=1)
@@ -105,7 +165,7 @@ def test_options_that_constraints_make_rare_are_forced() -> None:
 def test_nothing_about_a_built_in_family_is_doubtful(name: str) -> None:
     found = compiled(library_text(name))
     pool = varied(Operators(found._counter), 256)
-    assert doubts_about(found.program, pool) == {}
+    assert doubts_about(found.program, pool).wrong == {}
     assert found.valid(pool).all()
 
 

@@ -1,0 +1,260 @@
+"""Runs a program on behind what is wrong in it, so that faults that do not follow from one another are told together.
+
+What a fault leaves unknown are single numbers of a shape, or its kind. An unknown number is a column of guesses: a
+condition on it has no one answer, and what has none is no fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from search_spaces.blocks.arithmetic import noting
+from search_spaces.blocks.base import Cost, Param
+from search_spaces.compiling.parameters import MAX_SIZE, within
+from search_spaces.compiling.program import BlockOp, Op, Program, Reference
+from search_spaces.errors import Problem, SpaceError
+from search_spaces.interpreting.block_calls import FAULTS, made_shape, refusal
+from search_spaces.interpreting.flows import Flow, Unknown, all_of, equal_numbers, none_of, numbers_of
+from search_spaces.interpreting.machine import Machine
+from search_spaces.language.operations import logical_and, logical_not, where
+from search_spaces.language.values import Value
+from search_spaces.shapes import SHAPE_KINDS, Shape
+
+_UNKNOWN: Any = Unknown()
+_GUESSES = np.array([3, 8, 30, 1001])
+MAX_MENDED = 300
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A problem and the weight key of the node that has it ("" for no single node)."""
+
+    key: str
+    problem: Problem
+
+
+class FaultFinder(Machine):
+    """Runs one architecture (`n` is None), whose faults are `found`; or n of them, to see where (`wrong`).
+
+    `wrong` has for each place and node (pointer, key) the architectures, True for all, in which something seems wrong
+    there: more than there are, since behind a fault the others go on with numbers that may never occur. Of the n only
+    that is `found` which no single one shows.
+    """
+
+    def __init__(self, program: Program, columns: Sequence[Any], n: int | None = None) -> None:
+        super().__init__(program, columns, with_cost=False)
+        self.n = n
+        self.found: list[Fault] = []
+        self.wrong: dict[tuple[str, str], Any] = {}
+        self.known: dict[Any, tuple[list[Exception], Shape]] = {}  # of calls that went wrong, what is wrong and known
+        self.num_mended = 0
+
+    def run(self) -> Flow:
+        try:
+            return super().run()
+        except SpaceError as error:
+            self.tell("", error)
+            return Flow(_UNKNOWN, 0, (0,))
+
+    def tell(self, key: str, error: SpaceError) -> None:
+        """A fault of the architectures that are here."""
+        if self.n is not None:
+            self.doubt(error.pointer, key, False)
+        elif not isinstance(self.mask, np.ndarray):  # else whether the node exists depends on something unknown
+            self.found += [Fault(key, problem) for problem in error.problems]
+
+    def doubt(self, pointer: str, key: str, holds: Any) -> None:
+        """Remembers in which architectures, of those that have the node, a condition fails."""
+        if self.n is None:
+            return
+        if self.rows is not None and isinstance(holds, np.ndarray):
+            everywhere = np.ones(len(self.rows), dtype=bool)
+            everywhere[self.rows] = holds
+            holds = everywhere
+        wrong = logical_and(self.mask, logical_not(holds))
+        if not none_of(wrong):
+            place = pointer, key
+            self.wrong[place] = self.wrong[place] | wrong if place in self.wrong else wrong
+
+    def unknown(self) -> np.ndarray:
+        """A number that nobody knows."""
+        n = len(_GUESSES) if self.n is None else self.n
+        return np.resize(_GUESSES, n if self.rows is None else int(self.rows.sum()))
+
+    # What a `Machine` raises is told here, and something unknown goes on in its place.
+    def value(self, value: Value, pointer: str) -> Any:
+        try:
+            return super().value(value, pointer)
+        except SpaceError as error:
+            if not any(isinstance(self.shape(capture), Unknown) for capture in value.captures):
+                self.tell("", error)
+            return self.unknown()
+
+    def flow(self, source: Reference, pointer: str) -> Flow:
+        try:
+            return super().flow(source, pointer)
+        except SpaceError as error:
+            self.tell("", error)
+            return Flow(_UNKNOWN, 0, (0,))
+
+    def merged(self, condition: Any, yes: Flow, no: Flow, pointer: str) -> Flow:
+        lost = isinstance(yes.shape, Unknown) or isinstance(no.shape, Unknown)
+        try:
+            if not lost or all_of(condition) or none_of(condition):
+                return super().merged(condition, yes, no, pointer)
+        except SpaceError as error:
+            if self.n is not None:
+                self.found += [Fault("", problem) for problem in error.problems]
+        return Flow(_UNKNOWN, where(condition, yes.ids, no.ids), tuple(sorted({*yes.among, *no.among})))
+
+    def adapted(self, source: Flow, like: Flow, body: Sequence[Op], pointer: str) -> Flow:
+        if isinstance(source.shape, Unknown) or isinstance(like.shape, Unknown):
+            return Flow(_UNKNOWN, source.ids, source.among)
+        return super().adapted(source, like, body, pointer)
+
+    def partial(self, op: BlockOp, flows: list[Flow], used: list[Any]) -> Flow:
+        if any(isinstance(flow.shape, Unknown) for flow in flows):
+            return self.made(op, _UNKNOWN)
+        try:
+            return super().partial(op, flows, used)
+        except SpaceError as error:
+            self.tell(op.key, error)
+            return self.made(op, _UNKNOWN)
+
+    def fitting(self, op: BlockOp, param: Param, raw: Any, pointer: str) -> Any:
+        try:
+            value = super().fitting(op, param, raw, pointer)
+        except SpaceError as error:
+            self.tell(op.key, error)
+            return self.unknown()
+        if isinstance(value, np.ndarray):
+            self.doubt(pointer, op.key, logical_and(raw == value, within(param, value)))
+        return value
+
+    def look_ahead(self, op: BlockOp, params: dict[str, Any]) -> None:
+        try:
+            super().look_ahead(op, params)
+        except SpaceError as error:
+            self.tell(op.key, error)
+        later = op.block.sees_later(params)
+        if isinstance(later, np.ndarray):
+            self.doubt(op.pointer, op.key, logical_not(later))
+
+    def call(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
+        if _UNKNOWN in shapes:
+            return self.of_any_kind(op, shapes, params), None
+        try:
+            return super().call(op, shapes, params)
+        except SpaceError:
+            return self.as_far_as_known(op, shapes, params), None
+
+    def computed(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
+        with noting() as conditions:
+            out, cost = super().computed(op, shapes, params)
+        for size in vars(out).values():
+            if isinstance(size, np.ndarray):
+                conditions.append((size >= 1) & (size <= MAX_SIZE))
+        for holds in conditions:
+            self.doubt(op.pointer, op.key, holds)
+        return out, cost
+
+    # What is known of a block's output all the same.
+    def as_far_as_known(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> Shape:
+        """The output where the numbers on which its faults hinge are unknown; tells the faults."""
+        key: tuple[Any, ...] | None = (op.block.kind, shapes, tuple(params.items()))
+        try:
+            found = self.known.get(key)
+        except TypeError:  # columns are not hashable
+            found = key = None
+        if found is None:
+            self.num_mended += 1
+            found = (
+                _faults_and_rest(op, shapes, params, self.unknown())
+                if self.num_mended <= MAX_MENDED
+                else ([], _UNKNOWN)
+            )
+            if key is not None:
+                self.known[key] = found
+        faults, out = found
+        for fault in faults:
+            self.tell(op.key, refusal(op, shapes, fault))
+        return out
+
+    def of_any_kind(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> Shape:
+        """What is the same of the output whatever kind, of those that the block may read, the unknown inputs are of."""
+        outs = list(self._of_each_kind(op, shapes, params))
+        if len({type(out) for out in outs}) != 1:
+            return _UNKNOWN
+        first, *others = outs
+        differing: dict[str, Any] = {
+            name: self.unknown()
+            for name, number in numbers_of(first).items()
+            if not all(equal_numbers(number, getattr(other, name)) for other in others)
+        }
+        return replace(first, **differing)
+
+    def _of_each_kind(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> Iterator[Shape]:
+        for kind in SHAPE_KINDS.values():
+            guess = kind(*(self.unknown() for _ in vars(kind)["__dataclass_fields__"]))
+            try:
+                yield made_shape(op, tuple(guess if isinstance(shape, Unknown) else shape for shape in shapes), params)
+            except FAULTS:
+                continue
+
+
+def _faults_and_rest(
+    op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any], unknown: np.ndarray
+) -> tuple[list[Exception], Shape]:
+    """What is wrong with a block, and its output where the numbers on which that hinges are unknown."""
+    faults: list[Exception] = []
+    while True:
+        try:
+            return faults, made_shape(op, shapes, params)
+        except FAULTS as error:
+            faults.append(error)
+            mended = _mended(op, shapes, params, unknown, str(error))
+            if mended is None:
+                return faults, _UNKNOWN
+            shapes, params = mended
+
+
+def _mended(
+    op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any], unknown: np.ndarray, fault: str
+) -> tuple[tuple[Shape, ...], dict[str, Any]] | None:
+    """Inputs and parameters with a number unknown without which there is no such fault; None where there is none.
+
+    A parameter if it may be, and the one that leaves most of the output known; else all such numbers of the inputs.
+    """
+    trials = [params | {name: unknown} for name, value in params.items() if not isinstance(value, str)]
+    trials = [trial for trial in trials if _fault_of(op, shapes, trial) != fault]
+    if trials:
+        return shapes, min(trials, key=lambda trial: _num_unknown(op, shapes, trial))
+    loose = list(shapes)
+    for position, shape in enumerate(shapes):
+        for name in numbers_of(shape):
+            one: dict[str, Any] = {name: unknown}
+            others = (*shapes[:position], replace(shape, **one), *shapes[position + 1 :])
+            if _fault_of(op, others, params) != fault:
+                loose[position] = replace(loose[position], **one)
+    return (tuple(loose), params) if any(a is not b for a, b in zip(loose, shapes, strict=True)) else None
+
+
+def _fault_of(op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> str:
+    """What is wrong with a block first; empty where nothing is for sure."""
+    try:
+        made_shape(op, shapes, params)
+    except FAULTS as error:
+        return str(error)
+    return ""
+
+
+def _num_unknown(op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> int:
+    """How many numbers of a block's output are unknown; more than any has where something is wrong."""
+    try:
+        return sum(isinstance(number, np.ndarray) for number in numbers_of(made_shape(op, shapes, params)).values())
+    except FAULTS:
+        return 9
