@@ -1,13 +1,14 @@
 """Sampling under hard cost bounds where feasible architectures are rare.
 
 Exactly uniform and independent wherever that is cheap: uniform draws are kept when they meet the bounds, and drawn on
-for as long as that costs less than walking; a small space is enumerated instead. Where feasible members are rarer,
-walks continue from the draws inside, or from those nearest to the bounds when hardly any is inside: while a walk
-violates the bounds it accepts only mutations that do not violate more; once inside it is a Metropolis-Hastings walk
-whose stationary distribution is uniform over the feasible region (the acceptance ratio corrects for architectures with
-different numbers of active genes and for the options of genes that appear). Its members are spread over the region,
-but neither exactly uniform nor independent after so few steps. Every returned architecture is checked against the
-bounds, so none is wasted.
+where about a hundred thousand give all that are asked for (a second's costs; walks would take as long and return some
+members often); a small space is enumerated instead. Where feasible members are rarer, walks continue from the draws
+inside, or from those nearest to the bounds when hardly any is inside. They change one to four genes at once: single
+changes do not leave a narrow band, where one has to take away what another adds. While a walk violates the bounds it
+accepts only what does not violate more; once inside it is a Metropolis-Hastings walk whose stationary distribution is
+uniform over the feasible region (the acceptance ratio corrects for architectures with different numbers of active genes
+and for the options of genes that appear). Its members are spread over the region, but neither exactly uniform nor
+independent after so few steps. Every returned architecture is checked against the bounds, so none is wasted.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ MAX_STALLED = 60  # steps without progress of the best walk before bounds that n
 THINNING = 24
 ENUMERATED = 16_384  # members of a space that is looked through as a whole
 BATCH = 65_536
+MAX_DRAWN = 131_072  # uniform draws, about a second's costs
+CHANGES = (0.25, 0.4, 0.2, 0.15)  # how often a walk proposes one to four changes at once
 
 
 def violation(costs: Mapping[str, np.ndarray], bounds: Bounds) -> np.ndarray:
@@ -52,38 +55,34 @@ def sample_feasible(
         members = ranking.unrank(counter, range(counter.cardinality))
         inside_of_all = members[violation(costs(members), bounds) == 0.0]
         return inside_of_all[rng.integers(len(inside_of_all), size=n)] if len(inside_of_all) else inside_of_all
-    rate = len(found) / len(drawn)
-    while len(found) < n and rate * THINNING >= 1.0:
-        more = counter.sample(min(BATCH, int((n - len(found)) / rate) + 1_024), rng)
+    num_drawn, affordable = len(drawn), max(MAX_DRAWN, THINNING * n)
+    while 0 < len(found) < n:
+        expected = (n - len(found)) * num_drawn // len(found) + 1
+        if num_drawn + expected > affordable:
+            break
+        more = counter.sample(min(BATCH, expected + 1_024), rng)
         found = np.concatenate([found, more[violation(costs(more), bounds) == 0.0]])
+        num_drawn += len(more)
     if len(found) >= n:
         return found[:n]
-    anchor_wrong = violation(costs(anchors), bounds)
-    pool, pool_wrong = np.concatenate([drawn, anchors]), np.concatenate([wrong, anchor_wrong])
+    outer = wrong > 0.0
+    pool = np.concatenate([found, drawn[outer], anchors])
+    pool_wrong = np.concatenate([np.zeros(len(found)), wrong[outer], violation(costs(anchors), bounds)])
     walks = max((n - len(found)) * 5 // 4 + 1, 32)  # some walks find no way in
     inside = np.flatnonzero(pool_wrong == 0.0)
     nearest = inside if len(inside) >= 4 else np.argsort(pool_wrong, kind="stable")[: max(8, walks // 4)]
     chosen = nearest[rng.integers(len(nearest), size=walks)]
     state, outside = pool[chosen], pool_wrong[chosen]
-    sizes = operators.sizes
     inside_steps = np.zeros(walks, dtype=np.int64)
     nearest_so_far, stalled = np.inf, 0
     for _ in range(MAX_STEPS):
         if (inside_steps >= THINNING).mean() >= 0.9 or stalled >= MAX_STALLED:
             break
-        proposed = operators.step(state, rng)
+        proposed, log_ratio = _changed(operators, state, rng)
         proposed_wrong = np.full(walks, np.inf)
         member = counter.satisfied(proposed)
         if member.any():
             proposed_wrong[member] = violation(costs(proposed[member]), bounds)
-        # Forward and backward chances differ by active-gene counts and by the options of appearing genes.
-        before, after = (state >= 0) & (sizes > 1), (proposed >= 0) & (sizes > 1)
-        log_sizes = np.log(np.maximum(sizes, 1))
-        appeared = ((proposed >= 0) & (state < 0)) @ log_sizes
-        vanished = ((state >= 0) & (proposed < 0)) @ log_sizes
-        log_ratio = (
-            np.log(np.maximum(before.sum(axis=1), 1)) - np.log(np.maximum(after.sum(axis=1), 1)) + appeared - vanished
-        )
         fair = np.log(np.maximum(rng.random(walks), 1e-300)) < log_ratio
         accept = np.where(outside > 0.0, proposed_wrong <= outside, (proposed_wrong == 0.0) & fair)
         state = np.where(accept[:, None], proposed, state)
@@ -93,3 +92,22 @@ def sample_feasible(
         nearest_so_far = min(nearest_so_far, float(outside.min()))
     candidates = np.concatenate([found, state[outside == 0.0]])[:n]
     return candidates[violation(costs(candidates), bounds) == 0.0] if len(candidates) else candidates
+
+
+def _changed(operators: Operators, state: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Each row after one to four changes, and the log of the chance of the way back over that of the way there."""
+    sizes = operators.sizes
+    log_sizes = np.log(np.maximum(sizes, 1))
+    changes = rng.choice(4, size=len(state), p=CHANGES)
+    log_ratio = np.zeros(len(state))
+    for change in range(4):
+        moving = np.flatnonzero(changes >= change)
+        before = state[moving]
+        after = operators.step(before, rng)
+        # The chances differ by active-gene counts and by the options of appearing genes.
+        num_before, num_after = (((genes >= 0) & (sizes > 1)).sum(axis=1) for genes in (before, after))
+        log_ratio[moving] += np.log(np.maximum(num_before, 1)) - np.log(np.maximum(num_after, 1))
+        log_ratio[moving] += (((after >= 0) & (before < 0)).astype(int) - ((after < 0) & (before >= 0))) @ log_sizes
+        state = state.copy()
+        state[moving] = after
+    return state, log_ratio

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from search_spaces.library_index import load_library
 from search_spaces.network import Network, Node
 from search_spaces.shapes import ImageShape
 from search_spaces.space import SearchSpace
@@ -97,6 +98,18 @@ def test_walks_favour_neither_deep_nor_shallow_members() -> None:
     rows = found.sample_feasible(4_000, np.random.default_rng(1), {"macs": (None, bound)})
     depth = [gene.name for gene in found.genes].index("depth")
     assert rows[:, depth].mean() == pytest.approx(few[:, depth].mean(), abs=0.15)
+
+
+@pytest.mark.parametrize(("number", "distinct"), [(100, 0.99), (2_000, 0.6)], ids=["draws", "walks"])
+def test_narrow_bands_give_many_members_too(number: int, distinct: float) -> None:
+    """One in a hundred of 10^16 members, which single changes do not connect."""
+    found = load_library("resnet-cifar")
+    drawn = found.costs(found.sample(3_000, np.random.default_rng(1)), names=("macs", "params"))
+    macs, params = np.median(drawn["macs"]), np.median(drawn["params"])
+    bounds = {"macs": (macs, macs * 1.002), "params": (None, params)}
+    rows = found.sample_feasible(number, np.random.default_rng(2), bounds)
+    assert len(rows) == number
+    assert len(np.unique(rows, axis=0)) >= distinct * number
 
 
 MAP = ImageShape(4, 8, 8)
