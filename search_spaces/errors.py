@@ -74,6 +74,7 @@ _ELSEWHERE = {
     "upsample": ["interpolate", "resize", "upsampling"],
     "transposed_conv": ["conv_transpose", "convtranspose2d", "conv_transpose2d", "deconv", "deconvolution", "up_conv"],
     "mean": ["average", "avg"],
+    "unflatten": ["reshape", "view", "to_sequence"],
     "channel_attention": ["xca", "cross_covariance_attention"],
     "add": ["sum", "plus"],
     "scale": ["complement", "one_minus", "subtract", "sub", "minus", "difference", "negate"],

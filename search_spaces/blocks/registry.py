@@ -24,7 +24,7 @@ from search_spaces.blocks.plumbing import (
     Zero,
 )
 from search_spaces.blocks.pooling import Pool
-from search_spaces.blocks.resizing import Flatten, GlobalPool, SpaceToDepth, TransposedConv, Upsample
+from search_spaces.blocks.resizing import Flatten, GlobalPool, SpaceToDepth, TransposedConv, Unflatten, Upsample
 from search_spaces.blocks.resnet import BasicBlock, Bottleneck
 from search_spaces.blocks.sequence_convolution import SequenceConv
 from search_spaces.blocks.sequences import (
@@ -95,6 +95,7 @@ BLOCKS: dict[str, Block] = {
         TokenReduction(),
         TransformMixer(),
         TransposedConv(),
+        Unflatten(),
         Upsample(),
         VectorHead(),
         Zero(),

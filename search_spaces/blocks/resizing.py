@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import OUT, Tally, activation_param, flag, image, require, where
-from search_spaces.blocks.base import Block, Cost, Param
-from search_spaces.shapes import ImageShape, Shape, VectorShape, elements
+from search_spaces.blocks.arithmetic import CALLED, OUT, Tally, activation_param, flag, image, require, where
+from search_spaces.blocks.base import Block, BlockError, Cost, Param
+from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape, elements
 
 
 class Upsample(Block):
@@ -116,6 +116,24 @@ class Flatten(Block):
 
     def sees_later(self, p: Mapping[str, Any]) -> Any:
         return True
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        return Tally(inputs).cost()
+
+
+class Unflatten(Block):
+    """A vector cut into equal parts, one token each: readings of several sensors one time step after the other."""
+
+    kind = "unflatten"
+    help = "A vector as a sequence: equal parts of it, one after the other, as for readings of sensors."
+    params: ClassVar = (Param("length", "int", minimum=1, help="Number of parts; divides the features."),)
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = inputs[0]
+        if not isinstance(x, VectorShape):
+            raise BlockError(f"unflatten needs a vector as input, not {CALLED[type(x)]}")
+        require(x.features % p["length"] == 0, "length {} must divide the {} features", p["length"], x.features)
+        return TokensShape(p["length"], x.features // p["length"])
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         return Tally(inputs).cost()

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import DILATION, GROUP_SIZE, Tally, activation_param, flag, group_of, tokens
+from search_spaces.blocks.arithmetic import (
+    DILATION,
+    GROUP_SIZE,
+    Tally,
+    activation_param,
+    flag,
+    group_of,
+    strided,
+    tokens,
+)
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.sequences import FEATURES
 from search_spaces.shapes import Shape, TokensShape
 
 
 class SequenceConv(Block):
-    """Convolution along the sequence, as long as before, then layer norm (or none) and an activation.
+    """Convolution along the sequence, as long as before or shorter by a stride, then layer norm (or none), activation.
 
     The filters of text classification (Kim 2014, arXiv 1408.5882); dilated and causal those of TCN (Bai et al. 2018,
     arXiv 1803.01271). An even kernel sees one later token more.
@@ -23,6 +32,7 @@ class SequenceConv(Block):
     params: ClassVar = (
         FEATURES,
         Param("kernel", "int", 3, minimum=1, maximum=31, help="Kernel size in tokens, odd or even, same length."),
+        Param("stride", "int", 1, minimum=1, maximum=64, help="Tokens that become one."),
         Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
         activation_param(),
         Param("norm", "bool", False, help="Layer norm of each token after the convolution."),
@@ -34,15 +44,15 @@ class SequenceConv(Block):
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = tokens(inputs, self.kind)
         group_of(x.features, p["features"], p, "features")
-        return TokensShape(x.length, p["features"])
+        return TokensShape(strided(x.length, p["stride"]), p["features"])
 
     def sees_later(self, p: Mapping[str, Any]) -> Any:
-        return (flag(p["causal"]) == 0) & (p["kernel"] > 1)
+        return ((flag(p["causal"]) == 0) & (p["kernel"] > 1)) | (p["stride"] > 1)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
         tally = Tally(inputs)
         seen = group_of(x.features, p["features"], p, "features")
-        tally.linear(p["kernel"] * seen, p["features"], x.length, bias=flag(p["bias"]))
+        tally.linear(p["kernel"] * seen, p["features"], strided(x.length, p["stride"]), bias=flag(p["bias"]))
         tally.learn(2 * p["features"], when=flag(p["norm"]))
         return tally.cost()

@@ -18,7 +18,7 @@ RMS_NORM = Param("rms_norm", "bool", False, help="Norm by the root mean square, 
 
 def norm_size(x: TokensShape, p: Mapping[str, Any]) -> Any:
     """Learned numbers of a norm over the features of a token."""
-    return (2 - flag(p["rms_norm"])) * x.features
+    return (2 - flag(p.get("rms_norm", False))) * x.features
 
 
 class PatchEmbedding(Block):

@@ -17,11 +17,23 @@ from search_spaces.blocks.arithmetic import (
 )
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.blocks.sequences import RMS_NORM, grid_side, norm_size
-from search_spaces.shapes import Shape, elements
+from search_spaces.shapes import Shape, TokensShape, elements
 
-NORM = Param("norm", "str", "pre", allowed=("pre", "post"), help="Layer norm before the branch or after the sum.")
+NORM = Param(
+    "norm", "str", "pre", allowed=("pre", "post", "none"), help="Layer norm before the branch, or after the sum."
+)
+RESIDUAL = Param("residual", "bool", True, help="Add the input; else the output is the branch alone.")
 DROPOUT = Param("dropout", "float", 0.0, minimum=0.0, maximum=0.9, help="Dropout on the branch.")
 BIAS = Param("bias", "bool", True, help="Linear layers with bias.")
+
+
+def begin(inputs: tuple[Shape, ...], x: TokensShape, p: Mapping[str, Any]) -> Tally:
+    """The tally of a sub-layer up to its branch: the norm, and the input that is kept for the residual."""
+    tally = Tally(inputs)
+    tally.learn(norm_size(x, p), when=flag(p["norm"] != "none"))
+    tally.emit(elements(x), when=flag(p["norm"] != "none"))
+    tally.hold(flag(p["residual"]) * elements(x))
+    return tally
 
 
 def attended(length: Any, window: Any, causal: Any) -> tuple[Any, Any, Any]:
@@ -54,12 +66,14 @@ class SelfAttention(Block):
         Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
         Param("window", "int", 0, minimum=0, help="How many places away a token sees others; 0 for all."),
         Param("rotary", "bool", False, help="Positions as rotations of queries and keys; needs an even `head_dim`."),
+        Param("qk_norm", "bool", False, help="Norm of the queries and keys of each head (Gemma 3, Qwen 3)."),
         Param("similarity", "str", "scaled", allowed=("scaled", "weighted"), help="Scaled or weighted product."),
         Param(
             "relative_positions", "int", 0, minimum=0, help="Largest distance between patches told apart; 0 for none."
         ),
         BIAS,
         NORM,
+        RESIDUAL,
         RMS_NORM,
         DROPOUT,
     )
@@ -86,14 +100,12 @@ class SelfAttention(Block):
         relative = flag(p["relative_positions"] > 0)
         inner, shared = heads * head_dim, where(p["kv_heads"] > 0, p["kv_heads"], heads) * head_dim
         weighted = flag(p["similarity"] == "weighted")
-        tally = Tally(inputs)
-        tally.learn(norm_size(x, p))
-        tally.emit(elements(x))
-        tally.hold(elements(x))
+        tally = begin(inputs, x, p)
         for features in (inner, shared, shared):
             tally.branch(elements(x))
             tally.linear(x.features, features, x.length, bias=bias)
             tally.hold(x.length * inner)  # shared keys and values are repeated for their heads
+        tally.learn(2 * (2 - flag(p["rms_norm"])) * head_dim, when=flag(p["qk_norm"]))
         tally.branch(x.length * inner)
         tally.learn(heads * head_dim * head_dim, when=weighted)
         tally.matmul(x.length, head_dim, head_dim, heads, when=weighted)
@@ -124,6 +136,7 @@ class FeedForward(Block):
         Param("gated", "bool", False, help="A third linear layer gates the first (GLU)."),
         BIAS,
         NORM,
+        RESIDUAL,
         RMS_NORM,
         DROPOUT,
     )
@@ -134,10 +147,7 @@ class FeedForward(Block):
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
         bias, gated, hidden = flag(p["bias"]), flag(p["gated"]), x.length * p["mid"]
-        tally = Tally(inputs)
-        tally.learn(norm_size(x, p))
-        tally.emit(elements(x))
-        tally.hold(elements(x))
+        tally = begin(inputs, x, p)
         tally.linear(x.features, p["mid"], x.length, bias=bias, when=gated)
         tally.hold(gated * hidden)
         tally.branch(elements(x))
@@ -159,6 +169,7 @@ class TransformMixer(Block):
     params: ClassVar = (
         Param("transform", "str", "dft", allowed=("dft", "dct"), help="Fourier or cosine transform."),
         NORM,
+        RESIDUAL,
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
@@ -169,10 +180,7 @@ class TransformMixer(Block):
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
-        tally = Tally(inputs)
-        tally.learn(2 * x.features)
-        tally.emit(elements(x))
-        tally.hold(elements(x))
+        tally = begin(inputs, x, p)
         fourier = flag(p["transform"] == "dft")
         tally.matmul(x.length, x.length, x.features)
         tally.matmul(x.length, x.features, x.features)
@@ -192,6 +200,7 @@ class ConvMixer(Block):
         Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
         BIAS,
         NORM,
+        RESIDUAL,
         RMS_NORM,
         DROPOUT,
     )
@@ -205,10 +214,7 @@ class ConvMixer(Block):
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
         size, bias = elements(x), flag(p["bias"])
-        tally = Tally(inputs)
-        tally.learn(norm_size(x, p))
-        tally.emit(size)
-        tally.hold(size)
+        tally = begin(inputs, x, p)
         tally.macs = tally.macs + size * p["kernel"]
         tally.activations = tally.activations + size
         tally.learn(x.features * p["kernel"] + bias * x.features)

@@ -23,7 +23,7 @@ from search_spaces.elastic.plumbing import (
     SCALE,
     ZERO,
 )
-from search_spaces.elastic.resizing import FLATTEN, GLOBAL_POOL, SPACE_TO_DEPTH, TRANSPOSED_CONV, UPSAMPLE
+from search_spaces.elastic.resizing import FLATTEN, GLOBAL_POOL, SPACE_TO_DEPTH, TRANSPOSED_CONV, UNFLATTEN, UPSAMPLE
 from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK
 from search_spaces.elastic.sequence_convolution import SEQUENCE_CONV
 from search_spaces.elastic.sequences import (
@@ -98,6 +98,7 @@ MODULES: dict[str, ModuleSpec] = {
     "token_reduction": TOKEN_REDUCTION,
     "transform_mixer": TRANSFORM_MIXER,
     "transposed_conv": TRANSPOSED_CONV,
+    "unflatten": UNFLATTEN,
     "upsample": UPSAMPLE,
     "vector_head": VECTOR_HEAD,
     "zero": ZERO,

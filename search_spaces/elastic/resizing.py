@@ -14,7 +14,7 @@ from search_spaces.blocks.resizing import Upsample as UpsampleBlock
 from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.plumbing import no_arguments
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.shapes import ImageShape, Shape
+from search_spaces.shapes import ImageShape, Shape, VectorShape
 
 
 class Upsample(nn.Module):
@@ -101,8 +101,15 @@ def global_pool_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Ar
     return {"largest": p["operation"] == "max"}
 
 
+def unflatten_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    x = inputs[0]
+    assert isinstance(x, VectorShape)
+    return {"dim": 1, "unflattened_size": (p["length"], x.features // p["length"])}
+
+
 UPSAMPLE = ModuleSpec(Upsample, upsample_arguments)
 TRANSPOSED_CONV = ModuleSpec(TransposedConv, transposed_conv_arguments, helpers=(make_activation,))
 SPACE_TO_DEPTH = ModuleSpec(nn.PixelUnshuffle, space_to_depth_arguments)
 GLOBAL_POOL = ModuleSpec(GlobalPool, global_pool_arguments)
 FLATTEN = ModuleSpec(Flatten, no_arguments, masks=True)
+UNFLATTEN = ModuleSpec(nn.Unflatten, unflatten_arguments)

@@ -25,6 +25,7 @@ class SequenceConv(nn.Module):
         in_features: int,
         features: int,
         kernel_size: int,
+        stride: int,
         causal: bool,
         activation: str,
         norm: bool,
@@ -36,7 +37,7 @@ class SequenceConv(nn.Module):
         reach = dilation * (kernel_size - 1)
         self.around = (0, 0) if causal else (reach // 2, reach - reach // 2)
         kind = CausalConv if causal else nn.Conv1d
-        self.conv = kind(in_features, features, kernel_size, dilation=dilation, groups=groups, bias=bias)
+        self.conv = kind(in_features, features, kernel_size, stride, dilation=dilation, groups=groups, bias=bias)
         self.norm = nn.LayerNorm(features) if norm else nn.Identity()
         self.activation = make_activation(activation)
 
@@ -53,6 +54,7 @@ def sequence_conv_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> 
         "in_features": in_features,
         "features": p["features"],
         "kernel_size": p["kernel"],
+        "stride": p["stride"],
         "causal": bool(p["causal"]),
         "activation": p["activation"],
         "norm": bool(p["norm"]),
@@ -63,5 +65,10 @@ def sequence_conv_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> 
 
 
 SEQUENCE_CONV = ModuleSpec(
-    SequenceConv, sequence_conv_arguments, helpers=(CausalConv, make_activation), widen=widen_grouped, masks=True
+    SequenceConv,
+    sequence_conv_arguments,
+    helpers=(CausalConv, make_activation),
+    widen=widen_grouped,
+    masks=True,
+    shortens="stride",
 )

@@ -57,8 +57,30 @@ def in_pieces(x: torch.Tensor, piece: int, before: int, after: int) -> torch.Ten
     return torch.cat([x.narrow(-3, part, pieces) for part in range(parts)], -2)
 
 
-class SelfAttention(nn.Module):
-    """Multi-head self-attention with residual; layer norm before it or after the sum."""
+class SubLayer(nn.Module):
+    """What the sub-layers of transformers have around their branch: norm before it or at the end, dropout, residual."""
+
+    def __init__(self, features: int, norm: str, rms: bool, residual: bool, dropout: float) -> None:
+        super().__init__()
+        self.pre_norm = norm == "pre"
+        self.residual = residual
+        self.norm = nn.Identity() if norm == "none" else make_norm(features, rms)
+        self.dropout = nn.Dropout(dropout)
+
+    def before(self, x: torch.Tensor) -> torch.Tensor:
+        """What the branch reads."""
+        return self.norm(x) if self.pre_norm else x
+
+    def after(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The output, of the input and what the branch gives."""
+        y = self.dropout(y)
+        if self.residual:
+            y = x + y
+        return y if self.pre_norm else self.norm(y)
+
+
+class SelfAttention(SubLayer):
+    """Multi-head self-attention."""
 
     def __init__(
         self,
@@ -69,29 +91,30 @@ class SelfAttention(nn.Module):
         causal: bool,
         window: int,
         rotary: bool,
+        qk_norm: bool,
         weighted: bool,
         relative_positions: int,
         bias: bool,
-        pre_norm: bool,
+        norm: str,
         rms: bool,
+        residual: bool,
         dropout: float,
     ) -> None:
-        super().__init__()
+        super().__init__(features, norm, rms, residual, dropout)
         self.head_dim = head_dim
         self.shared_by = heads // kv_heads
         self.causal = causal
         self.window = window
         self.rotary = rotary
-        self.pre_norm = pre_norm
-        self.norm = make_norm(features, rms)
         self.query = nn.Linear(features, heads * head_dim, bias=bias)
         self.key = nn.Linear(features, kv_heads * head_dim, bias=bias)
         self.value = nn.Linear(features, kv_heads * head_dim, bias=bias)
+        self.query_norm = make_norm(head_dim, rms) if qk_norm else nn.Identity()
+        self.key_norm = make_norm(head_dim, rms) if qk_norm else nn.Identity()
         self.similarity = nn.Parameter(torch.zeros(heads, head_dim, head_dim)) if weighted else None
         self.key_positions = RelativeVectors(relative_positions, head_dim) if relative_positions else None
         self.value_positions = RelativeVectors(relative_positions, head_dim) if relative_positions else None
         self.output = nn.Linear(heads * head_dim, features, bias=bias)
-        self.dropout = nn.Dropout(dropout)
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
         """(N, L, heads * head_dim) to (N, heads, L, head_dim)."""
@@ -125,10 +148,11 @@ class SelfAttention(nn.Module):
         return y.flatten(2, 3)[:, :, :length]
 
     def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
-        y = self.norm(x) if self.pre_norm else x
+        y = self.before(x)
         # Padding stands behind the text, where causal attention does not look.
         mask = None if real is None or self.causal else real[:, None, None]
         query, key, value = self.split(self.query(y)), self.split(self.key(y)), self.split(self.value(y))
+        query, key = self.query_norm(query), self.key_norm(key)
         if self.rotary:
             query, key = rotated(query), rotated(key)
         if self.shared_by > 1:
@@ -146,12 +170,11 @@ class SelfAttention(nn.Module):
                 scores = scores.masked_fill(~mask, -math.inf)
             weights = (scores / math.sqrt(self.head_dim)).softmax(3)
             y = weights @ value + self.against(weights, self.value_positions(x.shape[1]))
-        y = x + self.dropout(self.output(y.transpose(1, 2).flatten(2)))
-        return y if self.pre_norm else self.norm(y)
+        return self.after(x, self.output(y.transpose(1, 2).flatten(2)))
 
 
-class FeedForward(nn.Module):
-    """Two linear layers around an activation or a gate, with residual; layer norm before them or after the sum."""
+class FeedForward(SubLayer):
+    """Two linear layers around an activation or a gate."""
 
     def __init__(
         self,
@@ -160,34 +183,29 @@ class FeedForward(nn.Module):
         activation: str,
         gated: bool,
         bias: bool,
-        pre_norm: bool,
+        norm: str,
         rms: bool,
+        residual: bool,
         dropout: float,
     ) -> None:
-        super().__init__()
-        self.pre_norm = pre_norm
-        self.norm = make_norm(features, rms)
+        super().__init__(features, norm, rms, residual, dropout)
         self.gate = nn.Linear(features, hidden, bias=bias) if gated else None
         self.first = nn.Linear(features, hidden, bias=bias)
         self.activation = make_activation(activation)
         self.second = nn.Linear(hidden, features, bias=bias)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.norm(x) if self.pre_norm else x
+        y = self.before(x)
         hidden = self.activation(self.first(y)) if self.gate is None else self.activation(self.gate(y)) * self.first(y)
-        y = x + self.dropout(self.second(hidden))
-        return y if self.pre_norm else self.norm(y)
+        return self.after(x, self.second(hidden))
 
 
-class TransformMixer(nn.Module):
+class TransformMixer(SubLayer):
     """Cosine transform (DCT-II times sqrt(2 / size) an axis), or real part of the orthonormal Fourier transform."""
 
-    def __init__(self, features: int, fourier: bool, pre_norm: bool) -> None:
-        super().__init__()
+    def __init__(self, features: int, fourier: bool, norm: str, residual: bool) -> None:
+        super().__init__(features, norm, False, residual, 0.0)
         self.fourier = fourier
-        self.pre_norm = pre_norm
-        self.norm = nn.LayerNorm(features)
 
     def angles(self, size: int, x: torch.Tensor) -> torch.Tensor:
         """Angles (size, size) of the transform's basis functions."""
@@ -197,7 +215,7 @@ class TransformMixer(nn.Module):
         return torch.outer(index, index + 0.5) * (math.pi / size)
 
     def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
-        y = self.norm(x) if self.pre_norm else x
+        y = self.before(x)
         if real is not None:
             y = y.masked_fill(~real[..., None], 0.0)
         rows, columns = self.angles(x.shape[1], x), self.angles(x.shape[2], x)
@@ -207,8 +225,7 @@ class TransformMixer(nn.Module):
             mixed = mixed - torch.sin(rows) @ y @ torch.sin(columns).T
         else:
             scale = 2 * scale
-        y = x + mixed * scale
-        return y if self.pre_norm else self.norm(y)
+        return self.after(x, mixed * scale)
 
 
 class CausalConv(nn.Conv1d):
@@ -218,30 +235,33 @@ class CausalConv(nn.Conv1d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.pad(x, (self.dilation[0] * (self.kernel_size[0] - 1), 0))
-        return F.conv1d(x, self.weight.flip(2), self.bias, dilation=self.dilation, groups=self.groups)
+        return F.conv1d(x, self.weight.flip(2), self.bias, self.stride, 0, self.dilation, self.groups)
 
 
-class ConvMixer(nn.Module):
-    """Depth-wise convolution along the sequence, then a linear layer, with residual."""
+class ConvMixer(SubLayer):
+    """Depth-wise convolution along the sequence, then a linear layer."""
 
     def __init__(
-        self, features: int, kernel_size: int, causal: bool, bias: bool, pre_norm: bool, rms: bool, dropout: float
+        self,
+        features: int,
+        kernel_size: int,
+        causal: bool,
+        bias: bool,
+        norm: str,
+        rms: bool,
+        residual: bool,
+        dropout: float,
     ) -> None:
-        super().__init__()
-        self.pre_norm = pre_norm
-        self.norm = make_norm(features, rms)
+        super().__init__(features, norm, rms, residual, dropout)
         kind, padding = (CausalConv, 0) if causal else (nn.Conv1d, kernel_size // 2)
         self.conv = kind(features, features, kernel_size, padding=padding, groups=features, bias=bias)
         self.output = nn.Linear(features, features, bias=bias)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
-        y = self.norm(x) if self.pre_norm else x
+        y = self.before(x)
         if real is not None:
             y = y.masked_fill(~real[..., None], 0.0)
-        y = self.output(self.conv(y.transpose(1, 2)).transpose(1, 2))
-        y = x + self.dropout(y)
-        return y if self.pre_norm else self.norm(y)
+        return self.after(x, self.output(self.conv(y.transpose(1, 2)).transpose(1, 2)))
 
 
 class PositionMixer(nn.Module):
@@ -271,11 +291,13 @@ def self_attention_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) ->
         "causal": bool(p["causal"]),
         "window": p["window"],
         "rotary": bool(p["rotary"]),
+        "qk_norm": bool(p["qk_norm"]),
         "weighted": p["similarity"] == "weighted",
         "relative_positions": p["relative_positions"],
         "bias": bool(p["bias"]),
-        "pre_norm": p["norm"] == "pre",
+        "norm": p["norm"],
         "rms": bool(p["rms_norm"]),
+        "residual": bool(p["residual"]),
         "dropout": float(p["dropout"]),
     }
 
@@ -287,8 +309,9 @@ def feed_forward_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> A
         "activation": p["activation"],
         "gated": bool(p["gated"]),
         "bias": bool(p["bias"]),
-        "pre_norm": p["norm"] == "pre",
+        "norm": p["norm"],
         "rms": bool(p["rms_norm"]),
+        "residual": bool(p["residual"]),
         "dropout": float(p["dropout"]),
     }
 
@@ -297,7 +320,8 @@ def transform_mixer_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -
     return {
         "features": tokens(inputs, "transform_mixer").features,
         "fourier": p["transform"] == "dft",
-        "pre_norm": p["norm"] == "pre",
+        "norm": p["norm"],
+        "residual": bool(p["residual"]),
     }
 
 
@@ -307,8 +331,9 @@ def conv_mixer_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arg
         "kernel_size": p["kernel"],
         "causal": bool(p["causal"]),
         "bias": bool(p["bias"]),
-        "pre_norm": p["norm"] == "pre",
+        "norm": p["norm"],
         "rms": bool(p["rms_norm"]),
+        "residual": bool(p["residual"]),
         "dropout": float(p["dropout"]),
     }
 
@@ -336,17 +361,19 @@ def widen_position_mixer(arguments: Arguments, envelope: Envelope) -> Arguments:
 SELF_ATTENTION = ModuleSpec(
     SelfAttention,
     self_attention_arguments,
-    helpers=(RMSNorm, make_norm, rotated, RelativeVectors, in_pieces),
+    helpers=(RMSNorm, make_norm, SubLayer, rotated, RelativeVectors, in_pieces),
     widen=widen_self_attention,
     branch="dropout",
     masks=True,
 )
 FEED_FORWARD = ModuleSpec(
-    FeedForward, feed_forward_arguments, helpers=(make_activation, RMSNorm, make_norm), branch="dropout"
+    FeedForward, feed_forward_arguments, helpers=(make_activation, RMSNorm, make_norm, SubLayer), branch="dropout"
 )
-TRANSFORM_MIXER = ModuleSpec(TransformMixer, transform_mixer_arguments, masks=True)
+TRANSFORM_MIXER = ModuleSpec(
+    TransformMixer, transform_mixer_arguments, helpers=(RMSNorm, make_norm, SubLayer), masks=True
+)
 CONV_MIXER = ModuleSpec(
-    ConvMixer, conv_mixer_arguments, helpers=(CausalConv, RMSNorm, make_norm), branch="dropout", masks=True
+    ConvMixer, conv_mixer_arguments, helpers=(CausalConv, RMSNorm, make_norm, SubLayer), branch="dropout", masks=True
 )
 POSITION_MIXER = ModuleSpec(
     PositionMixer, position_mixer_arguments, helpers=(make_activation,), widen=widen_position_mixer, masks=True

@@ -78,10 +78,11 @@ class TestSelfAttentionOfLlama(BlockContract):
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(5, 12)]]
     options: ClassVar = {
         "heads": [2, 4],
-        "kv_heads": [0, 1, 2],
+        "kv_heads": [0, 2],
         "head_dim": [4, 6],
         "rotary": [True, False],
         "rms_norm": [True, False],
+        "qk_norm": [True, False],
         "causal": [True],
     }
 
@@ -143,6 +144,40 @@ class TestFeedForward(BlockContract):
     }
 
 
+BARE = {"norm": ["pre", "post", "none"], "residual": [True, False]}  # of every sub-layer
+
+
+class TestFeedForwardAsABranch(BlockContract):
+    kind = "feed_forward"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {"mid": [8, 20], **BARE}
+
+
+class TestSelfAttentionAsABranch(BlockContract):
+    kind = "self_attention"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
+    options: ClassVar = {"heads": [1, 2], "head_dim": [4], "rms_norm": [True, False], **BARE}
+
+
+def test_a_branch_alone_is_what_a_sub_layer_adds() -> None:
+    shape = TokensShape(5, 8)
+    for kind, params in (
+        ("self_attention", {"heads": 2, "head_dim": 4}),
+        ("feed_forward", {"mid": 16}),
+        ("conv_mixer", {}),
+        ("transform_mixer", {}),
+    ):
+        spec, x = MODULES[kind], make_input(shape)
+        whole, alone = (
+            spec.cls(**spec.arguments((shape,), complete(kind, params | changes))).eval()
+            for changes in ({}, {"norm": "none", "residual": False})
+        )
+        randomise(whole)
+        alone.load_state_dict({name: part for name, part in whole.state_dict().items() if "norm" not in name})
+        with torch.no_grad():
+            torch.testing.assert_close(x + alone(whole.norm(x)), whole(x))
+
+
 class TestPositionMixer(BlockContract):
     kind = "position_mixer"
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(9, 12)]]
@@ -152,7 +187,7 @@ class TestPositionMixer(BlockContract):
 class TestTransformMixer(BlockContract):
     kind = "transform_mixer"
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]
-    options: ClassVar = {"transform": ["dft", "dct"], "norm": ["pre", "post"]}
+    options: ClassVar = {"transform": ["dft", "dct"], **BARE}
 
 
 class TestConvMixer(BlockContract):
@@ -185,6 +220,7 @@ class TestDilatedSequenceConv(BlockContract):
     options: ClassVar = {
         "features": [12, 24],
         "kernel": [2, 3],
+        "stride": [1, 2],
         "causal": [True, False],
         "dilation": [1, 2],
         "group_size": [0, 1, 4],
@@ -305,8 +341,7 @@ def test_patches_must_divide_the_image() -> None:
 
 def test_fourier_mixing_equals_the_fast_fourier_transform() -> None:
     x = torch.randn(2, 6, 8)
-    mixed = TransformMixer(8, fourier=True, pre_norm=True)
-    mixed.norm = torch.nn.Identity()  # type: ignore[assignment]
+    mixed = TransformMixer(8, fourier=True, norm="none", residual=True)
     expected = x + torch.fft.fft2(x, norm="ortho").real
     assert torch.allclose(mixed(x), expected, atol=1e-5)
 

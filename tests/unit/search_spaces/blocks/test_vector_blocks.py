@@ -32,6 +32,12 @@ class TestFeatureTokens(BlockContract):
     options: ClassVar = {"features": [8, 12], "class_token": [True, False]}
 
 
+class TestUnflatten(BlockContract):
+    kind = "unflatten"
+    inputs: ClassVar = [[VectorShape(12), VectorShape(24)]]
+    options: ClassVar = {"length": [1, 3, 4]}
+
+
 class TestVectorHead(BlockContract):
     kind = "vector_head"
     inputs: ClassVar = [[VectorShape(8), VectorShape(12)]]

@@ -22,6 +22,8 @@ MIXERS = {
     "causal convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}, "causal": True},
     "filters": {"block": "sequence_conv", "features": {"one_of": [8, 16]}, "kernel": {"one_of": [3, 4]}},
     "dilated filters": {"block": "sequence_conv", "features": 16, "kernel": 3, "dilation": {"one_of": [1, 3]}},
+    "shorter by a stride": {"block": "sequence_conv", "features": 16, "kernel": 5, "stride": 2},
+    "bare branch": {"residual": [{"block": "token_norm"}, {**ATTENTION, "norm": "none", "residual": False}]},
     "pooled": {"sequence": [{"block": "token_pool", "operation": "max"}, ATTENTION]},
     "positions": {"residual": [{"block": "token_norm"}, {"block": "position_mixer", "mid": {"one_of": [0, 8]}}]},
 }
