@@ -42,7 +42,7 @@ def per_stage(options: int, depths: tuple[int, ...]) -> int:
         ("autoformer-vit-small", 3 * per_stage(9, (12, 13, 14))),
         ("autoformer-vit-base", 3 * per_stage(6, (14, 15, 16))),
         ("resnet-elastic", (3 * per_stage(3, (2, 3, 4))) ** 3 * 3 * per_stage(3, (4, 5, 6))),
-        ("pooling-resnet20", 28),
+        ("pooling-resnet20", 36),
         ("hytra", 2_818_103),
         ("vit-resnas", (5 * 28**4 * 29**3) ** 3),
         ("vit-resnas-tiny", (5 * 28**3 * 29**3) ** 3),
@@ -65,9 +65,12 @@ def test_nas_bench_201_costs_follow_the_published_closed_form_for_every_architec
     assert np.array_equal(costs["macs"], 7_783_040 + 35_389_440 * num_3x3 + 3_932_160 * num_1x1)
 
 
-def test_pooling_positions_of_resnet_20_give_resnet_20() -> None:
+def test_pooling_positions_of_resnet_20() -> None:
+    """All networks have the weights of ResNet-20 with shortcuts of option B; one of them is that network."""
     space = load_library("pooling-resnet20")
-    assert member(space, {"blocks_full": 3, "blocks_half": 3}).cost().params == 269_722
+    costs = space.costs(space.enumerate(), names=("params",))
+    assert set(costs["params"]) == {272_474}
+    assert space.resolve(space.genes_of({"pooled0": 3, "pooled1": 6})).cost().macs == 40_813_184
 
 
 def test_resnet_50() -> None:
