@@ -27,7 +27,7 @@ def param_text(param: Param) -> str:
 def param_values(param: Param) -> str:
     """What a parameter may be."""
     if param.allowed is not None:
-        return "one of " + ", ".join(map(str, param.allowed))
+        return f"one of {_listed(param.allowed)}"
     if param.kind in ("bool", "str"):
         return "true or false" if param.kind == "bool" else "a text"
     bounds = [("from", param.minimum), ("to", param.maximum)]
@@ -55,7 +55,7 @@ def block_row(block: Block) -> dict[str, str]:
 def block_table() -> str:
     """All built-in blocks as a Markdown table, below the values that most of their parameters have in common."""
     common = (activation_param(), KERNEL, STRIDE)
-    known = "; ".join(f"`{param.name}`: {', '.join(map(str, param.allowed or ()))}" for param in common)
+    known = "; ".join(f"`{param.name}`: {_listed(param.allowed or ())}" for param in common)
     lines = [f"Values, where the table names no others: {known}.", ""]
     lines += ["| block | what it is | parameters |", "|---|---|---|"]
     usual = {param.allowed for param in common}
@@ -69,8 +69,15 @@ def _others(param: Param, usual: Collection[tuple[Any, ...] | None]) -> str:
     """The values besides the default, in brackets, where they are few and not the usual ones."""
     if param.allowed is None or param.allowed in usual:
         return ""
-    others = [f"`{value}`" for value in param.allowed if value != param.default]
-    return f" (or {', '.join(others)})"
+    others = tuple(value for value in param.allowed if value != param.default)
+    return f" (or {_listed(others, '`')})"
+
+
+def _listed(values: tuple[Any, ...], quote: str = "") -> str:
+    """Values one after the other; many odd numbers in words."""
+    if len(values) > 8 and values == tuple(range(1, 2 * len(values), 2)):
+        return f"the odd numbers up to {values[-1]}"
+    return ", ".join(f"{quote}{value}{quote}" for value in values)
 
 
 def page_with_table(page: str) -> str:

@@ -186,11 +186,15 @@ class Tally:
         group: Any = None,
         bias: Any = 0,
         when: Any = 1,
+        across: Any = None,
     ) -> None:
-        """Square convolution to a map of `height` x `width`; `group` = input channels seen by one output."""
+        """Convolution to a map of `height` x `width`; `group` = input channels seen by one output.
+
+        The kernel is square, or `across` wide.
+        """
         seen = c_in if group is None else group
         out = c_out * height * width
-        weights = c_out * seen * kernel * kernel
+        weights = c_out * seen * kernel * (kernel if across is None else across)
         self.macs = self.macs + when * weights * height * width
         self.params = self.params + when * (weights + bias * c_out)
         self.activations = self.activations + when * out
@@ -223,7 +227,8 @@ def activation_param(default: str = "relu") -> Param:
 
 
 OUT = Param("out", "int", minimum=1, help="Output channels.")
-KERNEL = Param("kernel", "int", 3, allowed=(1, 3, 5, 7, 9, 11), help="Kernel size, odd, same padding.")
+KERNELS = tuple(range(1, 32, 2))
+KERNEL = Param("kernel", "int", 3, allowed=KERNELS, help="Kernel size, odd, same padding.")
 DILATION = Param(
     "dilation", "int", 1, minimum=1, maximum=64, help="Steps between the inputs that a kernel reads; 1 leaves none out."
 )

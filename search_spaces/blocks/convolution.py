@@ -9,6 +9,7 @@ from search_spaces.blocks.arithmetic import (
     DILATION,
     GROUP_SIZE,
     KERNEL,
+    KERNELS,
     OUT,
     STRIDE,
     TRANSFORM,
@@ -17,7 +18,9 @@ from search_spaces.blocks.arithmetic import (
     flag,
     group_of,
     image,
+    require,
     strided_image,
+    where,
 )
 from search_spaces.blocks.base import Block, Cost, Param
 from search_spaces.shapes import Shape
@@ -31,6 +34,7 @@ class ConvBNAct(Block):
     params: ClassVar = (
         OUT,
         KERNEL,
+        Param("kernel_width", "int", 0, allowed=(0, *KERNELS), help="Width where it is not the height; 0: a square."),
         STRIDE,
         activation_param(),
         Param("norm", "bool", True, help="Batch norm after the convolution."),
@@ -43,6 +47,8 @@ class ConvBNAct(Block):
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         x = image(inputs, self.kind)
         group_of(x.channels, p["out"], p)
+        square = (p["kernel_width"] == 0) | (p["kernel_transform"] == False)  # noqa: E712 - may be an array
+        require(square, "a kernel_transform is for square kernels, without kernel_width {}", p["kernel_width"])
         return strided_image(x, p)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
@@ -52,7 +58,14 @@ class ConvBNAct(Block):
         norm = flag(p["norm"])
         seen = group_of(x.channels, p["out"], p)
         tally.conv(
-            x.channels, y.channels, p["kernel"], y.height, y.width, group=seen, bias=(1 - norm) * flag(p["bias"])
+            x.channels,
+            y.channels,
+            p["kernel"],
+            y.height,
+            y.width,
+            group=seen,
+            bias=(1 - norm) * flag(p["bias"]),
+            across=where(p["kernel_width"] == 0, p["kernel"], p["kernel_width"]),
         )
         tally.learn(2 * y.channels, when=norm)
         return tally.cost()

@@ -17,7 +17,7 @@ def conv_bn_act_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Ar
     return {
         "in_channels": channels,
         "out_channels": p["out"],
-        "kernel_size": p["kernel"],
+        "kernel_size": (p["kernel"], p["kernel_width"]) if p["kernel_width"] else p["kernel"],
         "stride": p["stride"],
         "activation": p["activation"],
         "norm": bool(p["norm"]),
@@ -32,4 +32,12 @@ def widen_grouped(arguments: Arguments, envelope: Envelope) -> Arguments:
     return arguments | {"groups": 1} if 0 in envelope.params["group_size"] else arguments
 
 
-CONV_BN_ACT = ModuleSpec(ConvBNAct, conv_bn_act_arguments, helpers=(make_activation,), widen=widen_grouped)
+def widen_convolution(arguments: Arguments, envelope: Envelope) -> Arguments:
+    """As wide as the widest kernel, those that are squares among them."""
+    sizes: Mapping[str, Any] = envelope.params
+    heights, widths = sizes["kernel"], sizes["kernel_width"]
+    size = (max(heights), max(*widths, *(heights if 0 in widths else widths)))
+    return widen_grouped(arguments, envelope) | {"kernel_size": size[0] if size[0] == size[1] else size}
+
+
+CONV_BN_ACT = ModuleSpec(ConvBNAct, conv_bn_act_arguments, helpers=(make_activation,), widen=widen_convolution)

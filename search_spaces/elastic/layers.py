@@ -44,13 +44,13 @@ def make_norm(features: int, rms: bool) -> nn.Module:
 
 
 class ConvBNAct(nn.Module):
-    """Convolution with same padding, batch norm or bias, activation."""
+    """Convolution with same padding, batch norm or bias, activation. The kernel is a square, or (height, width)."""
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         stride: int = 1,
         activation: str = "none",
         norm: bool = True,
@@ -59,8 +59,9 @@ class ConvBNAct(nn.Module):
         dilation: int = 1,
     ) -> None:
         super().__init__()
-        padding = dilation * (kernel_size // 2)
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        height, width = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
+        padding = (dilation * (height // 2), dilation * (width // 2))
+        self.conv = nn.Conv2d(in_channels, out_channels, (height, width), stride, padding, dilation, groups, bias)
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
         self.activation = make_activation(activation)
 

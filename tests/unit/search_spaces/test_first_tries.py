@@ -35,14 +35,17 @@ FAMILIES = (
     "funnel",
     "gated-mixer",
     "inception-like",
+    "keyword-spotting",
     "llama-like",
     "metaformer",
     "near-text",
+    "parallel-lm",
     "patch-mixer",
     "pyramid-attention",
     "random-wired",
     "regnet-like",
     "residual-mlp",
+    "sensor-readings",
     "squeezenet",
     "text-cnn",
     "u-shaped",
@@ -67,6 +70,8 @@ SMALL: dict[str, dict[str, int]] = {
     "text-cnn": {"length": 16, "vocabulary": 60},
     "gated-mixer": {"length": 16, "vocabulary": 60},
     "llama-like": {"length": 16, "vocabulary": 60},
+    "parallel-lm": {"length": 16, "vocabulary": 60},
+    "sensor-readings": {"features": 48},
     "branched-rows": {"features": 12},
     "residual-mlp": {"features": 12},
     "squeezenet": {"channels": 1, "height": 32, "width": 32},
@@ -92,7 +97,7 @@ def repeated(body: list[Any], **changes: Any) -> dict[str, Any]:
 def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) -> None:
     torch.manual_seed(0)
     found = stored(name).bind(
-        classes=None if name in ("albert-like", "llama-like", "wavenet-text") else 3,
+        classes=None if name in ("albert-like", "llama-like", "parallel-lm", "wavenet-text") else 3,
         input=SMALL.get(name, {"channels": 1, "height": 16, "width": 16}),
     )
     supernet = Supernet(found).eval()

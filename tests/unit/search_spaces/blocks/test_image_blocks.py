@@ -53,6 +53,19 @@ class TestDilatedConvolution(BlockContract):
     }
 
 
+class TestConvolutionWithKernelsOfTwoSides(BlockContract):
+    kind = "conv_bn_act"
+    inputs: ClassVar = [[ImageShape(4, 7, 6)]]
+    options: ClassVar = {
+        "out": [4, 8],
+        "kernel": [1, 3],
+        "kernel_width": [0, 1, 5],
+        "stride": [1, 2],
+        "dilation": [1, 2],
+        "group_size": [0, 1],
+    }
+
+
 class TestConvolutionWithoutNorm(BlockContract):
     kind = "conv_bn_act"
     inputs: ClassVar = [[ImageShape(4, 6, 6)]]
