@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -138,21 +139,18 @@ class ConditionCompiler:
 
     def _conjuncts(self, term: Term, look: Callable[[str], Any]) -> list[Value]:
         """A conjunction (of quantified parts too) as separate conditions: small supports keep counting cheap."""
-        if term.op == "and":
-            found = [value for part in term.args for value in self._conjuncts(part, look)]
-        elif term.op == "quantifier" and term.args[0] == "all":
-            found = []
-            for present, inner in quantified(term.args, look):
-                for value in self._conjuncts(term.args[3], inner):
-                    found.append(implied(present, value))
-                if len(found) > MAX_CONSTRAINTS:
-                    break
-        else:
-            found = [compile_value(term, look)]
-        if len(found) + len(self.constraints) > MAX_CONSTRAINTS:
+        room = MAX_CONSTRAINTS - len(self.constraints)
+        parts = list(itertools.islice(_parts(term, look, ()), room + 1))
+        if len(parts) > room:
             raise LimitError(
                 "", "limits", f"more than {MAX_CONSTRAINTS} single conditions", "range over fewer elements"
             )
+        found = []
+        for part, inner, present in parts:
+            holds = compile_value(part, inner)
+            for here in present:
+                holds = implied(here, holds)
+            found.append(holds)
         return found
 
     def _add_constraint(self, holds: Value, pointer: str, text: str) -> None:
@@ -165,3 +163,18 @@ class ConditionCompiler:
         if len(self.constraints) >= MAX_CONSTRAINTS:
             raise LimitError(pointer, "limits", f"more than {MAX_CONSTRAINTS} single conditions", "state fewer")
         self.constraints.append(Constraint(holds, pointer, text))
+
+
+_Part = tuple[Term, Callable[[str], Any], tuple[Value, ...]]
+
+
+def _parts(term: Term, look: Callable[[str], Any], present: tuple[Value, ...]) -> Iterator[_Part]:
+    """The parts of a conjunction with what their names mean and, innermost first, where their elements exist."""
+    if term.op == "and":
+        for part in term.args:
+            yield from _parts(part, look, present)
+    elif term.op == "quantifier" and term.args[0] == "all":
+        for here, inner in quantified(term.args, look):
+            yield from _parts(term.args[3], inner, (here, *present))
+    else:
+        yield term, look, present
