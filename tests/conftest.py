@@ -6,6 +6,8 @@ a whole to one.
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +28,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
             return folder if folder in UNDIVIDED else file
 
     return ByFile(config, log)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than cores: many tests wait for processes, leases and pages rather than compute."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is imported stays: later collections of garbage (timing asks for many) need not visit it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

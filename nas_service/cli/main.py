@@ -10,28 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas_service.cli import bench, config, data, keys, searches, space, table
 from nas_service.cli.failures import SchemaMismatch, guarded
+from nas_service.cli.groups import Groups
 from nas_service.cli.output import Format, FormatOption, ListFormat, ListOption, print_facts, print_rows, progress
 
 if TYPE_CHECKING:
     from nas_service.storage.session import Engine
 
 app = typer.Typer(
+    cls=Groups,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     help="Neural architecture search as a service.",
 )
-app.add_typer(searches.app, name="search")
-app.command("front")(searches.front)
-app.add_typer(searches.exports, name="export")
-app.add_typer(space.app, name="space")
-app.add_typer(data.app, name="data")
-app.add_typer(table.app, name="table")
-app.add_typer(bench.app, name="bench")
-app.add_typer(keys.app, name="key")
-app.add_typer(config.app, name="config")
 device = typer.Typer(no_args_is_help=True, help="Devices that measure latency.")
 app.add_typer(device, name="device")
 

@@ -29,7 +29,7 @@ from search_spaces.network import Node
 from search_spaces.reference import block_row, param_row
 from search_spaces.space import SearchSpace
 from search_spaces.views.advice import advice_on
-from search_spaces.views.describe import choices_alike, network_dot, nodes_alike, pattern
+from search_spaces.views.describe import choices_alike, kind_of, network_dot, nodes_alike, pattern
 from search_spaces.views.profile import log10_of, most_work, profile_of
 
 app = typer.Typer(no_args_is_help=True, help="Search-space documents.")
@@ -69,7 +69,8 @@ def lint(space: SpaceArgument) -> None:
     Example: nas space lint space.yaml
     """
     compiled = load(space)
-    print(f"{compiled.name}: {len(compiled.genes)} choices, {compiled.cardinality} architectures")
+    sizes = {"choice": len(compiled.genes), "architecture": compiled.cardinality}
+    print(f"{compiled.name}: " + ", ".join(f"{size} {word}{'s' * (size != 1)}" for word, size in sizes.items()))
     alike: dict[tuple[str, str], list[str]] = {}
     for finding in advice_on(compiled):
         alike.setdefault((finding.pointer, re.sub(r"\d+", "*", finding.message)), []).append(str(finding))
@@ -174,7 +175,7 @@ def show(
         {
             "block": name,
             "times": len(alike),
-            "kind": alike[0].block,
+            "kind": kind_of(alike[0]),
             "parameters": _parameters(alike[0], every),
             "output": "x".join(str(size) for size in vars(alike[0].out_shape).values()),
         }

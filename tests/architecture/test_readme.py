@@ -37,9 +37,9 @@ def test_commands_exist_with_their_options(line: str) -> None:
     command = typer.main.get_command(app)
     words = shlex.split(line)[1:]
     while hasattr(command, "commands"):
-        name = words.pop(0)
-        assert name in command.commands, f"nas has no {name}: {sorted(command.commands)}"
-        command = command.commands[name]
+        context, name = typer.Context(command), words.pop(0)
+        assert name in command.list_commands(context), f"nas has no {name}: {command.list_commands(context)}"
+        command = command.get_command(context, name)
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if word.startswith("-")} <= known
 

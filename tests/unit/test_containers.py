@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from typer.main import get_command
 
@@ -29,7 +30,8 @@ def settings_read() -> set[str]:
 
 def exists(command: list[str]) -> bool:
     if command[0] == "nas":
-        return command[1] in get_command(app).commands  # type: ignore[attr-defined]
+        nas = get_command(app)
+        return command[1] in nas.list_commands(typer.Context(nas))  # type: ignore[attr-defined]
     if command[:2] == ["python", "-m"]:
         return importlib.util.find_spec(command[2]) is not None
     return command[:2] == ["ray", "start"]

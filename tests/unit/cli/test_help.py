@@ -11,11 +11,13 @@ import typer
 from nas_service.cli.main import app
 
 ROOT = typer.main.get_command(app)
+CONTEXT = typer.Context(ROOT)
 
 
 def commands(group, path: tuple[str, ...] = ()) -> dict:
     found = {}
-    for name, command in group.commands.items():
+    for name in group.list_commands(CONTEXT):
+        command = group.get_command(CONTEXT, name)
         found |= commands(command, (*path, name)) if hasattr(command, "commands") else {(*path, name): command}
     return found
 
@@ -39,4 +41,4 @@ def used_in(text: str) -> tuple[str, ...]:
     """The command that a line calls, behind the variables it sets."""
     words = [word for word in shlex.split(text) if not re.match(r"[A-Z_]+=", word)]
     assert words[0] == "nas"
-    return tuple(words[1:3] if hasattr(ROOT.commands[words[1]], "commands") else words[1:2])
+    return tuple(words[1:3] if hasattr(ROOT.get_command(CONTEXT, words[1]), "commands") else words[1:2])
