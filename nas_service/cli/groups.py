@@ -24,10 +24,10 @@ LAZY = {
 class Groups(TyperGroup):
     """The commands of `nas_service.cli.main` and those of LAZY."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return [*super().list_commands(ctx), *(name for name in LAZY if name not in self.commands)]
 
-    def get_command(self, ctx: typer.Context, cmd_name: str):  # type: ignore[no-untyped-def,override]
+    def get_command(self, ctx: typer.Context, cmd_name: str):  # type: ignore[override]
         """The command, or None for a name that there is not."""
         # Suggestions for a misspelt name are taken from the commands that are there.
         wanted = [cmd_name] if cmd_name in (*self.commands, *LAZY) else LAZY
