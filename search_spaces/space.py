@@ -12,7 +12,7 @@ import numpy as np
 
 from search_spaces.architecture import Architecture
 from search_spaces.compiling.compiler import compile_document
-from search_spaces.compiling.program import Gene, Program
+from search_spaces.compiling.program import Gene, IncompleteError, Program
 from search_spaces.counting import feasible, ranking
 from search_spaces.counting.counter import Counter
 from search_spaces.counting.operators import Operators
@@ -44,7 +44,11 @@ class SearchSpace:
         self.id = "spc_" + hashlib.sha256(document.canonical_json.encode()).hexdigest()[:32]
         self._scales = tuple(document.to_json().get("scale") or ()) or ("search", "final")
         self._program_of = functools.lru_cache(maxsize=8)(self._compile)
-        self.program = self._program_of("search")
+        try:
+            self.program = self._program_of("search")
+        except IncompleteError as error:
+            rest = checking.problems_of_rest(error.rest) if error.rest else []
+            raise SpaceError([*error.problems, *rest]) from None
         self.genes: tuple[Gene, ...] = self.program.genes
         self._counter = Counter(self.program)
         self._operators = Operators(self._counter)

@@ -10,7 +10,7 @@ from search_spaces.blocks.registry import BLOCKS
 from search_spaces.compiling.edges import EdgeCompiler, Subset
 from search_spaces.compiling.frames import Frame, LimitError, located
 from search_spaces.compiling.parameters import param_problem, parameter_advice
-from search_spaces.compiling.program import Back, BlockOp, GatherOp, Op, Reference, Register, SwitchOp
+from search_spaces.compiling.program import LOST, Back, BlockOp, GatherOp, Op, Reference, Register, SwitchOp
 from search_spaces.errors import Problem, SpaceError, did_you_mean
 from search_spaces.language.operations import where
 from search_spaces.language.tables import tabulate
@@ -174,6 +174,8 @@ class BlockCompiler(EdgeCompiler):
             )
         with located(f"{pointer}/tied"):
             found = self.block_at.get(frame.label(raw["tied"]))
+        if found is not None and found.block is LOST:
+            raise SpaceError([])  # that one is wrong, which is told
         if found is None or found.block.kind != "token_embedding":
             raise SpaceError(
                 f"{pointer}/tied",

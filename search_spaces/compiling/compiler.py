@@ -6,17 +6,19 @@ of the canonical document. All problems of sibling nodes are collected before Sp
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from search_spaces.compiling.frames import Frame, located
 from search_spaces.compiling.nodes import NodeCompiler
 from search_spaces.compiling.parameters import MAX_SIZE
-from search_spaces.compiling.program import Op, Program
+from search_spaces.compiling.program import IncompleteError, Op, Program
 from search_spaces.errors import Problem, SpaceError, did_you_mean
 from search_spaces.language.document import Document
 from search_spaces.language.tables import tabulate
 from search_spaces.language.terms import to_value
 from search_spaces.language.values import Lazy, Record, Value, constant, force
+from search_spaces.shapes import SHAPE_KINDS
 
 INPUT_DEFAULTS = {
     "channels": 3, "resolution": 32, "height": 32, "width": 32, "length": 128, "vocabulary": 1000, "features": 64,
@@ -25,7 +27,7 @@ DEFAULT_CLASSES = 10
 
 
 def compile_document(document: Document, scale: str) -> Program:
-    """The maximal program of a document at a scale. Raises SpaceError with every problem found."""
+    """The maximal program of a document at a scale. Raises IncompleteError with every problem found."""
     return _Compiler(document, scale).run()
 
 
@@ -50,9 +52,7 @@ class _Compiler(NodeCompiler):
         for position, text in enumerate(self.raw.get("constraints") or []):
             with self._collect():
                 self._constraint(text, root, f"/constraints/{position}")
-        if self.problems:
-            raise SpaceError(self.problems)
-        return Program(
+        program = Program(
             genes=tuple(self.genes),
             guards=tuple(self.gene_guards),
             constraints=tuple(self.constraints),
@@ -66,6 +66,12 @@ class _Compiler(NodeCompiler):
             edge_genes=frozenset(self.edge_genes),
             shared_keys=frozenset(key for key, uses in self.key_uses.items() if uses > 1),
         )
+        if self.problems:
+            # Without the input nothing is known; without a constraint what it forbids would seem wrong.
+            known = len(self.input_values) == len(fields(SHAPE_KINDS[self.input_kind]))
+            free = any("/constraints" in problem.pointer for problem in self.problems)
+            raise IncompleteError(self.problems, program if known and not free else None)
+        return program
 
     # --- the head of the document ----------------------------------------------------------------------
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from search_spaces.blocks.registry import BLOCKS
-from search_spaces.compiling.block_nodes import BlockCompiler
 from search_spaces.compiling.frames import Earlier, Frame, LimitError, Share, located
+from search_spaces.compiling.graph_nodes import GraphCompiler, inside
 from search_spaces.compiling.program import (
-    AdaptOp,
+    LOST,
     Back,
     BlockOp,
     Capture,
-    GraphOp,
-    LooseEndsOp,
     Mark,
     Op,
     Push,
     Reference,
     Register,
     RepeatOp,
-    ResidualOp,
     SwitchOp,
 )
 from search_spaces.errors import SpaceError, did_you_mean
@@ -30,34 +26,38 @@ from search_spaces.language.tables import tabulate
 from search_spaces.language.terms import to_value
 from search_spaces.language.values import (
     Collection,
-    Edge,
     Lazy,
     Place,
     Record,
-    Value,
     combine,
-    conjunction,
     constant,
     force,
     lookup,
-    safe_guard,
 )
 
 MAX_VISITS = 20_000
 
 
-class NodeCompiler(BlockCompiler):
+class NodeCompiler(GraphCompiler):
     """The part of the compiler that knows how nodes nest."""
 
     def _nodes(self, raw: list[Any], frame: Frame, ops: list[Op], pointer: str) -> None:
         for position, node in enumerate(raw):
-            with self._collect():
-                self._node(node, frame, ops, f"{pointer}/{position}")
-            name = node.get("name")
-            if name and name not in frame.labels:  # what refers to a broken node is not wrong as well
-                frame.labels[name] = self._register()
-                if frame.earlier is not None and name not in {item.label for item in frame.earlier}:
-                    frame.earlier.append(Earlier(name, frame.labels[name], frame.guards, False))
+            self._tried_node(node, frame, ops, f"{pointer}/{position}")
+
+    def _tried_node(self, raw: Mapping[str, Any], frame: Frame, ops: list[Op], pointer: str, label: str = "") -> None:
+        """Compiles a node; where it is wrong, one of which nothing is known: what refers to it is not wrong as well."""
+        before = len(ops)
+        with self._collect():
+            self._node(raw, frame, ops, pointer, label)
+            return
+        name, register = raw.get("name") or "", self._register()
+        self.block_at[register] = self._block_op(pointer, LOST, {}, (), pointer)
+        ops[before:] = [self.block_at[register], Mark(register)]
+        if name:
+            frame.labels[name] = register
+        if frame.earlier is not None and name not in {item.label for item in frame.earlier}:
+            frame.earlier.append(Earlier(name, register, frame.guards, False))
 
     def _node(self, raw: Mapping[str, Any], outer: Frame, ops: list[Op], pointer: str, label: str = "") -> None:
         """Compiles a node behind `ops`. `outer` gets its name; `label` replaces it (branches of a choice)."""
@@ -68,7 +68,7 @@ class NodeCompiler(BlockCompiler):
         frame = outer.child()
         one_node = outer.earlier is not None and kind in ("sequence", "use") and bool(raw.get("name"))
         if one_node:
-            frame.earlier = _inside(outer)
+            frame.earlier = inside(outer)
         if raw.get("share"):
             frame.share, frame.gene_path = Share(raw["share"]), (raw["share"],)
             frame.shared_as = label or raw.get("name") or ""
@@ -164,10 +164,10 @@ class NodeCompiler(BlockCompiler):
                 guards=guards,
                 record=record,
             )
-            inside: list[Op] = []
-            self._nodes(body["body"], inner, inside, f"{pointer}/repeat/body")
+            made: list[Op] = []
+            self._nodes(body["body"], inner, made, f"{pointer}/repeat/body")
             records.append(record)
-            iterations.append((guard, tuple(inside)))
+            iterations.append((guard, tuple(made)))
         self._collection(frame, base, records)
         ops.append(RepeatOp(tuple(iterations)))
 
@@ -246,13 +246,12 @@ class NodeCompiler(BlockCompiler):
             inner = frame.child(
                 guards=(*frame.guards, chosen),
                 record=Record(guards=frame.guards),
-                earlier=_inside(frame),
+                earlier=inside(frame),
                 **frame.along(name),
             )
-            inside: list[Op] = []
-            with self._collect():
-                self._node(node, inner, inside, at, label=label)
-            bodies.append(tuple(inside))
+            body: list[Op] = []
+            self._tried_node(node, inner, body, at, label=label)
+            bodies.append(tuple(body))
         ops.append(SwitchOp(index, sources[0] if sources else None, tuple(bodies), pointer))
 
     def _use(
@@ -284,106 +283,11 @@ class NodeCompiler(BlockCompiler):
         inner = frame.child(names=names, parent=self.root, templates=(*frame.templates, wanted), **frame.along(name))
         self._nodes(template["body"], inner, ops, f"/templates/{wanted}/body")
 
-    def _graph(
-        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
-    ) -> None:
-        graph = raw["graph"]
-        inputs: tuple[Reference, ...] = sources or (Back(1),)
-        labels = graph.get("inputs") or ["x"]
-        if len(inputs) != len(labels) or len(set(labels)) != len(labels):
-            raise SpaceError(
-                f"{pointer}/graph/inputs", "inputs", f"{len(inputs)} inputs come in, {len(labels)} are named",
-                f"what comes in is written beside graph:, as inputs: with a node for each of {', '.join(labels)} "
-                "(each name once)",
-            )  # fmt: skip
-        registers = tuple(self._register() for _ in labels)
-        earlier = [
-            Earlier(label, register, frame.guards, True) for label, register in zip(labels, registers, strict=True)
-        ]
-        for register, source in zip(registers, inputs, strict=True):
-            if isinstance(source, Edge):
-                self.edge_of[register] = (source.index, source.labels)
-            elif isinstance(source, Register) and source.number in self.edge_of:
-                self.edge_of[register] = self.edge_of[source.number]
-        inner = frame.child(
-            **frame.along(name),
-            labels=dict(zip(labels, registers, strict=True)),
-            earlier=earlier,
-        )
-        body: list[Op] = []
-        self._nodes(graph["body"], inner, body, f"{pointer}/graph/body")
-        output, loose = graph.get("output", "last"), None
-        at = f"{pointer}/graph/output"
-        if isinstance(output, dict):
-            nodes = [item for item in earlier if not item.is_input]
-            presences = [self._presence(frame.guards, item.guards) for item in nodes]
-            if all(presence is not None for presence in presences):
-                raise SpaceError(
-                    at, "output", "loose ends need a node that always exists", "let the count begin at 1, not 0"
-                )
-            candidates = tuple((item.register, here) for item, here in zip(nodes, presences, strict=True))
-            key = self._unique(".".join((*inner.prefix, output["loose_ends"])), self.keys)
-            node = self._block_op(key, BLOCKS[output["loose_ends"]], {}, (), at)
-            loose = LooseEndsOp(node, candidates)
-        elif output != "last":
-            with located(at):
-                register = inner.label(output)
-            if not (earlier and earlier[-1].register == register):
-                key = self._unique(".".join((*inner.prefix, "output")), self.keys)
-                body.append(self._block_op(key, BLOCKS["identity"], {}, (Register(register),), at))
-        ops.append(GraphOp(inputs, registers, tuple(body), loose, pointer))
-
-    def _presence(self, guards: tuple[Value, ...], wanted: tuple[Value, ...]) -> Value | None:
-        """Where a node exists inside a graph that exists; None: everywhere."""
-        if self._implies(guards, wanted):
-            return None
-        held = {id(guard) for guard in guards}
-        return conjunction([safe_guard(guard) for guard in wanted if id(guard) not in held])
-
-    def _adapt(
-        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
-    ) -> None:
-        if len(sources) > 1:
-            raise SpaceError(f"{pointer}/inputs", "inputs", "one input is adapted")
-        like = self._sources([raw["like"]], frame, ops, f"{pointer}/like", name)[0]
-        inner = frame.child(earlier=_inside(frame), **frame.along(name))
-        body: list[Op] = []
-        self._nodes(raw["adapt"], inner, body, f"{pointer}/adapt")
-        ops.append(AdaptOp(sources[0] if sources else Back(1), like, tuple(body), pointer))
-
-    def _residual(
-        self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
-    ) -> None:
-        if len(sources) > 1:
-            raise SpaceError(f"{pointer}/inputs", "inputs", "a residual reads one input")
-        inner = frame.child(earlier=_inside(frame), **frame.along(name))
-        body: list[Op] = []
-        self._nodes(raw["residual"], inner, body, f"{pointer}/residual")
-        shortcut: list[Op] | None = None
-        if raw.get("shortcut"):
-            shortcut = []
-            self._node(raw["shortcut"], inner, shortcut, f"{pointer}/shortcut", label="shortcut")
-        key = self._unique(".".join((*inner.prefix, "add")), self.keys)
-        node = self._block_op(key, BLOCKS["add"], {}, (), pointer)
-        ops.append(
-            ResidualOp(
-                sources[0] if sources else None,
-                tuple(body),
-                None if shortcut is None else tuple(shortcut),
-                node,
-            )
-        )
-
 
 def _label_of(node: Mapping[str, Any]) -> str:
     """What a branch without a label is called: its name, its block or template, or its kind."""
     named = node.get("name") or node.get("block") or node.get("use")
     return named if isinstance(named, str) else next(kind for kind in _KINDS if kind in node)
-
-
-def _inside(frame: Frame) -> list[Earlier] | None:
-    """What nodes of a branch or a residual may read: they are no candidates for the nodes outside."""
-    return None if frame.earlier is None else list(frame.earlier)
 
 
 _KINDS: dict[str, Callable[..., None]] = {

@@ -6,12 +6,32 @@ The same operations are interpreted for one architecture, for a whole gene matri
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search_spaces.blocks.base import Block, Param
+from search_spaces.blocks.base import Block, BlockError, Cost, Param
+from search_spaces.errors import Problem, SpaceError
 from search_spaces.language.values import Edge, Value
 from search_spaces.network import Scalar
+from search_spaces.shapes import Shape
+
+
+class Lost(Block):
+    """What stands where a node could not be compiled, so that the others can be looked at."""
+
+    kind = ""
+    help = ""
+    num_inputs = None
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        raise BlockError("nothing is known of a node that is wrong")
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        raise BlockError("nothing is known of a node that is wrong")
+
+
+LOST = Lost()
 
 
 @dataclass(frozen=True)
@@ -188,3 +208,11 @@ class Program:
         None  # per gene its place in a gene matrix, where the scale meets them differently
     )
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # of blocks already computed
+
+
+class IncompleteError(SpaceError):
+    """What is wrong in a document, and the program of the rest of it, where one can be told."""
+
+    def __init__(self, problems: Sequence[Problem], rest: Program | None) -> None:
+        super().__init__(problems)
+        self.rest = rest

@@ -23,9 +23,9 @@ _ADVICE = {
 }
 
 
-def made_shape(op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> Shape:
-    """What the block makes of its inputs. Raises one of FAULTS where it cannot."""
-    out = plain_shape(op.block.out_shape(shapes, params))
+def made_shape(op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any], keeps_columns: bool = False) -> Shape:
+    """What the block makes of its inputs; columns of one number become that. Raises one of FAULTS where it cannot."""
+    out = plain_shape(op.block.out_shape(shapes, params), keeps_columns)
     for name, size in numbers_of(out).items():
         if not isinstance(size, np.ndarray) and not 1 <= size <= MAX_SIZE:
             raise BlockError(f"{op.block.kind} makes {name} {size} of {described(shapes)}")

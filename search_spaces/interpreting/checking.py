@@ -14,6 +14,7 @@ import re
 import numpy as np
 
 from search_spaces.compiling.program import Program
+from search_spaces.counting.counter import Counter
 from search_spaces.counting.operators import Operators
 from search_spaces.counting.ranking import members
 from search_spaces.errors import Problem, SpaceError
@@ -61,6 +62,15 @@ def problems_of(program: Program, operators: Operators, landmarks: np.ndarray) -
         shown = all(_identity(fault) in found for found in ones)
         result.append(_explained(fault.problem, choices, program) if choices and shown else fault.problem)
     return result
+
+
+def problems_of_rest(program: Program) -> list[Problem]:
+    """What is wrong with the parts of a document that compile, where others do not."""
+    try:
+        operators = Operators(Counter(program))
+    except SpaceError:
+        return []  # its constraints may be met with what is missing
+    return problems_of(program, operators, np.zeros((0, len(program.genes)), dtype=np.int16))
 
 
 def _identity(fault: Fault) -> Identity:
@@ -131,7 +141,7 @@ def _faults_of(program: Program, row: np.ndarray) -> list[Fault]:
     except SpaceError as error:
         finder = FaultFinder(program, [int(option) for option in row])
         output = _output_faults(program, finder.run().shape)
-        return [*finder.found, *output] or [Fault("", problem) for problem in error.problems]
+        return [*finder.found, *output] or [Fault("", problem) for problem in error.problems if finder.all_known]
     return [*_output_faults(program, network.nodes[-1].out_shape), *_size_faults(network)]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from search_spaces.blocks.arithmetic import noting
 from search_spaces.blocks.base import Cost, Param
 from search_spaces.compiling.parameters import MAX_SIZE, within
-from search_spaces.compiling.program import BlockOp, Op, Program, Reference
+from search_spaces.compiling.program import LOST, BlockOp, Op, Program, Reference
 from search_spaces.errors import Problem, SpaceError
 from search_spaces.interpreting.block_calls import FAULTS, made_shape, refusal
 from search_spaces.interpreting.flows import Flow, Unknown, all_of, equal_numbers, none_of, numbers_of
@@ -25,7 +25,7 @@ from search_spaces.language.values import Value
 from search_spaces.shapes import SHAPE_KINDS, Shape
 
 _UNKNOWN: Any = Unknown()
-_GUESSES = np.array([3, 8, 30, 1001])
+_GUESSES = np.array([1, 3, 8, 1001])
 MAX_MENDED = 300
 
 
@@ -52,6 +52,7 @@ class FaultFinder(Machine):
         self.wrong: dict[tuple[str, str], Any] = {}
         self.known: dict[Any, tuple[list[Exception], Shape]] = {}  # of calls that went wrong, what is wrong and known
         self.num_mended = 0
+        self.all_known = True
 
     def run(self) -> Flow:
         try:
@@ -87,11 +88,12 @@ class FaultFinder(Machine):
 
     # What a `Machine` raises is told here, and something unknown goes on in its place.
     def value(self, value: Value, pointer: str) -> Any:
+        if any(isinstance(self.shape(capture), Unknown) for capture in value.captures):
+            return self.unknown()
         try:
             return super().value(value, pointer)
         except SpaceError as error:
-            if not any(isinstance(self.shape(capture), Unknown) for capture in value.captures):
-                self.tell("", error)
+            self.tell("", error)
             return self.unknown()
 
     def flow(self, source: Reference, pointer: str) -> Flow:
@@ -117,13 +119,20 @@ class FaultFinder(Machine):
         return super().adapted(source, like, body, pointer)
 
     def partial(self, op: BlockOp, flows: list[Flow], used: list[Any]) -> Flow:
-        if any(isinstance(flow.shape, Unknown) for flow in flows):
+        undecided = self.n is None and any(isinstance(flag, np.ndarray) for flag in used)
+        if undecided or any(isinstance(flow.shape, Unknown) for flow in flows):
             return self.made(op, _UNKNOWN)
         try:
             return super().partial(op, flows, used)
         except SpaceError as error:
             self.tell(op.key, error)
             return self.made(op, _UNKNOWN)
+
+    def block(self, op: BlockOp, inputs: tuple[Flow, ...]) -> Flow:
+        if op.block is LOST:
+            self.all_known = False
+            return self.made(op, _UNKNOWN)
+        return super().block(op, inputs)
 
     def fitting(self, op: BlockOp, param: Param, raw: Any, pointer: str) -> Any:
         try:
@@ -154,13 +163,19 @@ class FaultFinder(Machine):
 
     def computed(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[Shape, Cost | None]:
         with noting() as conditions:
-            out, cost = super().computed(op, shapes, params)
+            try:
+                out = self.made_shape(op, shapes, params)
+            except FAULTS as error:
+                raise refusal(op, shapes, error) from None
         for size in vars(out).values():
             if isinstance(size, np.ndarray):
                 conditions.append((size >= 1) & (size <= MAX_SIZE))
         for holds in conditions:
             self.doubt(op.pointer, op.key, holds)
-        return out, cost
+        return out, None
+
+    def made_shape(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> Shape:
+        return made_shape(op, shapes, params, keeps_columns=self.n is None)
 
     # What is known of a block's output all the same.
     def as_far_as_known(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> Shape:
@@ -172,17 +187,56 @@ class FaultFinder(Machine):
             found = key = None
         if found is None:
             self.num_mended += 1
-            found = (
-                _faults_and_rest(op, shapes, params, self.unknown())
-                if self.num_mended <= MAX_MENDED
-                else ([], _UNKNOWN)
-            )
+            found = self.faults_and_rest(op, shapes, params) if self.num_mended <= MAX_MENDED else ([], _UNKNOWN)
             if key is not None:
                 self.known[key] = found
         faults, out = found
         for fault in faults:
             self.tell(op.key, refusal(op, shapes, fault))
         return out
+
+    def faults_and_rest(
+        self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]
+    ) -> tuple[list[Exception], Shape]:
+        """What is wrong with a block, and its output where the numbers on which that hinges are unknown."""
+        faults: list[Exception] = []
+        while True:
+            try:
+                return faults, self.made_shape(op, shapes, params)
+            except FAULTS as error:
+                faults.append(error)
+                mended = self.mended(op, shapes, params, str(error))
+                if mended is None:
+                    return faults, _UNKNOWN
+                shapes, params = mended
+
+    def mended(
+        self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any], fault: str
+    ) -> tuple[tuple[Shape, ...], dict[str, Any]] | None:
+        """Inputs and parameters with a number unknown without which there is no such fault; None where there is none.
+
+        A parameter if it may be, and the one that leaves most of the output known; else all such numbers of the inputs.
+        """
+        trials = [params | {name: self.unknown()} for name, value in params.items() if not isinstance(value, str)]
+        trials = [trial for trial in trials if self.tried(op, shapes, trial)[0] != fault]
+        if trials:
+            return shapes, min(trials, key=lambda trial: self.tried(op, shapes, trial)[1])
+        loose = list(shapes)
+        for position, shape in enumerate(shapes):
+            for name in numbers_of(shape):
+                one: dict[str, Any] = {name: self.unknown()}
+                others = (*shapes[:position], replace(shape, **one), *shapes[position + 1 :])
+                if self.tried(op, others, params)[0] != fault:
+                    loose[position] = replace(loose[position], **one)
+        return (tuple(loose), params) if any(a is not b for a, b in zip(loose, shapes, strict=True)) else None
+
+    def tried(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> tuple[str, int]:
+        """What is wrong with a block first, "" for nothing for sure; and how many numbers of its output are unknown."""
+        try:
+            out = self.made_shape(op, shapes, params)
+        except FAULTS as error:
+            return str(error), len(SHAPE_KINDS)
+        return "", sum(isinstance(number, np.ndarray) for number in vars(out).values())
 
     def of_any_kind(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> Shape:
         """What is the same of the output whatever kind, of those that the block may read, the unknown inputs are of."""
@@ -201,60 +255,7 @@ class FaultFinder(Machine):
         for kind in SHAPE_KINDS.values():
             guess = kind(*(self.unknown() for _ in vars(kind)["__dataclass_fields__"]))
             try:
-                yield made_shape(op, tuple(guess if isinstance(shape, Unknown) else shape for shape in shapes), params)
+                given = tuple(guess if isinstance(shape, Unknown) else shape for shape in shapes)
+                yield self.made_shape(op, given, params)
             except FAULTS:
                 continue
-
-
-def _faults_and_rest(
-    op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any], unknown: np.ndarray
-) -> tuple[list[Exception], Shape]:
-    """What is wrong with a block, and its output where the numbers on which that hinges are unknown."""
-    faults: list[Exception] = []
-    while True:
-        try:
-            return faults, made_shape(op, shapes, params)
-        except FAULTS as error:
-            faults.append(error)
-            mended = _mended(op, shapes, params, unknown, str(error))
-            if mended is None:
-                return faults, _UNKNOWN
-            shapes, params = mended
-
-
-def _mended(
-    op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any], unknown: np.ndarray, fault: str
-) -> tuple[tuple[Shape, ...], dict[str, Any]] | None:
-    """Inputs and parameters with a number unknown without which there is no such fault; None where there is none.
-
-    A parameter if it may be, and the one that leaves most of the output known; else all such numbers of the inputs.
-    """
-    trials = [params | {name: unknown} for name, value in params.items() if not isinstance(value, str)]
-    trials = [trial for trial in trials if _fault_of(op, shapes, trial) != fault]
-    if trials:
-        return shapes, min(trials, key=lambda trial: _num_unknown(op, shapes, trial))
-    loose = list(shapes)
-    for position, shape in enumerate(shapes):
-        for name in numbers_of(shape):
-            one: dict[str, Any] = {name: unknown}
-            others = (*shapes[:position], replace(shape, **one), *shapes[position + 1 :])
-            if _fault_of(op, others, params) != fault:
-                loose[position] = replace(loose[position], **one)
-    return (tuple(loose), params) if any(a is not b for a, b in zip(loose, shapes, strict=True)) else None
-
-
-def _fault_of(op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> str:
-    """What is wrong with a block first; empty where nothing is for sure."""
-    try:
-        made_shape(op, shapes, params)
-    except FAULTS as error:
-        return str(error)
-    return ""
-
-
-def _num_unknown(op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> int:
-    """How many numbers of a block's output are unknown; more than any has where something is wrong."""
-    try:
-        return sum(isinstance(number, np.ndarray) for number in numbers_of(made_shape(op, shapes, params)).values())
-    except FAULTS:
-        return 9

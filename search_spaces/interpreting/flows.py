@@ -90,15 +90,17 @@ def same_shape(a: Shape, b: Shape) -> Any:
     return logical_and(*[number == getattr(b, name) for name, number in numbers_of(a).items()])
 
 
-def plain_shape(shape: Shape) -> Shape:
-    """NumPy scalars and columns of one number as Python ints; other columns stay."""
+def plain_shape(shape: Shape, keeps_columns: bool = False) -> Shape:
+    """NumPy scalars and columns of one number as Python ints; other columns stay, or all of them."""
     if all(type(number) is int for number in vars(shape).values()):
         return shape
-    return type(shape)(**{name: _plain(number) for name, number in numbers_of(shape).items()})
+    return type(shape)(**{name: _plain(number, keeps_columns) for name, number in numbers_of(shape).items()})
 
 
-def _plain(number: Any) -> Any:
+def _plain(number: Any, keeps_columns: bool) -> Any:
     if isinstance(number, np.ndarray) and number.ndim:
+        if keeps_columns:
+            return number
         return int(number[0]) if len(number) and (number == number[0]).all() else number
     return int(number)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from search_spaces.counting.operators import Operators
 from search_spaces.errors import Problem, SpaceError
@@ -55,6 +57,74 @@ def test_faults_that_do_not_follow_from_one_another_are_told_together(nodes: lis
         space(nodes)
     pointers = [problem.pointer for problem in caught.value.problems]
     assert [pointer for pointer in pointers if pointer != "/network"] == [f"/network/{place}" for place in places]
+
+
+def test_wrong_values_and_wrong_shapes_are_told_together() -> None:
+    """Where one node is wrong by itself, others are looked at as far as they do not hang on it."""
+    lets = {"let": {"width": "=wdth"}}
+    nodes = [
+        conv(kernel=4),
+        conv(name="a", out=9),
+        GROUPED,
+        {"name": "op", "one_of": {"typo": {"block": "convolution"}, "part": PARTS | {"parts": 7}}},
+        conv(group_size=3, out="=width") | lets,
+        {"block": "add", "inputs": ["a", -1]},
+        {"block": "image_head", "out": 11},
+    ]
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.from_document(document([]) | {"network": nodes})
+    assert [problem.pointer for problem in caught.value.problems] == [
+        *("/network/0/kernel", "/network/3/one_of/typo/block", "/network/4/let/width"),
+        *("/network/2", "/network/3/one_of/part", "/network"),
+    ]
+
+
+def test_behind_a_wrong_constraint_nothing_is_looked_at() -> None:
+    """What it forbids would seem wrong."""
+    nodes = [conv(out={"one_of": [8, 12]}, name="a"), conv(group_size=8)]
+    for constraint, places in (("=out == 8", None), ("=uot == 8", ["/constraints/0"])):
+        text = document(nodes, let={"out": {"one_of": [8, 12]}}, constraints=[constraint])
+        text["network"][0]["out"] = "=out"
+        if places is None:
+            SearchSpace.from_document(text)
+            continue
+        with pytest.raises(SpaceError) as caught:
+            SearchSpace.from_document(text)
+        assert [problem.pointer for problem in caught.value.problems] == places
+
+
+def _blocks(part: Any) -> Iterator[dict[str, Any]]:
+    """The blocks of a document's part."""
+    if isinstance(part, dict) and "block" in part:
+        yield part
+    for item in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _blocks(item)
+
+
+@pytest.mark.parametrize("name", ["digits-mobile", "digits-vit", "digits-cell"])
+def test_one_fault_in_a_built_in_family_is_told_once(name: str) -> None:
+    """Nothing that follows from it is told beside it, wherever it is."""
+    wrong = {
+        "value": lambda node: node.update(kenrel=3),
+        "kind": lambda node: node.update(block="convolutoin"),
+        "name": lambda node: node.update(let={**(node.get("let") or {}), "unread": "=undefined"}),
+        "shape": lambda node: node.update(weird(node)),
+    }
+
+    def weird(node: dict[str, Any]) -> dict[str, Any]:
+        """The node, then one whose parts divide nothing, as one node."""
+        kept = {key: node.pop(key) for key in ("name", "inputs", "let") if key in node}
+        inner = dict(node)
+        node.clear()
+        return kept | {"sequence": [inner, PARTS | {"parts": 7_919}]}
+
+    for place in range(sum(1 for _ in _blocks(yaml.safe_load(library_text(name))))):
+        for breaks in wrong.values():
+            text = yaml.safe_load(library_text(name))
+            breaks(list(_blocks(text))[place])
+            with pytest.raises(SpaceError) as caught:
+                SearchSpace.from_document(text)
+            assert len({problem.pointer for problem in caught.value.problems}) == 1
 
 
 def test_a_fault_behind_another_is_explained_by_choices_that_make_it() -> None:
