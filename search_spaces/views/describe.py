@@ -92,6 +92,12 @@ def _block(op: BlockOp, envelopes: Mapping[str, Envelope]) -> dict[str, Any]:
     return {"kind": "block", "key": op.key, "block": op.block.kind, "params": params}
 
 
+def kind_of(node: Node) -> str:
+    """What a node is: its block, but of a token embedding that gives logits the head that is tied to it."""
+    reads_ids = getattr(node.in_shapes[0], "features", 1) == 1
+    return node.block if node.block != "token_embedding" or reads_ids else "language_head"
+
+
 def choices_alike(genes: Sequence[Gene]) -> list[tuple[str, tuple[Gene, ...]]]:
     """Choices of equal options whose names differ in numbers alone, together: the name with * for those, and they."""
     groups: dict[Any, list[Gene]] = {}
@@ -126,7 +132,7 @@ def network_text(network: Network) -> str:
     lines = []
     for node in network.nodes:
         params = " ".join(f"{name}={value}" for name, value in sorted(node.params.items()))
-        lines.append(f"{node.key:<{width}}  {node.block}({params}) -> {_sizes(node.out_shape)}")
+        lines.append(f"{node.key:<{width}}  {kind_of(node)}({params}) -> {_sizes(node.out_shape)}")
     return "\n".join(lines)
 
 
@@ -135,7 +141,7 @@ def network_dot(network: Network) -> str:
     lines = ["digraph network {", "  node [shape=box];", f'  n0 [label="input {_sizes(network.input_shape)}"];']
     for number, node in enumerate(network.nodes, start=1):
         params = " ".join(f"{name}={value}" for name, value in sorted(node.params.items()))
-        label = "\\n".join(part for part in (node.key, node.block, params, _sizes(node.out_shape)) if part)
+        label = "\\n".join(part for part in (node.key, kind_of(node), params, _sizes(node.out_shape)) if part)
         lines.append(f'  n{number} [label="{label}"];')
         lines += [f"  n{value} -> n{number};" for value in node.inputs]
     return "\n".join([*lines, "}"])

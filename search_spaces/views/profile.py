@@ -10,6 +10,7 @@ import numpy as np
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.network import Network
 from search_spaces.space import SearchSpace
+from search_spaces.views.describe import kind_of
 
 NUM_STARTS, MAX_STEPS = 256, 64
 ENUMERATED = 4_096  # members of a space that is looked through as a whole
@@ -91,11 +92,11 @@ def _ends_and_middle(values: np.ndarray) -> list[int]:
 
 
 def most_expensive_block(network: Network) -> dict[str, Any]:
-    """The node with most multiply-accumulates: its key, kind, `macs` and their share of the network's."""
+    """The node with most multiply-accumulates: its key, what it is, `macs` and their share of the network's."""
     macs = [int(BLOCKS[node.block].cost(node.in_shapes, node.params).macs) for node in network.nodes]
     place = int(np.argmax(macs))
     node = network.nodes[place]
-    return {"key": node.key, "block": node.block, "macs": macs[place], "share": macs[place] / max(1, sum(macs))}
+    return {"key": node.key, "block": kind_of(node), "macs": macs[place], "share": macs[place] / max(1, sum(macs))}
 
 
 def log10_of(size: int) -> float:

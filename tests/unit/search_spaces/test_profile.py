@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from search_spaces.library_index import load_library
+from search_spaces.views.describe import kind_of
 from search_spaces.views.profile import least_work, most_work, profile_of
 from tests.unit.search_spaces.builders import conv, space
 
@@ -22,6 +23,13 @@ def test_the_profile_of_a_known_family() -> None:
     block = found["most_expensive_block"]
     assert block["block"] == "basic_block"
     assert block["share"] == pytest.approx(block["macs"] / largest.macs)
+
+
+def test_a_tied_head_is_told_from_its_embedding() -> None:
+    language_model = load_library("gpt-tiny")
+    network = language_model.resolve(language_model.largest())
+    assert network.nodes[0].key == network.nodes[-1].key
+    assert [kind_of(node) for node in (network.nodes[0], network.nodes[-1])] == ["token_embedding", "language_head"]
 
 
 def test_the_members_of_most_and_least_work_keep_the_constraints() -> None:
