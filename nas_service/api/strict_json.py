@@ -9,7 +9,7 @@ from typing import Any
 from nas_service.api.problems import BadRequest, pointer_of
 from nas_service.errors import InvalidInput
 
-MAX_DEPTH = 32
+MAX_DEPTH = 72  # a search space may have 64 levels; the rest is the request around it
 MAX_NODES = 100_000
 MAX_KEYS = 5000  # of one object: each unknown key becomes a finding of the validator
 MAX_INTEGER = 2**63 - 1
@@ -21,7 +21,7 @@ _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+["\\]?', re.DOTALL)
 def parse(body: bytes) -> Any:
     """The value of a JSON text.
 
-    Raises BadRequest (400) for what is not JSON, InvalidInput (422) with a pointer for values beyond the limits.
+    Raises BadRequest (400) for what is not JSON, InvalidInput (422) for what is beyond the limits.
     """
     try:
         text = body.decode("utf-8")
@@ -43,7 +43,7 @@ def _check_depth(body: bytes) -> None:
         if character in b"[{":
             depth += 1
             if depth > MAX_DEPTH:
-                raise BadRequest(f"the body is nested deeper than {MAX_DEPTH} levels")
+                raise _refused((), f"the body is nested deeper than {MAX_DEPTH} levels", "depth")
         elif character in b"]}":
             depth -= 1
 
@@ -55,7 +55,7 @@ def _check_values(value: Any) -> None:
         path, item = stack.pop()
         nodes += 1
         if nodes > MAX_NODES:
-            raise BadRequest(f"the body has more than {MAX_NODES} values")
+            raise _refused((), f"the body has more than {MAX_NODES} values", "size")
         if isinstance(item, dict):
             for key, child in item.items():
                 _check_text(key, path)
@@ -87,7 +87,7 @@ def _refuse_constant(name: str) -> Any:
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(pairs) > MAX_KEYS:
-        raise BadRequest(f"an object has more than {MAX_KEYS} keys")
+        raise _refused((), f"an object has more than {MAX_KEYS} keys", "size")
     result = dict(pairs)
     if len(result) != len(pairs):
         seen: set[str] = set()

@@ -249,12 +249,13 @@ def test_spaces(client):
     assert wrong.status_code == 422
     assert wrong.json()["errors"][0]["pointer"].startswith("/architectures/1")
     bomb: dict = {"language_version": 1, "name": "bomb", "task": {"kind": "image_classification"}, "input": {}}
-    nested = {"block": "conv"}
-    for _ in range(12):
-        nested = {"sequence": [nested]}
-    refused = client.post("/v1/search-space-checks", json={"document": {**bomb, "network": [nested]}})
-    assert refused.status_code == 422
-    assert all(item["pointer"].startswith("/document") for item in refused.json()["errors"])
+    for depth in (12, 33, 200):
+        nested = {"block": "conv"}
+        for _ in range(depth):
+            nested = {"sequence": [nested]}
+        refused = client.post("/v1/search-space-checks", json={"document": {**bomb, "network": [nested]}})
+        assert refused.status_code == 422
+        assert depth == 200 or all(item["pointer"].startswith("/document") for item in refused.json()["errors"])
 
 
 def test_a_front_of_the_past_never_changes(client, engine):
