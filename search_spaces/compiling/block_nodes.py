@@ -229,6 +229,10 @@ class BlockCompiler(EdgeCompiler):
                 hint = did_you_mean(name, declared)
                 faults.append(Problem(at, "parameter", f"{block.kind} has no parameter '{name}'", hint))
                 continue
+            if isinstance(raw[name], list) and f"{name}_width" in declared:
+                advice = f"for a choice write {{one_of: [...]}}; the second of two sides is {name}_width"
+                faults.append(Problem(at, "type", "a list is not a single value", advice))
+                continue
             try:
                 with located(at):
                     given = to_value(self._binding(raw[name], frame, at, name))

@@ -60,7 +60,7 @@ class ChoiceCompiler(ConditionCompiler, ABC):
 
     def _expression(self, text: str, frame: Frame, pointer: str) -> Any:
         with located(pointer):
-            return compile_term(parse_expression(text), frame.look)
+            return compile_term(parse_expression(text), self._meanings(frame))
 
     def _binding(self, raw: Any, frame: Frame, pointer: str, hint: str) -> Any:
         """The binding of a value as written; choices become genes named `hint` (or by their own name)."""

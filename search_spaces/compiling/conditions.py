@@ -67,6 +67,21 @@ class ConditionCompiler:
             if len(self.problems) > 50:
                 raise LimitError(self.problems) from None
 
+    def _meanings(self, frame: Frame) -> Callable[[str], Any]:
+        """What names mean at a place; of choices outside a `let` it is told how their names come to mean a value."""
+
+        def look(name: str) -> Any:
+            try:
+                return frame.look(name)
+            except SpaceError as error:
+                is_choice = any(gene.name.rsplit(".", 1)[-1] == name for gene in self.genes)
+                if not is_choice or error.suggestion.startswith("did you mean"):
+                    raise
+                advice = f"a choice is called so, which is no value: write it as let: {{{name}: ...}} where both see it"
+                raise SpaceError("", "name", error.message, advice) from None
+
+        return look
+
     def _unique(self, name: str, taken: dict[str, int]) -> str:
         """The name, with a number where it is taken; `taken` counts how often each name was asked for."""
         unique = name
@@ -116,7 +131,7 @@ class ConditionCompiler:
     def _constraint(self, text: str, frame: Frame, pointer: str) -> None:
         with located(pointer):
             try:
-                conditions = self._conjuncts(parse_expression(text), frame.look)
+                conditions = self._conjuncts(parse_expression(text), self._meanings(frame))
             except SpaceError as error:
                 if error.rule == "name" and _OF_SHAPE.search(text) and "mean" not in error.suggestion:
                     advice = (

@@ -264,7 +264,9 @@ class NodeCompiler(GraphCompiler):
             raise SpaceError(f"{pointer}/use", "template", f"no template '{wanted}'", did_you_mean(wanted, templates))
         if wanted in frame.templates:
             path = " -> ".join((*frame.templates, wanted))
-            raise SpaceError(f"{pointer}/use", "cycle", f"a template uses itself: {path}", "use repeat")
+            raise SpaceError(
+                f"{pointer}/use", "cycle", f"a template uses itself: {path}", "repeat, or write one for each level"
+            )
         template, given = templates[wanted], raw.get("with") or {}
         parameters = template.get("parameters") or []
         for wrong in sorted(set(given) - set(parameters)):

@@ -162,6 +162,8 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
             "/constraints/0",
             "hides them: rename it",
         ),
+        ([conv(kernel=[7, 1])], {}, "/network/0/kernel", "kernel_width"),
+        ([conv(out=CHOICE)], {"constraints": ["=w > 8"]}, "/constraints/0", "let: {w: ...}"),
         ([conv(), {"block": "BatchNormalization"}], {}, "/network/1/block", "did you mean 'bn_relu'?"),
         ([conv(), {"block": "MaxPooling2D"}], {}, "/network/1/block", "did you mean 'pool'?"),
         ([conv(), {"block": "Dropout"}], {}, "/network/1/block", "the parameter dropout"),
