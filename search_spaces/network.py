@@ -48,7 +48,7 @@ class Network:
     def cost(self) -> NetworkCost:
         """Cost as executed; activations are float32. Peak = live values plus the running block's own peak."""
         macs = activations = peak = 0
-        params: dict[str, int] = {}
+        params: set[tuple[str, int]] = set()  # a key once for each width that it is used in, as `PlainNetwork` has it
         last_use = {value: step for step, node in enumerate(self.nodes) for value in node.inputs}
         sizes = [int(elements(self.input_shape))] + [int(elements(node.out_shape)) for node in self.nodes]
         live = {0} if 0 in last_use else set()
@@ -56,13 +56,13 @@ class Network:
             cost = BLOCKS[node.block].cost(node.in_shapes, node.params)
             macs += int(cost.macs)
             activations += int(cost.activations)
-            params[node.key] = max(params.get(node.key, 0), int(cost.params))
+            params.add((node.key, int(cost.params)))
             others = sum(sizes[value] for value in live if value not in node.inputs)
             peak = max(peak, others + int(cost.peak_elements))
             live = {value for value in live if last_use[value] > step}
             if step + 1 in last_use:
                 live.add(step + 1)
-        return NetworkCost(macs, sum(params.values()), activations, peak * 4)
+        return NetworkCost(macs, sum(count for _, count in params), activations, peak * 4)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON form; `Network.from_json` restores an equal network."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,25 @@ _SUMS = ("macs", "params", "activations")
 
 
 def batch_costs(machine: Machine, n: int, with_peak: bool) -> dict[str, np.ndarray]:
-    """Totals over a run's visits, each int64 (n,): macs, params (once per key), activations, and peak bytes."""
+    """Totals over a run's visits, each int64 (n,): macs, params, activations, and peak bytes.
+
+    The params of a key count once for each width in which nodes use it.
+    """
     sums = {name: _Sum(n) for name in _SUMS}
-    shared: dict[str, Any] = {}
+    shared: defaultdict[str, list[Any]] = defaultdict(list)
     for visit in machine.visits:
         cost = visit.cost
         assert cost is not None
         sums["macs"].add(cost.macs, visit.mask)
         sums["activations"].add(cost.activations, visit.mask)
         if visit.op.key in machine.program.shared_keys:
-            shared[visit.op.key] = np.maximum(shared.get(visit.op.key, 0), cost.params * visit.mask)
+            shared[visit.op.key].append(np.broadcast_to(cost.params * visit.mask, (n,)))
         else:
             sums["params"].add(cost.params, visit.mask)
-    for params in shared.values():
-        sums["params"].add(params, True)
+    for uses in shared.values():
+        widths = np.sort(uses, axis=0)
+        widths[1:][widths[1:] == widths[:-1]] = 0
+        sums["params"].add(widths.sum(axis=0), True)
     totals = {name: part.total() for name, part in sums.items()}
     if with_peak:
         totals["peak_activation_bytes"] = 4 * _peak_elements(machine, n, _LastUses(machine, n))

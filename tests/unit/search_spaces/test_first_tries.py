@@ -382,6 +382,13 @@ def test_weights_are_shared_in_one_list_of_nodes_or_in_the_document() -> None:
         assert (len(keys), len(set(keys))) == (7, num_sets)
         plain = Supernet(found).extract(found.largest())
         assert sum(part.numel() for part in plain.parameters()) == found.costs(found.largest()[None])["params"][0]
+    # Where one list uses them in two widths, a plain network has them twice, and so many are counted.
+    nodes = [conv(out=n, kernel=k, inputs=["a"], weights="w") for n, k in ((CHOICE, 3), (12, {"one_of": [3, 5]}))]
+    found = space([conv(name="a"), *nodes])
+    for genes in found.enumerate():
+        plain = Supernet(found).extract(genes)
+        count = sum(part.numel() for part in plain.parameters())
+        assert count == found.costs(genes[None])["params"][0] == found.resolve(genes).cost().params
     with pytest.raises(SpaceError, match="are the weights of a conv_bn_act, not of a pool"):
         space([conv(weights="./gate"), {"block": "pool", "weights": "./gate"}])
 
