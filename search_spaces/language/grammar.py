@@ -81,9 +81,12 @@ class Choose(_Model):
     name: Label | None = None
 
 
+_CHOICES = ("one_of", "many_of", "int", "float", "choose")
+
+
 def _value_tag(value: Any) -> str | None:
     if isinstance(value, dict):
-        for key in ("one_of", "many_of", "int", "float", "choose"):
+        for key in _CHOICES:
             if key in value:
                 return f"<{key}>"
         return "<record>"
@@ -92,6 +95,9 @@ def _value_tag(value: Any) -> str | None:
     if isinstance(value, list):
         return "<list>"
     return "<scalar>"
+
+
+_NO_CHOICE = Field(json_schema_extra={"not": {"enum": list(_CHOICES)}})
 
 
 def _options_tag(value: Any) -> str:
@@ -120,10 +126,13 @@ else:
             | Annotated[FloatChoice, Tag("<float>")]
             | Annotated[ManyOf, Tag("<many_of>")]
             | Annotated[Choose, Tag("<choose>")]
-            | Annotated[dict[str, "Value"], Tag("<record>")],
+            | Annotated[dict[Annotated[str, _NO_CHOICE], "Value"], Tag("<record>")],
             Discriminator(_value_tag),
         ],
     )
+
+
+NODE_KINDS = ("block", "sequence", "repeat", "for_each", "one_of", "use", "graph", "residual", "adapt")
 
 
 class _Node(_Model):
@@ -136,6 +145,13 @@ class _Node(_Model):
     constraints: list[Expression] | None = Field(default=None, max_length=64)
 
 
+def _another_kind(kind: str) -> dict[str, Any]:
+    """JSON Schema of a block node that has another kind's key too, where that is no parameter of the block."""
+    owners = [name for name, block in BLOCKS.items() if kind in {param.name for param in block.params}]
+    named = {"required": [kind]}
+    return named | {"properties": {"block": {"not": {"enum": owners}}}} if owners else named
+
+
 class BlockNode(_Node):
     """One block; further keys are the parameters of its kind. `weights` shares one set of weights by name.
 
@@ -144,7 +160,11 @@ class BlockNode(_Node):
     `tied` names the token embedding whose weights a language head uses.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(
+        extra="allow",
+        strict=True,
+        json_schema_extra={"not": {"anyOf": [_another_kind(kind) for kind in NODE_KINDS[1:]]}},
+    )
     __pydantic_extra__: dict[str, Value] = Field(init=False)
     block: str
     weights: Weights | None = None
@@ -188,7 +208,10 @@ class ForEachNode(_Node):
 class OneOfNode(_Node):
     """A choice between sub-networks; the inner choices exist only in the chosen one."""
 
-    one_of: list[Node] | dict[Label, Node] = Field(min_length=1, max_length=256)
+    one_of: (
+        Annotated[list[Node], Field(min_length=1, max_length=256)]
+        | Annotated[dict[Label, Node], Field(min_length=1, max_length=256)]
+    )
 
 
 class UseNode(_Node):
@@ -231,9 +254,6 @@ class AdaptNode(_Node):
 
     adapt: list[Node] = Field(min_length=1)
     like: int | Label
-
-
-NODE_KINDS = ("block", "sequence", "repeat", "for_each", "one_of", "use", "graph", "residual", "adapt")
 
 
 def kinds_of_node(value: dict[str, Any]) -> list[str]:

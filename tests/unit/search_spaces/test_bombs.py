@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from search_spaces.errors import Problem, SpaceError
+from search_spaces.language.document import json_schema, parse_document
 from search_spaces.language.expressions import parse_expression
 from search_spaces.space import SearchSpace
 from tests.unit.search_spaces.builders import conv, document
 
 LIMIT_S = 1.0
+SCHEMA = jsonschema.Draft202012Validator(json_schema())
 
 
 def nested(depth: int, wrap: Callable[[Any], Any], leaf: Any) -> Any:
@@ -211,3 +214,14 @@ def test_the_seed_of_broken_documents_is_whole() -> None:
 @given(broken())
 def test_broken_documents_are_refused_with_places_or_compile(raw: dict[str, Any]) -> None:
     assert all(problem.message and problem.rule for problem in problems_of(raw))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(broken())
+def test_the_json_schema_refuses_exactly_what_has_not_the_form_of_a_document(raw: dict[str, Any]) -> None:
+    try:
+        parse_document(copy.deepcopy(raw))
+        formed = True
+    except SpaceError:
+        formed = False
+    assert SCHEMA.is_valid(raw) == formed
