@@ -2,7 +2,8 @@
 
 Each flow carries the set of its possible shapes. A node's table ranges over all combinations of its input shapes
 and of the genes its parameters read, so relations inside a node (middle width from input width) stay exact, while
-relations between nodes are forgotten: the sets may be larger than what occurs, never smaller.
+relations between nodes are forgotten: the sets may be larger than what occurs, never smaller. What is added has one
+shape, which all its terms may have: a residual ends with the shapes it began with, however its body derives its own.
 """
 
 from __future__ import annotations
@@ -230,9 +231,11 @@ class _Sets:
             self.execute(op.shortcut)
             source = _union([source, self.last()])
         self.trail = trail
-        self.push(Shapes(made.kind, made.rows, self.block(op.node, [made, source]).ids))
+        self.push(self.block(op.node, [made, source]))
 
     def block(self, op: BlockOp, flows: list[Shapes], quiet: bool = False) -> Shapes:
+        if op.block.kind in ("add", "mean"):
+            flows = [_common(flows)] * len(flows)
         values = [] if quiet else [op.params[param.name] for param in op.block.params]
         distinct: list[Shapes] = []
         for flow in [*flows, *(self.registers[register] for value in values for register in value.captures)]:
@@ -303,6 +306,16 @@ def _union(flows: Sequence[Shapes]) -> Shapes:
         raise SpaceError("/network", "shape", "branches end with different kinds of output", "use one kind")
     rows = _distinct(np.concatenate([flow.rows for flow in flows]), "/network")
     return Shapes(first.kind, rows, frozenset().union(*(flow.ids for flow in flows)))
+
+
+def _common(flows: Sequence[Shapes]) -> Shapes:
+    """The shapes that all flows may have; those of the first where there is none, which is told elsewhere."""
+    first, ids = flows[0], frozenset().union(*(flow.ids for flow in flows))
+    if any(flow.kind is not first.kind for flow in flows):
+        return Shapes(first.kind, first.rows, ids)
+    others = [set(map(tuple, flow.rows.tolist())) for flow in flows[1:]]
+    kept = np.array([all(tuple(row) in rows for rows in others) for row in first.rows.tolist()], dtype=bool)
+    return Shapes(first.kind, first.rows[kept] if kept.any() else first.rows, ids)
 
 
 def _ordered(found: dict[Any, None]) -> tuple[Any, ...]:

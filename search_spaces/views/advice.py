@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from search_spaces.compiling.wiring import genes_of_ops
-from search_spaces.errors import Problem, pointer_of
+from search_spaces.errors import Problem, SpaceError, pointer_of
 from search_spaces.language.grammar import kinds_of_node
 from search_spaces.space import SearchSpace
 
@@ -70,6 +71,10 @@ def advice_on(space: SearchSpace) -> list[Problem]:
         )
         for pointer, name in _shared_alone(raw)
     ]
+    try:
+        space.envelopes()
+    except SpaceError as error:
+        found += [replace(problem, message=f"no supernet can be made: {problem.message}") for problem in error.problems]
     return found
 
 

@@ -343,6 +343,12 @@ def test_the_options_of_a_choice_may_be_a_list_that_is_named() -> None:
         "s1.layer1.kernel": ((5, 7, 9), True),
     }
     assert found.cardinality == 2 * (3 + 3**2)
+def test_advice_names_what_no_supernet_can_hold() -> None:
+    widen = {"let": {"e": {"int": [3, 40]}}, "sequence": [conv(out="=in * e"), conv(out="=in // e")]}
+    (found,) = advice_on(space([{"repeat": {"count": 3, "body": [widen]}}]))
+    assert (found.rule, found.message[:25]) == ("limits", "no supernet can be made: ")
+
+
 
 
 def test_advice_names_a_learned_scale_that_nothing_goes_around() -> None:

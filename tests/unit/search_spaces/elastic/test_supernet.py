@@ -17,6 +17,7 @@ from search_spaces.library_index import load_library
 from search_spaces.network import Envelope, Network, Node
 from search_spaces.shapes import ImageShape, VectorShape
 from tests.contracts.block_contract import complete
+from tests.unit.search_spaces.builders import conv, space
 
 
 @pytest.fixture
@@ -38,6 +39,18 @@ def test_every_tensor_of_a_subnet_has_its_name_in_the_supernet(supernet: Superne
 def test_its_size_is_known_without_it(family: str) -> None:
     space = load_library(family)
     assert space.supernet_params() == sum(parameter.numel() for parameter in Supernet(space).parameters())
+
+
+def test_a_residual_ends_as_wide_as_it_began_however_its_body_derives_widths() -> None:
+    widen = {"let": {"e": {"one_of": [2, 3, 5]}}, "residual": [conv(out="=in * e"), conv(out="=in // e")]}
+    found = space([conv(out={"one_of": [16, 24]}), {"repeat": {"count": 12, "body": [widen]}}])
+    for key, envelope in found.envelopes().items():
+        if key.endswith("conv_bn_act"):
+            assert {shape.channels for shape in envelope.in_shapes[0]} <= {3, 16, 24}, key
+    supernet, genes = Supernet(found).eval(), found.sample(1, np.random.default_rng(0))[0]
+    x = torch.randn(2, 3, 16, 16)
+    with torch.no_grad(), supernet.active(genes):
+        assert torch.equal(supernet(x), supernet.extract(genes)(x))
 
 
 def test_what_options_bring_beside_each_other_is_hardly_missed() -> None:
