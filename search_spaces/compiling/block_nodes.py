@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from search_spaces.blocks.base import Block, Param
@@ -240,7 +241,7 @@ class BlockCompiler(EdgeCompiler):
             except LimitError:
                 raise
             except SpaceError as error:
-                faults += error.problems
+                faults += [_sibling_named(problem, block, name) for problem in error.problems]
         sizes = self.root.names["input"].entries
         for name, param in declared.items():
             if name in raw:
@@ -274,3 +275,18 @@ class BlockCompiler(EdgeCompiler):
         found = (tabulate(value, sizes, limit=4_096) if value.is_pure else None) or []
         wrong = [item for item in found if param_problem(param, item)]
         return wrong, [item for item in found if item not in wrong]
+
+
+def _sibling_named(problem: Problem, block: Block, name: str) -> Problem:
+    """A problem; where an expression reads another parameter of its block, with what to write instead."""
+    for other in block.params:
+        if (
+            problem.rule == "name"
+            and problem.message.startswith(f"the name '{other.name}' is not")
+            and other.name != name
+        ):
+            advice = (
+                f'a parameter is no name: write let: {{{other.name}: ...}} in this node, {other.name}: "={other.name}"'
+            )
+            return replace(problem, suggestion=advice)
+    return problem

@@ -24,6 +24,10 @@ INPUT_DEFAULTS = {
     "channels": 3, "resolution": 32, "height": 32, "width": 32, "length": 128, "vocabulary": 1000, "features": 64,
 }  # fmt: skip
 DEFAULT_CLASSES = 10
+TASK_INPUTS = {
+    "image_classification": "image", "sequence_classification": "tokens", "vector_classification": "vector",
+    "masked_lm": "tokens", "causal_lm": "tokens",
+}  # fmt: skip
 
 
 def compile_document(document: Document, scale: str) -> Program:
@@ -136,6 +140,12 @@ class _Compiler(NodeCompiler):
                 "input",
                 "an input is {channels, resolution}, {channels, height, width}, {length, vocabulary} or {features}",
             )
+        task = self.raw["task"]["kind"]
+        if TASK_INPUTS[task] != self.input_kind:
+            called = {"image": "images", "tokens": "token ids", "vector": "rows of numbers"}
+            fitting = [kind for kind, read in TASK_INPUTS.items() if read == self.input_kind]
+            message = f"{task} reads {called[TASK_INPUTS[task]]}, and the input is one of {called[self.input_kind]}"
+            self.problems.append(Problem("/task/kind", "task", message, f"kinds that read those: {', '.join(fitting)}"))
         if self.input_kind == "tokens":
             values = {"length": record.entries["length"], "features": constant(1)}
         else:

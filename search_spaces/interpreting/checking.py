@@ -22,7 +22,7 @@ from search_spaces.interpreting.fault_finding import Fault, FaultFinder
 from search_spaces.interpreting.flows import Unknown
 from search_spaces.interpreting.resolve import resolve_network
 from search_spaces.network import Network
-from search_spaces.shapes import Shape, TokensShape, VectorShape
+from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape
 
 MAX_BATCH = 2_048
 MAX_BATCH_WORK = 2**20  # architectures times nodes and options
@@ -180,7 +180,11 @@ def _output_faults(program: Program, out: Shape) -> list[Fault]:
         return []
     if task.endswith("classification") and classes is not None and out != VectorShape(classes):
         message = f"a classifier ends with {classes} features, not with {_shown(out)}"
-        return [Fault("", Problem("/network", "output", message, "end with a head block"))]
+        head = "image_head" if isinstance(out, ImageShape) else "sequence_head"
+        advice = f'end with {{block: {head}, out: "=classes"}}'
+        if isinstance(out, VectorShape):
+            advice = 'write out: "=classes" in the last block'
+        return [Fault("", Problem("/network", "output", message, advice))]
     if task.endswith("_lm") and not isinstance(out, TokensShape):
         return [Fault("", Problem("/network", "output", f"a language model ends with tokens, not with {_shown(out)}"))]
     return []

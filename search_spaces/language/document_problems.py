@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError as PydanticError
 
+from search_spaces.blocks.registry import BLOCKS
 from search_spaces.errors import Problem, did_you_mean, pointer_of
 from search_spaces.language import grammar
 from search_spaces.language.grammar import NODE_KINDS, kinds_of_node
@@ -98,6 +99,7 @@ def _problem(item: Any, parts: list[int | str], value: Any) -> Problem:
         suggestion = _node_advice(value)
     elif rule == "missing":
         message = f"'{last}' is required"
+        suggestion = f"write {_SHAPES[last]}" if last in _SHAPES else ""
     elif rule in ("model_type", "model_attributes_type", "dict_type", "list_type"):
         rule, message = (
             "form",
@@ -107,6 +109,10 @@ def _problem(item: Any, parts: list[int | str], value: Any) -> Problem:
     elif rule == "string_type" and parts[-3:-1] == ["graph", "inputs"]:
         rule, message = "form", f"{_called(value)} stands where a name belongs"
         suggestion = "a graph names what comes in: {inputs: [{choose: ...}], graph: {inputs: [x], body: [...]}}"
+    elif rule == "too_long" and last in ("int", "float"):
+        rule, message = "form", f"'{last}' has two numbers, the lowest and the highest"
+        suggestion = "{int: [8, 64], step: 8}" if last == "int" else "{float: [0.5, 2.0], levels: 4}"
+        suggestion = f"for example {suggestion}; for a list of options write one_of"
     elif rule == "too_short":
         rule, message = "form", f"'{last}' is empty"
         suggestion = "a choice needs an option, a list of nodes a node"
@@ -139,6 +145,8 @@ def _unknown_key(key: str, location: tuple[int | str, ...], value: Any) -> str:
 def _node_advice(value: Any) -> str:
     if value is None or value == {}:
         return "for a node that does nothing write {block: identity}"
+    if isinstance(value, str) and value in BLOCKS:
+        return f"a block is written {{block: {value}}}, with its parameters beside that key"
     if not isinstance(value, dict):
         return f"found {_called(value)}; a choice of values belongs to a parameter or a let: {{one_of: [3, 5]}}"
     found = kinds_of_node(value)

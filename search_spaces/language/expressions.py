@@ -200,6 +200,8 @@ def _advice(body: str) -> str:
     """What to write instead of some text that is not an expression."""
     if "{" in body:
         return "a choice cannot stand inside an expression: name it in a let, then write its name"
+    if sum(body.count(mark) for mark in "([") > sum(body.count(mark) for mark in ")]"):
+        return "a bracket is not closed"
     if "$" in body or "`" in body:
         return "write names plainly, without $ or quotes"
     if " if " in body and " else " in body:

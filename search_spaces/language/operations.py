@@ -65,7 +65,7 @@ def _number(value: Any) -> Any:
 def _divide(op: str, a: Any, b: Any) -> Any:
     if not _is_array(a, b):
         if b == 0:
-            raise SpaceError("", "number", "division by zero")
+            raise SpaceError("", "number", "division by zero", "leave that case out: b == 0 ? 1 : a // b")
         return a / b if op == "/" else (a // b if op == "//" else a % b)
     safe = np.where(np.asarray(b) == 0, 1, b)
     return a / safe if op == "/" else (a // safe if op == "//" else a % safe)

@@ -62,7 +62,9 @@ def place_field(place: Place, name: str) -> Value:
         expected, attribute = _FIELDS[name]
         if not isinstance(shape, expected):
             kind = type(shape).__name__.removesuffix("Shape").lower()
-            raise SpaceError("", "shape", f"'{name}' of an input that is a {kind}", "use 'in' for its features")
+            raise SpaceError(
+                "", "shape", f"there is no '{name}' where the input is of kind {kind}", "use 'in' for its features"
+            )
         return getattr(shape, attribute)
 
     return Value(run=read, captures=frozenset((place.capture,)))
@@ -144,7 +146,8 @@ def to_value(binding: Any) -> Value:
         return place_field(binding, "features")
     kind = {ListValue: "a list", Record: "a mapping", Collection: "a collection", Edge: "a node"}
     advice = {
-        ListValue: "for a choice write {one_of: [...]}; index a list in an expression: =name[0]",
+        ListValue: "for one of these write {one_of: [...]}, for all whole numbers between two {int: [lo, hi]}; index a "
+        "list in an expression: =name[0]",
         Record: "for a choice write {one_of: [...]}, {int: [lo, hi]}, {float: [lo, hi], levels: k} or many_of; read an "
         "entry in an expression: =name.entry",
         Collection: "ask for all, any, sum or count: =count(l in layers: true)",

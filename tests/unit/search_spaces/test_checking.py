@@ -195,6 +195,7 @@ def test_classes_are_looked_at_in_every_architecture() -> None:
     (problem,) = caught.value.problems
     assert problem.rule == "output"
     assert problem.message.endswith("so it is wherever head is last")
+    assert problem.suggestion == 'write out: "=classes" in the last block'
 
 
 @pytest.mark.parametrize("width", [8, {"one_of": [8, 16]}])

@@ -125,6 +125,18 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
             "or an upsample",
         ),
         ([conv(out={"choice": [8, 16]})], {}, "/network/0/out", "did you mean 'one_of'?"),
+        ([conv(out={"int": [8, 64, 8]})], {}, "/network/0/out/int", "{int: [8, 64], step: 8}"),
+        ([conv(out="=round8(in * 2")], {}, "/network/0/out", "a bracket is not closed"),
+        (
+            [conv(group_size="=in // kernel")],
+            {},
+            "/network/0/group_size",
+            'let: {kernel: ...} in this node, kernel: "=kernel"',
+        ),
+        ([conv(out="=8 // w")], {"let": {"w": {"one_of": [0, 1]}}}, "/network/0/out", "b == 0 ? 1 : a // b"),
+        ([{"one_of": ["mbconv", "identity"]}], {}, "/network/0/one_of/0", "{block: mbconv}"),
+        ([conv()], {"task": {"kind": "masked_lm"}}, "/task/kind", "kinds that read those: image_classification"),
+        ([conv()], {"input": None}, "/input", "{channels: data, resolution: data}"),
         ([conv(out={"range": [8, 16]})], {}, "/network/0/out", "did you mean 'int'?"),
         ([{"block": "Conv2d", "out": 8}], {}, "/network/0/block", "did you mean 'conv_bn_act'?"),
         ([{"type": "conv_bn_act", "out": 8}], {}, "/network/0", "did you mean 'block'?"),
@@ -331,6 +343,12 @@ def test_advice_names_weights_that_nothing_shares() -> None:
     assert [(problem.pointer, problem.rule) for problem in found] == [("/network/0/repeat/body/0/weights", "weights")]
 
 
+def test_advice_names_what_no_supernet_can_hold() -> None:
+    widen = {"let": {"e": {"int": [3, 40]}}, "sequence": [conv(out="=in * e"), conv(out="=in // e")]}
+    (found,) = advice_on(space([{"repeat": {"count": 3, "body": [widen]}}]))
+    assert (found.rule, found.message[:25]) == ("limits", "no supernet can be made: ")
+
+
 def test_the_options_of_a_choice_may_be_a_list_that_is_named() -> None:
     stages = [{"kernels": [3, 5], "depths": [1]}, {"kernels": [5, 7, 9], "depths": [1, 2]}]
     body = [{"repeat": {"count": {"one_of": "=s.depths"}, "body": [conv(kernel={"one_of": "=s.kernels"})]}}]
@@ -343,12 +361,6 @@ def test_the_options_of_a_choice_may_be_a_list_that_is_named() -> None:
         "s1.layer1.kernel": ((5, 7, 9), True),
     }
     assert found.cardinality == 2 * (3 + 3**2)
-def test_advice_names_what_no_supernet_can_hold() -> None:
-    widen = {"let": {"e": {"int": [3, 40]}}, "sequence": [conv(out="=in * e"), conv(out="=in // e")]}
-    (found,) = advice_on(space([{"repeat": {"count": 3, "body": [widen]}}]))
-    assert (found.rule, found.message[:25]) == ("limits", "no supernet can be made: ")
-
-
 
 
 def test_advice_names_a_learned_scale_that_nothing_goes_around() -> None:
