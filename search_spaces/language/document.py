@@ -40,4 +40,4 @@ def json_schema() -> dict[str, Any]:
     # A choice is also a mapping of values: several alternatives may match, which `oneOf` would refuse.
     text = json.dumps(Document.model_json_schema(by_alias=True)).replace('"oneOf"', '"anyOf"')
     schema = json.loads(text)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Search space, v1"} | schema
+    return schema | {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Search space, v1"}
