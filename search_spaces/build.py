@@ -32,6 +32,11 @@ def one_of(*options: Any, name: str | None = None, ordered: bool | None = None) 
     return _given(one_of=list(options), name=name, ordered=ordered)
 
 
+def one_of_list(values: str, name: str | None = None, ordered: bool | None = None) -> Json:
+    """A choice among the values of a list that an expression names: `one_of_list("=stage.widths")`."""
+    return _given(one_of=values, name=name, ordered=ordered)
+
+
 def ints(low: int | str, high: int | str, step: int | None = None, name: str | None = None) -> Json:
     """A choice among whole numbers from low to high, both included."""
     return _given(int=[low, high], step=step, name=name)
@@ -50,9 +55,17 @@ def many_of(
     return _given(many_of=body | {"from": list(options)}, name=name)
 
 
-def choose(*nodes: str, k: int | str | None = None, merge: str | None = None, name: str | None = None) -> Json:
+def choose(
+    *nodes: str,
+    k: int | str | None = None,
+    merge: str | None = None,
+    distinct: bool | None = None,
+    in_order: bool | None = None,
+    name: str | None = None,
+) -> Json:
     """An edge choice among the named earlier nodes of a graph, or all of them without names."""
-    return _given(choose=list(nodes) or "earlier", k=k, merge=merge, name=name)
+    chosen = list(nodes) or "earlier"
+    return _given(choose=chosen, k=k, merge=merge, distinct=distinct, sorted=in_order, name=name)
 
 
 def block(kind: str, **entries: Any) -> Json:

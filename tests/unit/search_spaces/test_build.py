@@ -16,6 +16,7 @@ from search_spaces.build import (
     ints,
     many_of,
     one_of,
+    one_of_list,
     repeat,
     residual,
     sequence,
@@ -69,7 +70,7 @@ def test_every_kind_of_node_and_choice() -> None:
     draft = (
         Draft("everything", "image_classification", classes=5)
         .image(channels=3, height=8, width=8)
-        .let(picks=many_of(2, 1, 3, 5), m=floats(0.5, 1.0, 2))
+        .let(picks=many_of(2, 1, 3, 5), m=floats(0.5, 1.0, 2), widths=[8, 16], w=one_of_list("=widths"))
         .template("cell", cell, parameters=["width"])
         .scale("search", N=1)
         .scale("final", N=3)
@@ -77,13 +78,15 @@ def test_every_kind_of_node_and_choice() -> None:
         .add(adapt("stem", block("conv_bn_act", out=8, kernel=1), inputs=["stem"]))
         .add(block("conv_bn_act", out=8, kernel=1), repeat("=N", use("cell", {"width": 8}, share="cell")))
         .add(residual(sequence(block("conv_bn_act", out=8, kernel=3))))
+        .add(graph(["x"], block("add", inputs=[choose(k=2, distinct=False)]), inputs=["stem"]))
+        .add(block("conv_bn_act", out="=w", kernel=1), block("conv_bn_act", out=8, kernel=1))
         .add(alternatives({"none": block("identity"), "conv": block("conv_bn_act", out=8, kernel=3)}, name="op"))
         .add(block("image_head", out="=classes"))
         .require("=picks[0] + picks[1] >= 4")
     )
     space = draft.space()
-    # picks 1+3, 1+5, 3+5; the float; two sources of b; any of x, a, b; the alternative
-    assert space.cardinality == 3 * 2 * 2 * 7 * 2
+    # picks 1+3, 1+5, 3+5; the float; a width of the list; two sources of b; any of x, a, b; the alternative
+    assert space.cardinality == 3 * 2 * 2 * 2 * 7 * 2
     assert space.resolve(space.largest(), "final") != space.resolve(space.largest())
 
 
