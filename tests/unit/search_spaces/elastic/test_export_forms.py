@@ -41,7 +41,9 @@ FAMILIES = (
 DOCUMENTS = (  # of blocks that no built-in family has
     ("u-shaped", 3, {"channels": 1, "height": 12, "width": 12}),
     ("windows-and-convolutions", 3, {"channels": 1, "height": 16, "width": 16}),
-    ("llama-like", None, {"length": 6, "vocabulary": 20}),
+    ("parallel-lm", None, {"length": 6, "vocabulary": 20}),
+    ("sensor-readings", 3, {"features": 24}),
+    ("keyword-spotting", 3, {"channels": 1, "height": 12, "width": 8}),
     ("text-cnn", 3, {"length": 6, "vocabulary": 20}),
     ("gated-mixer", 3, {"length": 6, "vocabulary": 20}),
     ("funnel", 3, {"length": 7, "vocabulary": 20}),
