@@ -436,6 +436,52 @@ def test_the_autoformer_that_its_authors_found_at_tiny_size() -> None:
     assert params == 5_768_104 + 13 * 4 * (2 * 14 + 2) * 64
 
 
+def once_for_all(kernels: list[int], expansions: list[int], depths: list[int], side: int) -> tuple[int, int]:
+    """(parameters, multiply-accumulates) of ofa_mbv3 of width 1.0 in github.com/mit-han-lab/once-for-all, by hand."""
+
+    def multiple_of_8(number: float) -> int:
+        rounded = max(8, int(number + 4) // 8 * 8)
+        return rounded + 8 if rounded < 0.9 * number else rounded
+
+    rows = [(3, 16, 3, 1, side // 2), (16, 16, 3, 16, side // 2), (16, 16, 1, 1, side // 2)]
+    side, channels, squeezes, layers = side // 2, 16, [], iter(zip(kernels, expansions, strict=True))
+    stages = zip((24, 40, 80, 112, 160), (2, 2, 2, 1, 2), (False, True, False, True, True), depths, strict=True)
+    for out, stride, squeeze, depth in stages:
+        for layer, (kernel, expansion) in zip(range(depth), layers, strict=False):
+            mid = multiple_of_8(channels * expansion)
+            rows.append((channels, mid, 1, 1, side))
+            side = -(-side // stride) if layer == 0 else side
+            rows += [(mid, mid, kernel, mid, side), (mid, out, 1, 1, side)]
+            squeezes += [(mid, multiple_of_8(mid // 4))] * squeeze
+            channels = out
+    rows.append((160, 960, 1, 1, side))
+    head = 960 * 1280 + 1280 * 1000
+    params = sum(a // groups * b * k**2 + 2 * b for a, b, k, groups, _ in rows) + head + 1000
+    macs = sum(a // groups * b * k**2 * pixels**2 for a, b, k, groups, pixels in rows) + head
+    return params + sum(2 * a * b + a + b for a, b in squeezes), macs + sum(2 * a * b for a, b in squeezes)
+
+
+def test_once_for_all_is_what_its_authors_build() -> None:
+    space = load_library("mobilenetv3-ofa")
+    # MobileNetV3-Large with the nearest of the space's expansions, which are 4, 2.5 and 2.3 in three of its layers
+    kernels, expansions = [3, 3, 5, 5, 5, 3, 3, 3, 3, 3, 3, 5, 5, 5], [4, 3, 3, 3, 3, 6, 3, 3, 3, 6, 6, 6, 6, 6]
+    like_large = {"resolution": 224} | {f"stage{i}.depth": depth for i, depth in enumerate((2, 3, 4, 2, 3))}
+    places = [f"stage{i}.layer{j}" for i, depth in enumerate((2, 3, 4, 2, 3)) for j in range(depth)]
+    for place, kernel, expansion in zip(places, kernels, expansions, strict=True):
+        like_large |= {f"{place}.kernel": kernel, f"{place}.expansion": expansion}
+    rows = [space.genes_of(like_large), space.largest(), *space.sample(60, np.random.default_rng(0))]
+    costs = space.costs(np.stack(rows), names=("params", "macs"))
+    for number, row in enumerate(rows):
+        choices = space.architecture(row).choices
+        depths = [choices[f"stage{i}.depth"] for i in range(5)]
+        layers = [f"stage{i}.layer{j}" for i in range(5) for j in range(depths[i])]
+        kernels, expansions = ([choices[f"{layer}.{name}"] for layer in layers] for name in ("kernel", "expansion"))
+        by_hand = once_for_all(kernels, expansions, depths, choices["resolution"])
+        assert (costs["params"][number], costs["macs"][number]) == by_hand
+    assert costs["params"][0] == pytest.approx(5_483_032, rel=0.01)
+    assert costs["macs"][0] == pytest.approx(217e6, rel=0.03)
+
+
 MOBILENET_V3 = {
     # Tables 1 and 2 of Howard et al. 2019: kernel, mid, out, squeeze-excite, activation, stride.
     "large": (
