@@ -36,6 +36,29 @@ NODE_KEYS = frozenset(
 )
 
 
+_ABSENT = {
+    "recurrence": ("lstm", "bilstm", "gru", "rnn"),
+    "attention to another node": ("cross_attention", "crossattention", "decoder_layer", "transformer_decoder"),
+    "attention without softmax": ("linear_attention", "performer", "lite_mla"),
+    "a mixture of experts": ("moe", "experts", "router", "switch_ffn"),
+}
+
+
+def _advice_on_kind(kind: str) -> str:
+    """What to write in place of a block that there is not."""
+    absent = next((what for what, words in _ABSENT.items() if kind.lower() in words), None)
+    if absent:
+        return f"{absent} is not in the language; a block kind of your own may add it (search_spaces/plugins.py)"
+    everything = "all blocks: nas space blocks"
+    hint = did_you_mean(kind, BLOCKS)
+    if "did you mean" in hint:
+        return f"{hint} ({everything})"
+    owners = [other for other, known in BLOCKS.items() if kind.lower() in {param.name for param in known.params}]
+    if owners:
+        return f"{kind.lower()} is a parameter, of {', '.join(owners[:4])} and others ({everything})"
+    return everything
+
+
 class BlockCompiler(EdgeCompiler):
     """The part of the compiler that knows single blocks."""
 
@@ -109,19 +132,7 @@ class BlockCompiler(EdgeCompiler):
     ) -> None:
         kind = raw["block"]
         if kind not in BLOCKS:
-            hint = did_you_mean(kind, BLOCKS)
-            everything = "all blocks: nas space blocks"
-            owners = [
-                other for other, known in BLOCKS.items() if kind.lower() in {param.name for param in known.params}
-            ]
-            if owners:
-                hint = f"did you mean the parameter {kind.lower()}, which {', '.join(owners[:4])} and others have?"
-            raise SpaceError(
-                f"{pointer}/block",
-                "block",
-                f"no block '{kind}'",
-                f"{hint} ({everything})" if "did you mean" in hint else everything,
-            )
+            raise SpaceError(f"{pointer}/block", "block", f"no block '{kind}'", _advice_on_kind(kind))
         block = BLOCKS[kind]
         inputs: tuple[Reference, ...] = sources or (Back(1),)
         if block.num_inputs is not None and len(inputs) != block.num_inputs:
