@@ -35,8 +35,10 @@ def within(param: Param, values: np.ndarray) -> Any:
     """Where a column of values is one that the parameter may have (bool (n,), or True)."""
     if param.allowed is not None:
         return np.isin(values, param.allowed)
+    if values.dtype.kind not in "iuf":  # options of several types
+        return np.array([not param_problem(param, value) for value in values.tolist()])
     if param.kind not in ("int", "float"):
-        return True
+        return False
     inside: np.ndarray = np.abs(values) <= MAX_SIZE
     if param.minimum is not None:
         inside &= values >= param.minimum

@@ -38,10 +38,11 @@ _NUMBERS = re.compile(r"[-0-9.]+|channels|height|width|length|features")
 
 def problems_of(program: Program, operators: Operators, landmarks: np.ndarray) -> list[Problem]:
     """What is wrong with some architecture, an example for each place and rule; `landmarks` (n, G) are among them."""
-    work = program.num_steps + sum(operators.counter.sizes)
+    num_steps = max(1, program.num_steps)
+    work = num_steps + sum(operators.counter.sizes)
     pool = varied(operators, max(64, min(MAX_BATCH, MAX_BATCH_WORK // work)))
     doubts = doubts_about(program, pool)
-    few = max(2, min(MAX_RESOLVED, MAX_RESOLVED_NODES // program.num_steps))
+    few = max(2, min(MAX_RESOLVED, MAX_RESOLVED_NODES // num_steps))
     by_place = {pointer: place for place in reversed(doubts.wrong) for pointer in place[:1]}
     examples = [pool[int(np.argmax(doubts.wrong[place]))] for place in list(by_place.values())[: MAX_PROBLEMS + few]]
     faults = {_identity(fault): fault for fault in doubts.found}

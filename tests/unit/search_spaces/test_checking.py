@@ -183,6 +183,8 @@ def test_every_branch_is_looked_at() -> None:
 def test_a_parameter_that_follows_a_shape_is_within_its_bounds_everywhere() -> None:
     problem = told([conv(out={"one_of": WIDTHS}), conv(out="=in - 16", kernel=1)])
     assert "at least 1" in problem.message
+    problem = told([conv(), conv(out="=w == 8 ? in : w")], let={"w": {"one_of": [8, "wide"]}})
+    assert "needs a whole number" in problem.message
     problem = told([conv(out={"one_of": WIDTHS}), conv(out="=in / 16", kernel=1)])
     assert "is not a whole number" in problem.message
 
@@ -216,6 +218,11 @@ def test_joins_of_any_number_of_nodes_are_looked_at(merge: str, width: Any) -> N
     for stride in (2, {"one_of": [1, 2]}):
         with pytest.raises(SpaceError, match=r"(add|concat) needs .* height"):
             space([conv(), graph(stride)])
+
+
+def test_a_network_without_a_node_is_refused() -> None:
+    with pytest.raises(SpaceError, match="ends with 10 features, not with image 3x16x16"):
+        SearchSpace.from_document(document([]) | {"network": [{"repeat": {"count": 0, "body": [conv()]}}]})
 
 
 def test_options_that_constraints_make_rare_are_forced() -> None:
