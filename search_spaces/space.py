@@ -47,8 +47,7 @@ class SearchSpace:
         try:
             self.program = self._program_of("search")
         except IncompleteError as error:
-            rest = checking.problems_of_rest(error.rest) if error.rest else []
-            raise SpaceError([*error.problems, *rest]) from None
+            raise SpaceError(checking.with_problems_of_rest(error)) from None
         self.genes: tuple[Gene, ...] = self.program.genes
         self._counter = Counter(self.program)
         self._operators = Operators(self._counter)

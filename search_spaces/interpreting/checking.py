@@ -13,7 +13,7 @@ import re
 
 import numpy as np
 
-from search_spaces.compiling.program import Program
+from search_spaces.compiling.program import IncompleteError, Program
 from search_spaces.counting.counter import Counter
 from search_spaces.counting.operators import Operators
 from search_spaces.counting.ranking import members
@@ -65,13 +65,20 @@ def problems_of(program: Program, operators: Operators, landmarks: np.ndarray) -
     return result
 
 
-def problems_of_rest(program: Program) -> list[Problem]:
-    """What is wrong with the parts of a document that compile, where others do not."""
+def with_problems_of_rest(error: IncompleteError) -> list[Problem]:
+    """What is wrong with a document of which a part does not compile: that, and what is wrong with the rest."""
+    if error.rest is None:
+        return list(error.problems)
     try:
-        operators = Operators(Counter(program))
+        operators = Operators(Counter(error.rest))
     except SpaceError:
-        return []  # its constraints may be met with what is missing
-    return problems_of(program, operators, np.zeros((0, len(program.genes)), dtype=np.int16))
+        return list(error.problems)  # with what is missing the constraints may be met
+    rest = problems_of(error.rest, operators, np.zeros((0, len(error.rest.genes)), dtype=np.int16))
+    return (
+        sorted([*error.problems, *rest], key=lambda problem: _in_order(problem.pointer))
+        if rest
+        else list(error.problems)
+    )
 
 
 def _identity(fault: Fault) -> Identity:

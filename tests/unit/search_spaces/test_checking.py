@@ -74,8 +74,8 @@ def test_wrong_values_and_wrong_shapes_are_told_together() -> None:
     with pytest.raises(SpaceError) as caught:
         SearchSpace.from_document(document([]) | {"network": nodes})
     assert [problem.pointer for problem in caught.value.problems] == [
-        *("/network/0/kernel", "/network/3/one_of/typo/block", "/network/4/let/width"),
-        *("/network/2", "/network/3/one_of/part", "/network"),
+        *("/network/0/kernel", "/network/2", "/network/3/one_of/part", "/network/3/one_of/typo/block"),
+        *("/network/4/let/width", "/network"),
     ]
 
 
