@@ -180,7 +180,8 @@ class FaultFinder(Machine):
     # What is known of a block's output all the same.
     def as_far_as_known(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> Shape:
         """The output where the numbers on which its faults hinge are unknown; tells the faults."""
-        key: tuple[Any, ...] | None = (op.block.kind, shapes, tuple(params.items()))
+        num_rows = None if self.rows is None else int(self.rows.sum())  # the length of columns
+        key: tuple[Any, ...] | None = (op.block.kind, shapes, tuple(params.items()), num_rows)
         try:
             found = self.known.get(key)
         except TypeError:  # columns are not hashable

@@ -151,7 +151,7 @@ def test_keys_are_made_once_shown_once_and_revoked(app, engine, tmp_path):
     assert other.get("/v1/session").json()["name"] == "ci"
     listed = admin.get("/v1/keys").text
     assert made["id"] in listed
-    assert made["key"].rpartition("_")[2] not in listed
+    assert made["key"].split("_", 2)[2] not in listed
     assert admin.delete(f"/v1/keys/{admin.get('/v1/session').json()['id']}").status_code == 409
     assert admin.delete(f"/v1/keys/{made['id']}").status_code == 204
     assert admin.delete(f"/v1/keys/{made['id']}").status_code == 404
