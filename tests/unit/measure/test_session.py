@@ -88,7 +88,7 @@ def test_a_measurement_stops_when_asked_and_at_its_limit(folders, tmp_path):
         measure(folders, tmp_path, should_stop=lambda: True, min_duration_s=60)
     with pytest.raises(MeasureError, match="time limit"):
         measure(folders, tmp_path, time_limit_s=0.5, min_duration_s=60)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 40  # neither measured for its minute
 
 
 def test_more_threads_than_cores_are_refused(folders, tmp_path):
