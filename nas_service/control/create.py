@@ -75,15 +75,20 @@ def retry_failed(session: Session, subject_id: str) -> None:
         work.revive(session, job.id)
 
 
-def _shared_supernet(session: Session, checked: CheckedSpec) -> SupernetRecord:
+def supernet_key(checked: CheckedSpec) -> str:
+    """What supernets are shared by: of one key, all are equal."""
     recipe = recipe_document(checked.spec)
-    key = content_key("supernet", 1, checked.space.id, checked.dataset.fingerprint, recipe, checked.spec.seed)
+    # 2: how wide a document's weights are has changed, so that checkpoints of before do not fit.
+    return content_key("supernet", 2, checked.space.id, checked.dataset.fingerprint, recipe, checked.spec.seed)
+
+
+def _shared_supernet(session: Session, checked: CheckedSpec) -> SupernetRecord:
     return supernets.define(
         session,
-        definition_key=key,
+        definition_key=supernet_key(checked),
         space_id=checked.space.id,
         dataset_id=checked.dataset.id,
-        recipe=recipe,
+        recipe=recipe_document(checked.spec),
         seed=checked.spec.seed,
     )
 

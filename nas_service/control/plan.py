@@ -10,10 +10,9 @@ import numpy as np
 
 from nas_service.control.check import CheckedSpec, check_spec
 from nas_service.control.check_table import CheckedTableSpec, check_table_spec
-from nas_service.control.create import recipe_document
+from nas_service.control.create import recipe_document, supernet_key
 from nas_service.control.objectives import cost_function, feasibility
 from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
-from nas_service.ids import content_key
 from nas_service.methods.recipes.registry import RECIPES
 from nas_service.storage import searches, supernets, trials
 from nas_service.storage.session import Session
@@ -111,9 +110,7 @@ def _rng() -> np.random.Generator:
 def _supernet_is_ready(session: Session, checked: CheckedSpec) -> bool:
     if checked.supernet is not None:
         return checked.supernet.state == "ready"
-    recipe = recipe_document(checked.spec)
-    key = content_key("supernet", 1, checked.space.id, checked.dataset.fingerprint, recipe, checked.spec.seed)
-    found = supernets.find(session, key)
+    found = supernets.find(session, supernet_key(checked))
     return found is not None and found.state == "ready"
 
 

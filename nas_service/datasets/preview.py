@@ -8,7 +8,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from nas_service.datasets.dataset import Dataset
 from nas_service.datasets.errors import DatasetError
-from nas_service.datasets.splits import SPLITS
 
 MAX_PREVIEW = 400
 _MIN_CELL = 48
@@ -81,14 +80,6 @@ def _decoded(dataset: Dataset, index: int) -> str:
     if dataset.tokenizer is None:
         raise DatasetError(dataset.name, "holds no text", "a text data set")
     return dataset.tokenizer.decode(np.asarray(dataset.x[index]).tolist())
-
-
-def class_histogram(dataset: Dataset) -> dict[str, list[int]]:
-    """For each of the five splits the number of samples of each class, in the order of the classes."""
-    return {
-        split: np.bincount(dataset.y[dataset.indices(split)], minlength=len(dataset.classes)).tolist()
-        for split in (*SPLITS, "calibrate")
-    }
 
 
 def _in_turn(dataset: Dataset, indices: np.ndarray) -> np.ndarray:

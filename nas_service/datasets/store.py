@@ -108,12 +108,6 @@ class DatasetStore:
             raise DatasetError("fingerprint", f"{fingerprint[:80]!r} is no fingerprint", "64 hexadecimal digits")
         return self.root / fingerprint
 
-    def fingerprints(self) -> list[str]:
-        """Fingerprints of all data sets in the store, sorted."""
-        if not self.root.is_dir():
-            return []
-        return sorted(entry.name for entry in self.root.iterdir() if _FINGERPRINT.match(entry.name))
-
 
 def _tokenizer(path: Path, info: dict[str, Any]) -> Tokenizer | None:
     """The tokenizer of a text data set; ValueError when it is another one than dataset.json says."""

@@ -350,12 +350,6 @@ def find(session: Session, dedup_key: str) -> Job | None:
     return _read(session, JobRow.dedup_key == dedup_key)
 
 
-def list_for_search(session: Session, search_id: str, states: Collection[str]) -> list[Job]:
-    """The jobs of a search in any of ``states``, in order of creation."""
-    query = select(*_JOB_COLUMNS).where(JobRow.search_id == search_id, JobRow.state.in_(states)).order_by(JobRow.id)
-    return [Job(*row) for row in session.execute(query)]
-
-
 def retry_delay_s(attempt: int) -> float:
     """Seconds until attempt number ``attempt`` + 1: doubling from 10 up to 300, spread by a factor of 0.5 to 1.5."""
     return min(5.0 * 2.0**attempt, 300.0) * random.uniform(0.5, 1.5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from sqlalchemy import text
@@ -11,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nas_service.errors import Unavailable
 from nas_service.storage.session import make_engine, run_in_transaction, unit_of_work
+from tests.support.parts import wait_until
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -100,24 +100,33 @@ def test_a_missing_server_is_unavailable():
 
 @pytest.mark.parametrize(
     ("setting", "statement"),
-    [
-        ("statement_timeout", "SELECT pg_sleep(30)"),
-        ("lock_timeout", "SELECT pg_advisory_xact_lock(1)"),
-        ("idle_in_transaction_session_timeout", "SELECT 1"),
-    ],
+    [("statement_timeout", "SELECT pg_sleep(30)"), ("lock_timeout", "SELECT pg_advisory_xact_lock(1)")],
 )
 def test_a_database_that_takes_too_long_is_unavailable(engine, setting, statement):
     def overdue():
         with unit_of_work(engine) as session:
             session.execute(text(f"SET LOCAL {setting} = '100ms'"))
-            time.sleep(0.5)  # idle
             session.execute(text(statement))
 
     with engine.begin() as other:
         other.execute(text("SELECT pg_advisory_xact_lock(1)"))
         with pytest.raises(Unavailable, match="too long"):
             overdue()
-    assert len(values(engine)) == 2  # a connection that was ended is replaced
+
+
+def test_a_transaction_that_was_idle_for_too_long_is_unavailable(engine):
+    def idle():
+        with unit_of_work(engine) as session, engine.connect() as other:
+            other.execution_options(isolation_level="AUTOCOMMIT")  # a transaction sees one state of the activity
+            session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '100ms'"))
+            pid = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            alive = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid").bindparams(pid=pid)
+            wait_until(lambda: not other.execute(alive).scalar_one())
+            session.execute(text("SELECT 1"))
+
+    with pytest.raises(Unavailable, match="too long"):
+        idle()
+    assert len(values(engine)) == 2  # the connection that was ended is replaced
 
 
 def test_what_the_driver_refuses_is_an_error_of_ours(engine):
