@@ -243,7 +243,7 @@ class SearchSpace:
         return row
 
     def _holds(self, holds: Any, row: np.ndarray) -> bool:
-        return bool(holds(Machine(self.program, [int(option) for option in row], with_cost=False)))
+        return bool(holds(Machine(self.program, row, with_cost=False)))
 
     # --- networks and costs ----------------------------------------------------------------------------
 
@@ -280,8 +280,7 @@ class SearchSpace:
         parts = []
         for start in range(0, len(matrix), CHUNK):
             rows = matrix[start : start + CHUNK]
-            columns = np.ascontiguousarray(rows.T).astype(np.int64)
-            machine = Machine(program, list(columns), with_cost=True)
+            machine = Machine(program, rows, with_cost=True)
             machine.run()
             parts.append(batch_costs(machine, len(rows), with_peak="peak_activation_bytes" in names))
         if not parts:

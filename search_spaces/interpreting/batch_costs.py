@@ -76,7 +76,7 @@ class _LastUses:
         self.table = np.zeros((machine.program.num_steps + 1, n), dtype=np.int16)
         for number, visit in enumerate(machine.visits, start=1):
             for position, flow in enumerate(visit.inputs):
-                here = visit.mask if visit.used is None else logical_and(visit.mask, visit.used[position])
+                here = visit.reads(position)
                 if here is True and not isinstance(flow.ids, np.ndarray):
                     self.uniform[machine.slot(flow.ids)] = number
                     continue

@@ -19,7 +19,7 @@ from search_spaces.counting.operators import Operators
 from search_spaces.counting.ranking import members
 from search_spaces.errors import Problem, SpaceError
 from search_spaces.interpreting.fault_finding import Fault, FaultFinder
-from search_spaces.interpreting.flows import Unknown
+from search_spaces.interpreting.flows import Unknown, described
 from search_spaces.interpreting.resolve import resolve_network
 from search_spaces.network import Network
 from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape
@@ -134,7 +134,7 @@ def covering(pool: np.ndarray, limit: int) -> np.ndarray:
 
 def doubts_about(program: Program, genes: np.ndarray) -> FaultFinder:
     """A run over architectures (n, G) that knows in which of them (bool (n,)) something is wrong at each place."""
-    finder = FaultFinder(program, list(np.ascontiguousarray(genes.T).astype(np.int64)), len(genes))
+    finder = FaultFinder(program, genes)
     out = finder.run().shape
     if program.task.endswith("classification") and program.classes is not None and isinstance(out, VectorShape):
         finder.doubt("/network", "", out.features == program.classes)
@@ -147,7 +147,7 @@ def _faults_of(program: Program, row: np.ndarray) -> list[Fault]:
     try:
         network = resolve_network(program, row)
     except SpaceError as error:
-        finder = FaultFinder(program, [int(option) for option in row])
+        finder = FaultFinder(program, row)
         output = _output_faults(program, finder.run().shape)
         return [*finder.found, *output] or [Fault("", problem) for problem in error.problems if finder.all_known]
     return [*_output_faults(program, network.nodes[-1].out_shape), *_size_faults(network)]
@@ -187,14 +187,15 @@ def _output_faults(program: Program, out: Shape) -> list[Fault]:
     if isinstance(out, Unknown) or any(isinstance(number, np.ndarray) for number in vars(out).values()):
         return []
     if task.endswith("classification") and classes is not None and out != VectorShape(classes):
-        message = f"a classifier ends with {classes} features, not with {_shown(out)}"
+        message = f"a classifier ends with {classes} features, not with {described((out,))}"
         head = "image_head" if isinstance(out, ImageShape) else "sequence_head"
         advice = f'end with {{block: {head}, out: "=classes"}}'
         if isinstance(out, VectorShape):
             advice = 'write out: "=classes" in the last block'
         return [Fault("", Problem("/network", "output", message, advice))]
     if task.endswith("_lm") and not isinstance(out, TokensShape):
-        return [Fault("", Problem("/network", "output", f"a language model ends with tokens, not with {_shown(out)}"))]
+        message = f"a language model ends with tokens, not with {described((out,))}"
+        return [Fault("", Problem("/network", "output", message))]
     return []
 
 
@@ -204,7 +205,3 @@ def _size_faults(network: Network) -> list[Fault]:
         message = "a network costs more than 2**53 operations, weights or bytes"
         return [Fault("", Problem("/network", "size", message))]
     return []
-
-
-def _shown(shape: Shape) -> str:
-    return type(shape).__name__.removesuffix("Shape").lower() + " " + "x".join(map(str, vars(shape).values()))

@@ -17,26 +17,11 @@ import numpy as np
 
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
-from search_spaces.compiling.program import (
-    AdaptOp,
-    Back,
-    BlockOp,
-    Capture,
-    GatherOp,
-    GraphOp,
-    Mark,
-    Op,
-    Program,
-    Push,
-    Reference,
-    Register,
-    RepeatOp,
-    ResidualOp,
-    SwitchOp,
-)
+from search_spaces.compiling.program import BlockOp, GatherOp, LooseEndsOp, Op, Program, RepeatOp, SwitchOp
 from search_spaces.errors import SpaceError
+from search_spaces.interpreting.walk import Walk
 from search_spaces.language.operations import ARITHMETIC_ERRORS
-from search_spaces.language.values import Value
+from search_spaces.language.values import Edge, Value
 from search_spaces.network import Envelope, largest_shape, options_up_to_largest
 from search_spaces.shapes import SHAPE_KINDS, Shape
 
@@ -74,29 +59,22 @@ class _Rows:
         return self.captures[capture]
 
 
-class _Sets:
+class _Sets(Walk[Shapes]):
     def __init__(self, program: Program) -> None:
-        self.program = program
+        super().__init__(program)
         self.sizes = [len(gene.options) for gene in program.genes]
-        self.registers: dict[int, Shapes] = {}
-        self.trail: list[Shapes | None] = []
         self.params: dict[str, dict[str, dict[Any, None]]] = {}
         self.inputs: dict[str, list[dict[Shape, None]]] = {}
         self.blocks: dict[str, str] = {}
         self.reads: dict[int, frozenset[int]] = {}
-        self.outputs: dict[int, frozenset[int]] = {}
 
     def run(self) -> dict[str, Envelope]:
         kind = SHAPE_KINDS[self.program.input_kind]
         names = [part.name for part in fields(kind)]
         values = [self.program.input_values[name] for name in names]
-        columns, n = self.columns(values, [])
-        rows = [np.broadcast_to(np.asarray(value(_Rows(columns[0], {}))), (n,)) for value in values]
-        start = Shapes(kind, _distinct(np.stack(rows, axis=1).astype(np.int64), "/input"), frozenset((0,)))
-        self.registers[0] = start
-        self.trail = [start] + [None] * (self.program.max_back - 1)
-        with np.errstate(all="ignore"):
-            self.execute(self.program.ops)
+        genes, _, n = self.columns(values, [])
+        rows = [np.broadcast_to(np.asarray(value(_Rows(genes, {}))), (n,)) for value in values]
+        self.begin(Shapes(kind, _distinct(np.stack(rows, axis=1).astype(np.int64), "/input"), frozenset((0,))))
         return {
             key: Envelope(
                 key,
@@ -109,8 +87,11 @@ class _Sets:
 
     def columns(
         self, values: Sequence[Value], flows: Sequence[Shapes]
-    ) -> tuple[tuple[dict[int, np.ndarray], list[np.ndarray]], int]:
-        """Index columns over all combinations of the genes that values read, and of the flows' rows."""
+    ) -> tuple[dict[int, np.ndarray], list[np.ndarray], int]:
+        """All n combinations of the genes that values read and of the flows' rows.
+
+        Of each gene its options (n,), of each flow its rows (n,), and n. Raises SpaceError where these are too many.
+        """
         genes = sorted(frozenset().union(*(value.genes for value in values)))
         dims = [self.sizes[gene] for gene in genes] + [len(flow.rows) for flow in flows]
         total = math.prod(dims)
@@ -120,65 +101,10 @@ class _Sets:
             )
         grid = np.indices(tuple(dims)).reshape(len(dims), -1) if dims else np.zeros((0, 1), dtype=np.int64)
         by_gene = {gene: grid[position] for position, gene in enumerate(genes)}
-        return (by_gene, [grid[len(genes) + position] for position in range(len(flows))]), max(total, 1)
+        return by_gene, list(grid[len(genes) :]), max(total, 1)
 
-    def flow(self, source: Reference) -> Shapes:
-        if isinstance(source, Back):
-            found = self.trail[source.steps - 1]
-            if found is None:
-                raise SpaceError("", "reference", f"-{source.steps} reaches behind the first node")
-            return found
-        if isinstance(source, Register):
-            return self.registers[source.number]
+    def edge(self, source: Edge, pointer: str) -> Shapes:
         return _union([self.registers[number] for number in source.registers])
-
-    def push(self, flow: Shapes) -> None:
-        self.trail = [flow, *self.trail[:-1]]
-
-    def last(self) -> Shapes:
-        found = self.trail[0]
-        assert found is not None
-        return found
-
-    def execute(self, ops: Sequence[Op]) -> None:
-        for op in ops:
-            match op:
-                case BlockOp():
-                    self.push(self.block(op, [self.flow(source) for source in op.inputs]))
-                case Capture():
-                    self.registers[op.register] = self.flow(op.source)
-                case Mark():
-                    self.registers[op.register] = self.last()
-                case Push():
-                    self.push(self.flow(op.source))
-                case RepeatOp():
-                    self.repeat(op)
-                case SwitchOp():
-                    trail = self.trail
-                    if op.source is not None:
-                        self.push(self.flow(op.source))
-                    begin, made = self.trail, []
-                    for branch in op.branches:
-                        self.trail = begin
-                        self.execute(branch)
-                        made.append(self.last())
-                    self.trail = trail
-                    self.push(_union(made))
-                case GraphOp():
-                    self.graph(op)
-                case ResidualOp():
-                    self.residual(op)
-                case AdaptOp():
-                    trail, source = self.trail, self.flow(op.source)
-                    self.push(source)
-                    self.execute(op.body)
-                    made = [source, self.last()]
-                    self.trail = trail
-                    self.push(_union(made))
-                case GatherOp():
-                    flows = [self.flow(source) for source in op.inputs]
-                    together = self.block(op.node, flows) if op.flags is None else self.joined(op.node, flows)
-                    self.registers[op.register] = together
 
     def repeat(self, op: RepeatOp) -> None:
         ends: list[list[Shapes | None]] = []  # where the loop may stop
@@ -191,58 +117,54 @@ class _Sets:
                 None if a is None or b is None else _union([a, b]) for a, b in zip(self.trail, other, strict=True)
             ]
 
-    def graph(self, op: GraphOp) -> None:
+    def switch(self, op: SwitchOp) -> None:
         trail = self.trail
-        inputs = [self.flow(source) for source in op.inputs]
-        self.trail = [None] * len(trail)
-        for register, flow in zip(op.registers, inputs, strict=True):
-            self.registers[register] = flow
-            self.push(flow)
-        self.execute(op.body)
-        made = self.last() if op.loose_ends is None else self.loose_ends(op)
-        self.outputs[op.registers[0]] = made.ids
+        if op.source is not None:
+            self.push(self.flow(op.source, op.pointer))
+        begin, made = self.trail, []
+        for branch in op.branches:
+            self.trail = begin
+            self.execute(branch)
+            made.append(self.last())
         self.trail = trail
-        self.push(made)
+        self.push(_union(made))
 
-    def loose_ends(self, op: GraphOp) -> Shapes:
-        assert op.loose_ends is not None
-        return self.joined(op.loose_ends.node, [self.registers[number] for number, _ in op.loose_ends.candidates])
+    def adapted(self, source: Shapes, like: Shapes, body: Sequence[Op], pointer: str) -> Shapes:
+        trail = self.trail
+        self.push(source)
+        self.execute(body)
+        made = _union([source, self.last()])
+        self.trail = trail
+        return made
 
-    def joined(self, node: BlockOp, flows: list[Shapes]) -> Shapes:
+    def gathered(self, op: GatherOp) -> Shapes:
+        flows = tuple(self.flow(source, op.node.pointer) for source in op.inputs)
+        return self.block(op.node, flows) if op.flags is None else self.joined(op.node, flows)
+
+    def loose_ends(self, op: LooseEndsOp) -> Shapes:
+        return self.joined(op.node, [self.registers[number] for number, _ in op.candidates])
+
+    def joined(self, node: BlockOp, flows: Sequence[Shapes]) -> Shapes:
         """The shapes of any of the flows, or of any number of them joined."""
         every = _union(flows)
-        self.note(node, [every] * len(flows), {})
+        self.note(node, (every,) * len(flows), {})
         sums = flows[0]
         for flow in flows[1:]:
             parts = [sums, flow]
             if node.block.kind == "concat":
-                parts.append(self.block(node, [sums, flow], quiet=True))
+                parts.append(self.block(node, (sums, flow), quiet=True))
             sums = _union(parts)
         return Shapes(sums.kind, sums.rows, frozenset((node.step + 1,)))
 
-    def residual(self, op: ResidualOp) -> None:
-        trail = self.trail
-        source = self.last() if op.source is None else self.flow(op.source)
-        self.push(source)
-        self.execute(op.body)
-        made = self.last()
-        if op.shortcut is not None:
-            self.trail = [source, *trail[1:]]
-            self.execute(op.shortcut)
-            source = _union([source, self.last()])
-        self.trail = trail
-        self.push(self.block(op.node, [made, source]))
-
-    def block(self, op: BlockOp, flows: list[Shapes], quiet: bool = False) -> Shapes:
-        if op.block.kind in ("add", "mean"):
-            flows = [_common(flows)] * len(flows)
+    def block(self, op: BlockOp, inputs: tuple[Shapes, ...], quiet: bool = False) -> Shapes:
+        flows = (_common(inputs),) * len(inputs) if op.block.kind in ("add", "mean") else inputs
         values = [] if quiet else [op.params[param.name] for param in op.block.params]
         distinct: list[Shapes] = []
         for flow in [*flows, *(self.registers[register] for value in values for register in value.captures)]:
             if not any(flow is other for other in distinct):
                 distinct.append(flow)
         try:
-            (genes, picks), n = self.columns(values, distinct)
+            genes, picks, n = self.columns(values, distinct)
         except SpaceError as error:
             raise SpaceError(op.pointer, error.rule, error.message, error.suggestion) from None
         found = [flow.columns(pick) for flow, pick in zip(distinct, picks, strict=True)]
@@ -269,7 +191,7 @@ class _Sets:
         possible = table[(table >= 1).all(axis=1)]
         return Shapes(type(out), possible if len(possible) else table, frozenset((op.step + 1,)))
 
-    def note(self, op: BlockOp, flows: list[Shapes], params: dict[str, Any]) -> None:
+    def note(self, op: BlockOp, flows: Sequence[Shapes], params: dict[str, Any]) -> None:
         self.blocks[op.key] = op.block.kind
         self.reads[op.step] = frozenset().union(*(flow.ids for flow in flows))
         known = self.params.setdefault(op.key, {})
@@ -340,7 +262,8 @@ def wiring_of(program: Program) -> Wiring:
     """What may be connected in some architecture of a program."""
     sets = _Sets(program)
     sets.run()
-    return Wiring(sets.reads, {number: flow.ids for number, flow in sets.registers.items()}, sets.outputs)
+    registers, outputs = ({number: flow.ids for number, flow in of.items()} for of in (sets.registers, sets.outputs))
+    return Wiring(sets.reads, registers, outputs)
 
 
 def widest_params(envelopes: Iterable[Envelope]) -> int:

@@ -7,7 +7,7 @@ condition on it has no one answer, and what has none is no fault.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,16 +38,16 @@ class Fault:
 
 
 class FaultFinder(Machine):
-    """Runs one architecture (`n` is None), whose faults are `found`; or n of them, to see where (`wrong`).
+    """Runs one architecture (genes (G,), `n` is None), whose faults are `found`; or n of them, to see where (`wrong`).
 
     `wrong` has for each place and node (pointer, key) the architectures, True for all, in which something seems wrong
     there: more than there are, since behind a fault the others go on with numbers that may never occur. Of the n only
     that is `found` which no single one shows.
     """
 
-    def __init__(self, program: Program, columns: Sequence[Any], n: int | None = None) -> None:
-        super().__init__(program, columns, with_cost=False)
-        self.n = n
+    def __init__(self, program: Program, genes: np.ndarray) -> None:
+        super().__init__(program, genes, with_cost=False)
+        self.n = None if genes.ndim == 1 else len(genes)
         self.found: list[Fault] = []
         self.wrong: dict[tuple[str, str], Any] = {}
         self.known: dict[Any, tuple[list[Exception], Shape]] = {}  # of calls that went wrong, what is wrong and known
@@ -254,7 +254,7 @@ class FaultFinder(Machine):
 
     def _of_each_kind(self, op: BlockOp, shapes: tuple[Shape, ...], params: dict[str, Any]) -> Iterator[Shape]:
         for kind in SHAPE_KINDS.values():
-            guess = kind(*(self.unknown() for _ in vars(kind)["__dataclass_fields__"]))
+            guess = kind(*(self.unknown() for _ in fields(kind)))
             try:
                 given = tuple(guess if isinstance(shape, Unknown) else shape for shape in shapes)
                 yield self.made_shape(op, given, params)

@@ -50,6 +50,10 @@ class Visit:
     out: Flow
     cost: Cost | None
 
+    def reads(self, position: int) -> Any:
+        """Where this node is and reads its input at a position (True, False or bool (n,))."""
+        return self.mask if self.used is None else logical_and(self.mask, self.used[position])
+
 
 def numbers_of(shape: Shape) -> dict[str, Any]:
     """The shape's numbers by name."""

@@ -23,7 +23,7 @@ def unread(flows: Sequence[Flow], visits: Sequence[Visit]) -> list[Any]:
     readers: dict[int, tuple[Flow, Any]] = {}
     for visit in visits:
         for position, given in enumerate(visit.inputs):
-            here = visit.mask if visit.used is None else logical_and(visit.mask, visit.used[position])
+            here = visit.reads(position)
             _, where_read = readers.get(id(given), (given, False))
             readers[id(given)] = (given, logical_or(where_read, here))
     result = []

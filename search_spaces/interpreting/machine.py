@@ -13,45 +13,39 @@ import numpy as np
 
 from search_spaces.blocks.base import Cost, Param
 from search_spaces.compiling.program import (
-    AdaptOp,
-    Back,
     BlockOp,
-    Capture,
     GatherOp,
     GraphOp,
     LooseEndsOp,
-    Mark,
     Op,
     Program,
-    Push,
-    Reference,
     Register,
     RepeatOp,
-    ResidualOp,
     SwitchOp,
 )
 from search_spaces.errors import SpaceError
 from search_spaces.interpreting.block_calls import FAULTS, fitting, made_shape, refusal
 from search_spaces.interpreting.flows import Flow, Visit, all_of, equal_numbers, merged, none_of, same_shape
 from search_spaces.interpreting.joins import COSTS, joined_by_use, unread
+from search_spaces.interpreting.walk import Walk
 from search_spaces.language.operations import logical_and, logical_not
-from search_spaces.language.values import Value
+from search_spaces.language.values import Edge, Value
 from search_spaces.shapes import SHAPE_KINDS, Shape
 
 _MEMO_LIMIT = 50_000
 
 
-class Machine:
-    """Runs a program over gene columns: ints (one architecture) or int arrays (n,)."""
+class Machine(Walk[Flow]):
+    """Runs a program over genes (G,) of one architecture, all numbers ints; or over (n, G), with columns (n,)."""
 
-    def __init__(self, program: Program, columns: Sequence[Any], with_cost: bool) -> None:
-        self.program, self.with_cost = program, with_cost
+    def __init__(self, program: Program, genes: np.ndarray, with_cost: bool) -> None:
+        super().__init__(program)
+        self.with_cost = with_cost
+        columns = genes.tolist() if genes.ndim == 1 else list(np.ascontiguousarray(genes.T).astype(np.int64))
         self.columns = columns if program.columns is None else [columns[place] for place in program.columns]
         self.mask: Any = True
-        self.registers: dict[int, Flow] = {}
-        self.trail: list[Flow | None] = []
         self.visits: list[Visit] = []
-        self.outputs: dict[int, Flow] = {}  # of graphs, by their first register
+        self.first_inside = 0  # the first visit of the graph that is run
         self.slots: dict[int, int] = {}  # the last nodes of a choice's branches make one value, of the first's number
         self.matches: dict[tuple[int, int], Any] = {}
         self.lookups: dict[tuple[Any, ...], Any] = {}
@@ -73,12 +67,7 @@ class Machine:
     def run(self) -> Flow:
         """Runs everything; returns the output. Visits are in execution order."""
         values = {name: self.value(value, f"/input/{name}") for name, value in self.program.input_values.items()}
-        start = Flow(SHAPE_KINDS[self.program.input_kind](**values), 0, (0,))
-        self.registers[0] = start
-        self.trail = [start] + [None] * (self.program.max_back - 1)
-        with np.errstate(all="ignore"):
-            self.execute(self.program.ops)
-        return self.last()
+        return self.begin(Flow(SHAPE_KINDS[self.program.input_kind](**values), 0, (0,)))
 
     def value(self, value: Value, pointer: str) -> Any:
         try:
@@ -87,16 +76,7 @@ class Machine:
             raise SpaceError(error.pointer or pointer, error.rule, error.message, error.suggestion) from None
         return result.item() if isinstance(result, np.generic) else result
 
-    def flow(self, source: Reference, pointer: str) -> Flow:
-        if isinstance(source, Back):
-            found = self.trail[source.steps - 1]
-            if found is None:
-                raise SpaceError(
-                    pointer, "reference", f"-{source.steps} reaches behind the first node", "name the node instead"
-                )
-            return found
-        if isinstance(source, Register):
-            return self.registers[source.number]
+    def edge(self, source: Edge, pointer: str) -> Flow:
         at = self.value(source.index, pointer)
         if not isinstance(at, np.ndarray):
             return self.registers[source.registers[at]]
@@ -120,40 +100,6 @@ class Machine:
 
     def merged(self, condition: Any, yes: Flow, no: Flow, pointer: str) -> Flow:
         return merged(condition, yes, no, pointer)
-
-    def push(self, flow: Flow) -> None:
-        self.trail = [flow, *self.trail[:-1]]
-
-    def last(self) -> Flow:
-        found = self.trail[0]
-        assert found is not None
-        return found
-
-    def execute(self, ops: Sequence[Op]) -> None:
-        for op in ops:
-            match op:
-                case BlockOp():
-                    inputs = tuple([self.flow(source, op.pointer) for source in op.inputs])
-                    self.push(self.block(op, inputs))
-                case Capture():
-                    self.registers[op.register] = self.flow(op.source, "")
-                case Mark():
-                    self.registers[op.register] = self.last()
-                case Push():
-                    self.push(self.flow(op.source, ""))
-                case RepeatOp():
-                    self.repeat(op)
-                case SwitchOp():
-                    self.switch(op)
-                case GraphOp():
-                    self.graph(op)
-                case ResidualOp():
-                    self.residual(op)
-                case AdaptOp():
-                    source = self.flow(op.source, op.pointer)
-                    self.push(self.adapted(source, self.flow(op.like, op.pointer), op.body, op.pointer))
-                case GatherOp():
-                    self.registers[op.register] = self.gathered(op)
 
     def repeat(self, op: RepeatOp) -> None:
         outside = self.mask
@@ -252,32 +198,11 @@ class Machine:
         return result
 
     def graph(self, op: GraphOp) -> None:
-        trail, first = self.trail, len(self.visits)
-        inputs = [self.flow(source, op.pointer) for source in op.inputs]
-        self.trail = [None] * len(trail)
-        for register, flow in zip(op.registers, inputs, strict=True):
-            self.registers[register] = flow
-            self.push(flow)
-        self.execute(op.body)
-        made = self.last() if op.loose_ends is None else self.loose_ends(op.loose_ends, first)
-        self.outputs[op.registers[0]] = made
-        self.trail = trail
-        self.push(made)
-
-    def residual(self, op: ResidualOp) -> None:
-        trail = self.trail
-        source = self.last() if op.source is None else self.flow(op.source, op.node.pointer)
-        self.push(source)
-        self.execute(op.body)
-        made = self.last()
-        if op.shortcut is not None:
-            self.trail = trail
-            source = self.adapted(source, made, op.shortcut, op.node.pointer)
-        self.trail = trail
-        self.push(self.block(op.node, (made, source)))
+        outside, self.first_inside = self.first_inside, len(self.visits)
+        super().graph(op)
+        self.first_inside = outside
 
     def adapted(self, source: Flow, like: Flow, body: Sequence[Op], pointer: str) -> Flow:
-        """The source, through the body where its shape is not that of `like`."""
         trail, outside = self.trail, self.mask
         differ = logical_not(same_shape(source.shape, like.shape))
         mask = logical_and(outside, differ)
@@ -291,7 +216,6 @@ class Machine:
         return self.merged(differ, bridged, source, pointer)
 
     def gathered(self, op: GatherOp) -> Flow:
-        """What a node reads where it reads several nodes joined into one."""
         if op.flags is None:
             return self.block(op.node, tuple(self.flow(source, op.node.pointer) for source in op.inputs))
         flows, used = [], []
@@ -301,13 +225,12 @@ class Machine:
                 used.append(self.value(flag, op.node.pointer))
         return self.partial(op.node, flows, used)
 
-    def loose_ends(self, op: LooseEndsOp, first: int) -> Flow:
-        """The nodes that no visit from the `first` on reads, joined into one."""
+    def loose_ends(self, op: LooseEndsOp) -> Flow:
         there = [(number, presence) for number, presence in op.candidates if number in self.registers]
         flows = [self.registers[number] for number, _ in there]
         used = [
             logical_and(True if presence is None else self.value(presence, op.node.pointer), unused)
-            for (_, presence), unused in zip(there, unread(flows, self.visits[first:]), strict=True)
+            for (_, presence), unused in zip(there, unread(flows, self.visits[self.first_inside :]), strict=True)
         ]
         return self.partial(op.node, flows, used)
 

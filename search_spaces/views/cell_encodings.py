@@ -40,6 +40,12 @@ class Cell:
     def num_vertices(self) -> int:
         return len(self.graph.inputs) + len(self.steps)
 
+    @property
+    def vertex_of(self) -> dict[int, int]:
+        """By value that a node makes (see `Flow`) the vertex it belongs to; the inputs are the first vertices."""
+        first = len(self.graph.inputs)
+        return {step + 1: first + place for place, steps in enumerate(self.steps) for step in steps}
+
 
 def cells_of(program: Program) -> list[Cell]:
     """The cells of a program, those with the same choices once. Raises SpaceError where there are none."""
@@ -60,7 +66,8 @@ def cells_of(program: Program) -> list[Cell]:
 
 def adjacency(program: Program, genes: np.ndarray, one_hot: np.ndarray) -> np.ndarray:
     """float32 (n, D) of genes (n, G): edges of all cells, then `one_hot` (n, sum of options) without edge choices."""
-    machine = _run(program, genes)
+    machine = Machine(program, genes, with_cost=False)
+    machine.run()
     parts = []
     for cell in cells_of(program):
         edges = _edges(machine, cell, len(genes))
@@ -77,14 +84,9 @@ def paths(program: Program, genes: np.ndarray) -> np.ndarray:
 
     A cell with more than 4,096 possible sequences gets 1,024 columns, each for all sequences of one hash value.
     """
-    machine = _run(program, genes)
-    return np.concatenate([_cell_paths(program, machine, cell, genes) for cell in cells_of(program)], axis=1)
-
-
-def _run(program: Program, genes: np.ndarray) -> Machine:
-    machine = Machine(program, list(np.ascontiguousarray(genes.T).astype(np.int64)), with_cost=False)
+    machine = Machine(program, genes, with_cost=False)
     machine.run()
-    return machine
+    return np.concatenate([_cell_paths(program, machine, cell, genes) for cell in cells_of(program)], axis=1)
 
 
 def _graphs(ops: Sequence[Op]) -> Iterator[GraphOp]:
@@ -108,14 +110,13 @@ def _parts(op: Op) -> Iterator[Op]:
 def _edges(machine: Machine, cell: Cell, n: int) -> np.ndarray:
     """Bool (n, V, V): vertex i is read by vertex j. Inputs come first, then the parts in order."""
     inputs = [machine.registers[number] for number in cell.graph.registers]
-    vertex_of = {step + 1: len(inputs) + place for place, steps in enumerate(cell.steps) for step in steps}
-    edges = np.zeros((n, cell.num_vertices, cell.num_vertices), dtype=bool)
+    vertex_of, edges = cell.vertex_of, np.zeros((n, cell.num_vertices, cell.num_vertices), dtype=bool)
     for visit in machine.visits:
         reader = vertex_of.get(visit.op.step + 1)
         if reader is None:
             continue
         for position, flow in enumerate(visit.inputs):
-            here = visit.mask if visit.used is None else logical_and(visit.mask, visit.used[position])
+            here = visit.reads(position)
             for vertex, where in _sources(flow, inputs, vertex_of):
                 if vertex != reader:
                     edges[:, vertex, reader] |= np.asarray(logical_and(here, where), dtype=bool)
@@ -137,8 +138,7 @@ def _cell_paths(program: Program, machine: Machine, cell: Cell, genes: np.ndarra
     n = len(genes)
     edges = _edges(machine, cell, n)
     inputs = len(cell.graph.inputs)
-    vertex_of = {step + 1: inputs + place for place, steps in enumerate(cell.steps) for step in steps}
-    ends = list(_sources(machine.outputs[cell.graph.registers[0]], [], vertex_of))
+    ends = list(_sources(machine.outputs[cell.graph.registers[0]], [], cell.vertex_of))
     options = [
         np.zeros(0, dtype=np.uint64)
         if gene is None
@@ -176,9 +176,8 @@ def _cell_paths(program: Program, machine: Machine, cell: Cell, genes: np.ndarra
 
 def _sequences(program: Program, cell: Cell, options: Sequence[np.ndarray]) -> np.ndarray | None:
     """Sorted codes of all sequences of labels that some architecture may have; None when there are too many."""
-    wiring = wiring_of(program)
+    wiring, vertex_of = wiring_of(program), cell.vertex_of
     inputs = len(cell.graph.inputs)
-    vertex_of = {step + 1: inputs + place for place, steps in enumerate(cell.steps) for step in steps}
     codes = [np.array([vertex + 1], dtype=np.uint64) for vertex in range(inputs)]
     for place, (steps, words) in enumerate(zip(cell.steps, options, strict=True)):
         read = frozenset().union(*(wiring.reads.get(step, frozenset()) for step in steps))

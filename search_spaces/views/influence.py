@@ -41,7 +41,7 @@ class Influence:
 def has_zeros(space: SearchSpace) -> bool:
     """Whether architectures of the space contain nodes that compute zeros (seen among a few hundred of them)."""
     genes = space.sample(_PROBED, np.random.default_rng(0))
-    machine = Machine(space.program, list(np.ascontiguousarray(genes.T).astype(np.int64)), with_cost=False)
+    machine = Machine(space.program, genes, with_cost=False)
     machine.run()
     return any(visit.op.block.kind == "zero" for visit in machine.visits)
 
@@ -53,7 +53,7 @@ def influence(space: SearchSpace, genes: NDArray[np.int16]) -> Influence:
 
 
 def _influence(space: SearchSpace, genes: NDArray[np.int16]) -> Influence:
-    machine = _Tracer(space.program, list(np.ascontiguousarray(genes.T).astype(np.int64)), with_cost=True)
+    machine = _Tracer(space.program, genes, with_cost=True)
     output = machine.run()
     n, rows = len(genes), np.arange(len(genes))
     num_values = machine.program.num_steps + 1

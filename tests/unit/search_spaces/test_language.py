@@ -229,6 +229,14 @@ def test_residual_takes_its_shortcut_only_where_shapes_differ() -> None:
     ]
 
 
+def test_what_a_shortcut_reads_by_number_is_the_same_for_the_supernet() -> None:
+    body = {"residual": [conv(out=32)], "shortcut": conv(inputs=[-2], out=32, kernel=1)}
+    found = space([conv(out=8), conv(out=16), body])
+    (shortcut,) = [node for node in found.resolve(found.largest()).nodes if node.key == "shortcut"]
+    assert shortcut.in_shapes[0].channels == 16
+    assert found.envelopes()["shortcut"].in_shapes == (shortcut.in_shapes,)
+
+
 def test_a_parameter_may_have_the_name_of_a_node_kind() -> None:
     """`residual` is a node, and a parameter of mbconv: a mapping with `block` is that block."""
     choice = {"one_of": [True, False]}
