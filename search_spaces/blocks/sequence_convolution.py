@@ -31,7 +31,7 @@ class SequenceConv(Block):
     help = "Convolution along the sequence to any number of features, optional layer norm, activation."
     params: ClassVar = (
         FEATURES,
-        Param("kernel", "int", 3, minimum=1, maximum=31, help="Kernel size in tokens, odd or even, same length."),
+        Param("kernel", "int", 3, minimum=1, maximum=1_023, help="Kernel size in tokens, odd or even, same length."),
         Param("stride", "int", 1, minimum=1, maximum=64, help="Tokens that become one."),
         Param("causal", "bool", False, help="A token sees itself and earlier ones only."),
         activation_param(),

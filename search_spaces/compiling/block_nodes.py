@@ -12,7 +12,7 @@ from search_spaces.compiling.edges import EdgeCompiler, Subset
 from search_spaces.compiling.frames import Frame, LimitError, located
 from search_spaces.compiling.parameters import param_problem, parameter_advice
 from search_spaces.compiling.program import LOST, Back, BlockOp, GatherOp, Op, Reference, Register, SwitchOp
-from search_spaces.errors import Problem, SpaceError, did_you_mean
+from search_spaces.errors import Problem, SpaceError, called_elsewhere, did_you_mean, meant
 from search_spaces.language.operations import where
 from search_spaces.language.tables import tabulate
 from search_spaces.language.terms import to_value
@@ -59,38 +59,60 @@ def _advice_on_kind(kind: str) -> str:
     return everything
 
 
+def _advice_on_parameter(name: str, declared: Mapping[str, Param]) -> str:
+    """What to write in place of a parameter that a block does not have."""
+    names = sorted(declared)
+    if name in BLOCKS and not called_elsewhere(name, names):
+        return f"{name} is a block by itself: {{block: {name}}}"
+    found = meant(name, names)
+    example = next((f" {declared[other].help}" for other in found if "`=" in declared[other].help), "")
+    return did_you_mean(name, names) + example
+
+
 class BlockCompiler(EdgeCompiler):
     """The part of the compiler that knows single blocks."""
 
     def _sources(self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str) -> tuple[Reference, ...]:
         """What a node reads; nodes that join several into one input go to `ops`."""
         result: list[Reference] = []
+        faults: list[Problem] = []
         for position, item in enumerate(raw or []):
             at = f"{pointer}/{position}"
-            with located(at):
-                if isinstance(item, int):
-                    if not -32 <= item <= -1:
-                        raise SpaceError(at, "reference", "references by number are -1 (last) to -32")
-                    self.max_back = max(self.max_back, -item)
-                    result.append(Back(-item))
-                elif isinstance(item, dict):
-                    hint = f"{name}.input{position}" if name else f"input{position}"
-                    edge = self._choose(item, frame, at, item.get("name") or hint)
-                    if item.get("merge") or isinstance(edge, Subset):
-                        result.append(self._gathered(item, edge, frame, ops, at, name))
-                    else:
-                        result += list(edge.items) if isinstance(edge, ListValue) else [edge]
-                elif item.startswith("="):
-                    bound = self._expression(item, frame, at)
-                    for part in bound.items if isinstance(bound, ListValue) else (bound,):
-                        if isinstance(part, Place):
-                            part = Register(part.capture)
-                        if not isinstance(part, Edge | Register):
-                            raise SpaceError(at, "reference", "an input is a node", "write a node's name or choose")
-                        result.append(part)
-                else:
-                    result.append(Register(frame.label(item)))
+            try:
+                with located(at):
+                    result += self._source(
+                        item, frame, ops, at, f"{name}.input{position}" if name else f"input{position}"
+                    )
+            except LimitError:
+                raise
+            except SpaceError as error:
+                faults += error.problems
+        if faults:
+            raise SpaceError(faults)
         return tuple(result)
+
+    def _source(self, item: Any, frame: Frame, ops: list[Op], pointer: str, hint: str) -> list[Reference]:
+        """What one entry of a node's inputs stands for; `hint` names the choice of an entry that is one."""
+        if isinstance(item, int):
+            if not -32 <= item <= -1:
+                raise SpaceError("", "reference", "references by number are -1 (last) to -32")
+            self.max_back = max(self.max_back, -item)
+            return [Back(-item)]
+        if isinstance(item, dict):
+            edge = self._choose(item, frame, pointer, item.get("name") or hint)
+            if item.get("merge") or isinstance(edge, Subset):
+                return [self._gathered(item, edge, frame, ops, pointer, hint.rpartition(".")[0])]
+            return list(edge.items) if isinstance(edge, ListValue) else [edge]
+        if not item.startswith("="):
+            return [Register(frame.label(item))]
+        bound = self._expression(item, frame, pointer)
+        found = [
+            Register(part.capture) if isinstance(part, Place) else part
+            for part in (bound.items if isinstance(bound, ListValue) else (bound,))
+        ]
+        if not all(isinstance(part, Edge | Register) for part in found):
+            raise SpaceError("", "reference", "an input is a node", "write a node's name or choose")
+        return found
 
     def _gathered(
         self, raw: Mapping[str, Any], edge: Any, frame: Frame, ops: list[Op], pointer: str, name: str
@@ -238,8 +260,8 @@ class BlockCompiler(EdgeCompiler):
         for name in sorted(set(raw) - NODE_KEYS):
             at = f"{pointer}/{name}"
             if name not in declared:
-                hint = did_you_mean(name, declared)
-                faults.append(Problem(at, "parameter", f"{block.kind} has no parameter '{name}'", hint))
+                message = f"{block.kind} has no parameter '{name}'"
+                faults.append(Problem(at, "parameter", message, _advice_on_parameter(name, declared)))
                 continue
             if isinstance(raw[name], list) and f"{name}_width" in declared:
                 advice = f"for a choice write {{one_of: [...]}}; the second of two sides is {name}_width"

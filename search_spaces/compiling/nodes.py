@@ -29,6 +29,7 @@ from search_spaces.language.values import (
     Lazy,
     Place,
     Record,
+    Value,
     combine,
     constant,
     force,
@@ -135,19 +136,16 @@ class NodeCompiler(GraphCompiler):
         self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
     ) -> None:
         self._spliced(frame, ops, sources, pointer)
-        body, at = raw["repeat"], f"{pointer}/repeat/count"
-        with located(at):
-            count = to_value(self._binding(body["count"], frame, at, "depth"))
-        if not count.is_pure:
-            raise SpaceError(at, "count", "a count reads choices, not shapes", "derive it from let values")
-        counts = tabulate(count, [len(gene.options) for gene in self.genes], limit=65_536)
-        if counts is None:
-            raise LimitError(at, "limits", "the count depends on too many choices")
-        if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= 1_000 for n in counts):
-            told = next((n for n in counts if isinstance(n, str)), None)
-            advice = f'an expression begins with =: "={told[:60]}"' if told else ""
-            raise SpaceError(at, "count", f"a count is a whole number from 0 to 1000, not {counts[:4]}", advice)
-        least, most = min(counts), max(counts)
+        body = raw["repeat"]
+        try:
+            count, least, most = self._count(body["count"], frame, f"{pointer}/repeat/count")
+        except LimitError:
+            raise
+        except SpaceError as error:
+            self.problems += error.problems
+            inner = frame.child(names={body.get("index", "i"): constant(0)}, **frame.along(name or "layer"))
+            self._nodes(body["body"], inner, [], f"{pointer}/repeat/body")
+            raise SpaceError([]) from None  # which is told, and so is what is wrong in the body
         base = name or "layer"
         made_by = f"repeat {'' if name else 'without a name '}at {pointer}"
         records, iterations = [], []
@@ -170,6 +168,21 @@ class NodeCompiler(GraphCompiler):
             iterations.append((guard, tuple(made)))
         self._collection(frame, base, records)
         ops.append(RepeatOp(tuple(iterations)))
+
+    def _count(self, raw: Any, frame: Frame, pointer: str) -> tuple[Value, int, int]:
+        """How often a body is repeated, and the least and the most that this may be."""
+        with located(pointer):
+            count = to_value(self._binding(raw, frame, pointer, "depth"))
+        if not count.is_pure:
+            raise SpaceError(pointer, "count", "a count reads choices, not shapes", "derive it from let values")
+        counts = tabulate(count, [len(gene.options) for gene in self.genes], limit=65_536)
+        if counts is None:
+            raise LimitError(pointer, "limits", "the count depends on too many choices")
+        if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= 1_000 for n in counts):
+            told = next((n for n in counts if isinstance(n, str)), None)
+            advice = f'an expression begins with =: "={told[:60]}"' if told else ""
+            raise SpaceError(pointer, "count", f"a count is a whole number from 0 to 1000, not {counts[:4]}", advice)
+        return count, min(counts), max(counts)
 
     def _collection(self, frame: Frame, name: str, records: list[Record]) -> None:
         """Iterations under their name's plural: those of this scope inside it, those of all scopes at the top."""

@@ -24,7 +24,7 @@ def parse_document(data: dict[str, Any] | str) -> Document:
         raise SpaceError("", "syntax", "the document is not plain JSON") from None
     if len(text) > 4 * 256 * 1024:
         raise SpaceError("", "size", "the document is larger than 256 KiB")
-    version = raw.get("language_version")
+    version = raw.get("language_version", 1)
     if version != 1 or isinstance(version, bool):
         raise SpaceError("/language_version", "version", f"language version {version!r} is unknown", "write 1")
     try:

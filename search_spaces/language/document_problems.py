@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError as PydanticError
 
 from search_spaces.blocks.registry import BLOCKS
-from search_spaces.errors import Problem, did_you_mean, pointer_of
+from search_spaces.errors import Problem, did_you_mean, meant, pointer_of
 from search_spaces.language import grammar
 from search_spaces.language.grammar import NODE_KINDS, kinds_of_node
 
@@ -35,8 +37,10 @@ _MODELS_BY_TAG = {
 }
 _NODE_TAGS = {f"<{kind}>" for kind in NODE_KINDS} - {"<one_of>"}
 _SHAPES = {
+    "language_version": "language_version: 1",
+    "name": "name: my-space",
     "body": "a list of nodes: begin each with '-'",
-    "network": "a list of nodes: begin each with '-'",
+    "network": "a list of nodes, each begun with '-': - {block: KIND, ...its parameters}; kinds: nas space blocks",
     "sequence": "a list of nodes: begin each with '-'",
     "residual": "a list of nodes: begin each with '-'",
     "one_of": "the options: one_of: [3, 5], or nodes, one_of: {a: {block: ...}, b: ...}",
@@ -65,7 +69,18 @@ def problems_of(error: PydanticError, raw: Any) -> list[Problem]:
             continue
         problem = _problem(item, parts, value)
         problems.setdefault((problem.pointer, problem.rule), problem)
-    return list(problems.values()) or passed_over[:1]
+    return _lists_once(problems.values()) or passed_over[:1]
+
+
+def _lists_once(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems; of several that would each list the same known names only the first does."""
+    listed: set[str] = set()
+    result = []
+    for problem in problems:
+        again = problem.suggestion.startswith("known: ") and problem.suggestion in listed
+        listed.add(problem.suggestion)
+        result.append(replace(problem, suggestion="") if again else problem)
+    return result
 
 
 def _place(location: tuple[int | str, ...], rule: str, raw: Any) -> tuple[list[int | str], Any]:
@@ -106,6 +121,13 @@ def _problem(item: Any, parts: list[int | str], value: Any) -> Problem:
             f"{_called(value)} stands where {'a list' if rule == 'list_type' else 'a mapping'} belongs",
         )
         suggestion = f"write {_SHAPES[last]}" if last in _SHAPES else ""
+    elif parts[-2:-1] == ["inputs"] and not isinstance(value, dict) and parts[-3:-2] != ["graph"]:
+        # An entry may be several things, each of which says in its own way what it is not: told once.
+        rule, message = "form", f"{_called(value)} stands where an input belongs"
+        suggestion = "an input is -1 (the node before), a node's name or {choose: [a, b]}"
+    elif parts[-2:] == ["graph", "output"]:
+        rule, message = "form", f"{_called(value)} stands where the output of a graph belongs"
+        suggestion = "write the name of one node, or {loose_ends: concat}; nodes of one graph read each other by name"
     elif rule == "string_type" and parts[-3:-1] == ["graph", "inputs"]:
         rule, message = "form", f"{_called(value)} stands where a name belongs"
         suggestion = "a graph names what comes in: {inputs: [{choose: ...}], graph: {inputs: [x], body: [...]}}"
@@ -147,6 +169,9 @@ def _node_advice(value: Any) -> str:
         return "for a node that does nothing write {block: identity}"
     if isinstance(value, str) and value in BLOCKS:
         return f"a block is written {{block: {value}}}, with its parameters beside that key"
+    if isinstance(value, str):
+        known = meant(value, sorted(BLOCKS)) or ["KIND"]
+        return f"a block is written {{block: {known[0]}, ...its parameters}}; kinds: nas space blocks"
     if not isinstance(value, dict):
         return f"found {_called(value)}; a choice of values belongs to a parameter or a let: {{one_of: [3, 5]}}"
     found = kinds_of_node(value)

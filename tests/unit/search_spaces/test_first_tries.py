@@ -135,6 +135,17 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
         ),
         ([conv(out="=8 // w")], {"let": {"w": {"one_of": [0, 1]}}}, "/network/0/out", "b == 0 ? 1 : a // b"),
         ([{"one_of": ["mbconv", "identity"]}], {}, "/network/0/one_of/0", "{block: mbconv}"),
+        (["stem_k3_s2"], {}, "/network/0", "{block: KIND, ...its parameters}"),
+        ([{"block": "InvertedResidual", "out": 8}], {}, "/network/0/block", "did you mean 'mbconv'?"),
+        ([{"block": "mbconv", "out": 8, "expand_ratio": 4}], {}, "/network/0/expand_ratio", "`=round8(in * e)`"),
+        ([conv(layer_scale=True)], {}, "/network/0/layer_scale", "is a block by itself"),
+        ([conv(), {"block": "add", "inputs": [-1, 1.5]}], {}, "/network/1/inputs/1", "{choose: [a, b]}"),
+        (
+            [{"graph": {"inputs": ["x"], "body": [conv(name="a"), conv(name="b")], "output": ["a", "b"]}}],
+            {},
+            "/network/0/graph/output",
+            "{loose_ends: concat}",
+        ),
         ([conv()], {"task": {"kind": "masked_lm"}}, "/task/kind", "kinds that read those: image_classification"),
         ([conv()], {"input": None}, "/input", "{channels: data, resolution: data}"),
         ([conv(out={"range": [8, 16]})], {}, "/network/0/out", "did you mean 'int'?"),
@@ -281,6 +292,26 @@ def test_faults_of_several_parameters_and_nodes_are_told_together_and_nothing_th
         "/1/stride",
         "/2/outt",
     ]
+
+
+def test_all_wrong_inputs_and_what_stands_under_a_wrong_count_are_told() -> None:
+    stack = repeated([], repeat={"count": [1, 2], "body": [conv(kernel=[3, 5])]})
+    with pytest.raises(SpaceError) as caught:
+        space([conv(inputs=["one", -40, "two"]), stack])
+    assert [problem.pointer for problem in caught.value.problems] == [
+        *(f"/network/0/inputs/{place}" for place in range(3)),
+        "/network/1/repeat/count",
+        "/network/1/repeat/body/0/kernel",
+    ]
+
+
+def test_the_configuration_of_another_tool_is_told_what_a_document_has() -> None:
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.from_document({"hidden_size": 64, "num_hidden_layers": 2})
+    told = {problem.pointer: problem.suggestion for problem in caught.value.problems}
+    assert told["/language_version"] == "write language_version: 1"
+    assert "{block: KIND" in told["/network"]
+    assert sum("known:" in suggestion for suggestion in told.values()) == 1
 
 
 def test_the_vocabulary_of_a_document_need_not_be_repeated() -> None:
