@@ -103,7 +103,7 @@ def graph(called: Sequence[str], *nodes: Json, output: Any = None, **entries: An
     return {"graph": _given(inputs=list(called), body=list(nodes), output=output)} | entries
 
 
-def residual(*nodes: Json, shortcut: Json | None = None, **entries: Any) -> Json:
+def residual(*nodes: Json, shortcut: Json | str | None = None, **entries: Any) -> Json:
     """Adds its input to what the nodes make of it."""
     return _given(residual=list(nodes), shortcut=shortcut) | entries
 

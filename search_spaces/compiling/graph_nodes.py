@@ -110,7 +110,8 @@ class GraphCompiler(BlockCompiler, ABC):
         body: list[Op] = []
         self._nodes(raw["residual"], inner, body, f"{pointer}/residual")
         shortcut: list[Op] | None = None
-        if raw.get("shortcut"):
+        alone = raw.get("shortcut") == "none"
+        if raw.get("shortcut") and not alone:
             shortcut = []
             self._node(raw["shortcut"], inner, shortcut, f"{pointer}/shortcut", label="shortcut")
         key = self._unique(".".join((*inner.prefix, "add")), self.keys)
@@ -121,6 +122,7 @@ class GraphCompiler(BlockCompiler, ABC):
                 tuple(body),
                 None if shortcut is None else tuple(shortcut),
                 node,
+                alone,
             )
         )
 

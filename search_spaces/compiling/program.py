@@ -148,12 +148,13 @@ class GraphOp:
 
 @dataclass(frozen=True)
 class ResidualOp:
-    """Body plus its own input, which passes the shortcut where the shapes differ."""
+    """Body plus its own input, which passes the shortcut where the shapes differ; or there the body alone."""
 
     source: Reference | None
     body: tuple[Op, ...]
     shortcut: tuple[Op, ...] | None
     node: BlockOp
+    or_alone: bool = False
 
 
 @dataclass(frozen=True)

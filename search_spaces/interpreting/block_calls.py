@@ -16,7 +16,8 @@ from search_spaces.shapes import Shape
 
 FAULTS = (BlockError, *ARITHMETIC_ERRORS)
 _ADVICE = {
-    "add": "give all inputs one shape; a residual may have a shortcut: for other shapes, adapt: fits one to another",
+    "add": "give all inputs one shape; in a residual write shortcut: and a node that gives the other shape, or "
+    "shortcut: none to add nothing where they differ; adapt: fits one to another",
     "concat": "give all inputs one kind, and feature maps one height and width: the same strides on every way here, or "
     "an upsample",
     "multiply": "give all inputs one shape; a gate may be one pixel (behind a global_pool) or one channel",

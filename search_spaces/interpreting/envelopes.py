@@ -137,6 +137,9 @@ class _Sets(Walk[Shapes]):
         self.trail = trail
         return made
 
+    def added(self, node: BlockOp, made: Shapes, source: Shapes) -> Shapes:
+        return _union([made, self.block(node, (made, source))])
+
     def gathered(self, op: GatherOp) -> Shapes:
         flows = tuple(self.flow(source, op.node.pointer) for source in op.inputs)
         return self.block(op.node, flows) if op.flags is None else self.joined(op.node, flows)

@@ -118,6 +118,9 @@ class FaultFinder(Machine):
             return Flow(_UNKNOWN, source.ids, source.among)
         return super().adapted(source, like, body, pointer)
 
+    def added(self, node: BlockOp, made: Flow, source: Flow) -> Flow:
+        return made if isinstance(source.shape, Unknown) else super().added(node, made, source)
+
     def partial(self, op: BlockOp, flows: list[Flow], used: list[Any]) -> Flow:
         undecided = self.n is None and any(isinstance(flag, np.ndarray) for flag in used)
         if undecided or any(isinstance(flow.shape, Unknown) for flow in flows):

@@ -215,6 +215,13 @@ class Machine(Walk[Flow]):
         self.trail, self.mask = trail, outside
         return self.merged(differ, bridged, source, pointer)
 
+    def added(self, node: BlockOp, made: Flow, source: Flow) -> Flow:
+        outside, alike = self.mask, same_shape(source.shape, made.shape)
+        self.mask = logical_and(outside, alike)
+        result = made if none_of(self.mask) else self.merged(alike, self.block(node, (made, source)), made, "")
+        self.mask = outside
+        return result
+
     def gathered(self, op: GatherOp) -> Flow:
         if op.flags is None:
             return self.block(op.node, tuple(self.flow(source, op.node.pointer) for source in op.inputs))

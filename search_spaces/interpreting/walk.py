@@ -119,7 +119,7 @@ class Walk(ABC, Generic[F]):
         self.trail = trail
         if op.shortcut is not None:
             source = self.adapted(source, made, op.shortcut, op.node.pointer)
-        self.push(self.block(op.node, (made, source)))
+        self.push(self.added(op.node, made, source) if op.or_alone else self.block(op.node, (made, source)))
 
     @abstractmethod
     def edge(self, source: Edge, pointer: str) -> F:
@@ -140,6 +140,10 @@ class Walk(ABC, Generic[F]):
     @abstractmethod
     def adapted(self, source: F, like: F, body: Sequence[Op], pointer: str) -> F:
         """The source, through the body where its shape is not that of `like`; leaves the trail as it was."""
+
+    @abstractmethod
+    def added(self, node: BlockOp, made: F, source: F) -> F:
+        """The sum where both have one shape, else what was made."""
 
     @abstractmethod
     def gathered(self, op: GatherOp) -> F:

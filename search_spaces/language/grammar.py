@@ -242,11 +242,18 @@ class GraphNode(_Node):
     graph: GraphBody
 
 
+def _shortcut_tag(value: Any) -> str:
+    return "<text>" if isinstance(value, str) else "<node>"
+
+
 class ResidualNode(_Node):
-    """Adds its input to the body's output; `shortcut` is used where the shapes differ."""
+    """Adds its input to the body's output; where the shapes differ through `shortcut`, or (`none`) not at all."""
 
     residual: list[Node] = Field(min_length=1)
-    shortcut: Node | None = None
+    shortcut: Annotated[
+        Annotated[Node | None, Tag("<node>")] | Annotated[Literal["none"], Tag("<text>")],
+        Discriminator(_shortcut_tag),
+    ] = None
 
 
 class AdaptNode(_Node):

@@ -190,6 +190,16 @@ def test_an_adapter_is_used_only_where_shapes_differ() -> None:
     assert counts == {8: 4, 16: 5}
 
 
+def test_a_residual_without_a_shortcut_adds_only_where_shapes_agree() -> None:
+    found = space([conv(), {"residual": [conv(out={"one_of": [8, 16]})], "shortcut": "none"}])
+    kinds = [[node.block for node in found.resolve(row).nodes[2:]] for row in found.enumerate()]
+    assert kinds == [["add", "image_head"], ["image_head"]]
+    columns = found.costs(found.enumerate())
+    for number, row in enumerate(found.enumerate()):
+        cost = found.resolve(row).cost()
+        assert [columns[name][number] for name in COST_NAMES] == [getattr(cost, name) for name in COST_NAMES]
+
+
 def test_pretrained_parts_are_reserved() -> None:
     with pytest.raises(SpaceError) as caught:
         space([conv(source="checkpoint")])
