@@ -14,8 +14,6 @@ from search_spaces.space import SearchSpace
 _FOLDER = resources.files("search_spaces") / "library"
 LIBRARY: tuple[str, ...] = tuple(
     sorted(entry.name.removesuffix(".yaml") for entry in _FOLDER.iterdir() if entry.name.endswith(".yaml"))
-    if _FOLDER.is_dir()
-    else ()
 )
 
 

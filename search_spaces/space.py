@@ -76,9 +76,7 @@ class SearchSpace:
 
     def canonical(self, genes: np.ndarray) -> np.ndarray:
         """Inactive genes to -1, active ones without an option to their first option."""
-        matrix, single = self._matrix(genes)
-        result = self._counter.canonical(matrix)
-        return result[0] if single else result
+        return self._counter.canonical(self._matrix(genes)).reshape(np.shape(genes))
 
     def valid(self, genes: np.ndarray) -> np.ndarray:
         """Bool (n,): options in range, inactive genes exactly -1, constraints met."""
@@ -95,15 +93,11 @@ class SearchSpace:
 
     def mutate(self, genes: np.ndarray, rng: np.random.Generator, num_mutations: int = 1) -> np.ndarray:
         """Children (n, G): valid, each different from its parent; newly active genes are drawn."""
-        matrix, single = self._matrix(genes)
-        result = self._operators.mutate(matrix, rng, num_mutations)
-        return result[0] if single else result
+        return self._operators.mutate(self._matrix(genes), rng, num_mutations).reshape(np.shape(genes))
 
     def crossover(self, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Children (n, G): each gene from either parent, repaired to valid."""
-        first, single = self._matrix(a)
-        result = self._operators.crossover(first, self._matrix(b)[0], rng)
-        return result[0] if single else result
+        return self._operators.crossover(self._matrix(a), self._matrix(b), rng).reshape(np.shape(a))
 
     def neighbours(self, genes: np.ndarray) -> np.ndarray:
         """All valid single-gene changes of (G,), as (m, G)."""
@@ -115,7 +109,7 @@ class SearchSpace:
 
     def rank(self, genes: np.ndarray) -> list[int]:
         """The numbers of architectures (n, G): a bijection with 0 .. cardinality - 1. Raises SpaceError for others."""
-        matrix = self._matrix(genes)[0]
+        matrix = self._matrix(genes)
         if not self.valid(matrix).all():
             raise SpaceError("", "genes", "the genes are not a member of the space", "use canonical()")
         return ranking.rank(self._counter, matrix)
@@ -173,31 +167,29 @@ class SearchSpace:
 
     def encode_one_hot(self, genes: np.ndarray) -> np.ndarray:
         """float32 (n, D): one column per option; an inactive gene has zeros in all its columns."""
-        matrix = self._matrix(genes)[0]
+        matrix = self._matrix(genes)
         parts = [matrix[:, [gene]] == np.arange(size) for gene, size in enumerate(self._operators.sizes)]
         return np.concatenate(parts, axis=1).astype(np.float32) if parts else np.zeros((len(matrix), 0), np.float32)
 
     def encode_ordinal(self, genes: np.ndarray) -> np.ndarray:
         """float32 (n, G) in [0, 1]: option position over the last position; -1 for inactive genes."""
-        matrix = self._matrix(genes)[0].astype(np.float32)
+        matrix = self._matrix(genes).astype(np.float32)
         scaled = matrix / np.maximum(self._operators.sizes - 1, 1).astype(np.float32)
         return np.where(matrix < 0, np.float32(-1.0), scaled).astype(np.float32)
 
     def encode_adjacency(self, genes: np.ndarray) -> np.ndarray:
         """float32 (n, D): which node of each cell reads which, and one column per option of its other choices."""
-        return cell_encodings.adjacency(self.program, self._matrix(genes)[0], self.encode_one_hot(genes))
+        return cell_encodings.adjacency(self.program, self._matrix(genes), self.encode_one_hot(genes))
 
     def encode_path(self, genes: np.ndarray) -> np.ndarray:
         """float32 (n, D): which sequences of operations lead from input to output of each cell."""
-        return cell_encodings.paths(self.program, self._matrix(genes)[0])
+        return cell_encodings.paths(self.program, self._matrix(genes))
 
     # --- architectures ---------------------------------------------------------------------------------
 
     def architecture(self, genes: np.ndarray) -> Architecture:
         """The architecture of valid genes (G,). Raises SpaceError for invalid genes."""
-        row = np.asarray(genes)
-        if row.ndim != 1 or not self.valid(row).all():
-            raise SpaceError("", "genes", "the genes are not a member of the space", "use canonical()")
+        row = self._member(genes)
         choices = {
             gene.name: gene.options[int(option)] for gene, option in zip(self.genes, row, strict=True) if option >= 0
         }
@@ -214,36 +206,31 @@ class SearchSpace:
                 problems.append(Problem(at, "choice", f"no choice '{name}'", did_you_mean(name, names)))
                 continue
             options = self.genes[names[name]].options
-            found = [
-                position
-                for position, option in enumerate(options)
-                if option == value and isinstance(option, bool) == isinstance(value, bool)
-            ]
-            if not found:
+            typed, wanted = [(isinstance(option, bool), option) for option in options], (isinstance(value, bool), value)
+            if wanted in typed:  # True == 1, but an option is one of them
+                row[names[name]] = typed.index(wanted)
+            else:
                 shown = ", ".join(map(str, options[:12]))
                 problems.append(Problem(at, "option", f"{value!r} is no option", f"options: {shown}"))
-            else:
-                row[names[name]] = found[0]
-        if not problems:
-            canonical = self._counter.canonical(row[None])[0]
-            for gene, given, needed in zip(self.genes, row, canonical, strict=True):
-                if given < 0 <= needed:
-                    problems.append(Problem(pointer_of(gene.name), "missing", f"'{gene.name}' needs a choice"))
-                elif needed < 0 <= given:
-                    problems.append(
-                        Problem(pointer_of(gene.name), "inactive", f"'{gene.name}' does not exist here", "leave it out")
-                    )
-            if not problems and not self._counter.satisfied(row[None])[0]:
-                broken = [
-                    constraint.text for constraint in self.program.constraints if not self._holds(constraint.holds, row)
-                ]
-                problems.append(Problem("", "constraint", "violates " + "; ".join(dict.fromkeys(broken))))
+        problems = problems or self._problems_of(row)
         if problems:
             raise SpaceError(problems)
         return row
 
-    def _holds(self, holds: Any, row: np.ndarray) -> bool:
-        return bool(holds(Machine(self.program, row, with_cost=False)))
+    def _problems_of(self, row: np.ndarray) -> list[Problem]:
+        """Why genes (G,), each an option or -1, are no member of the space: choices first, else constraints."""
+        problems: list[Problem] = []
+        for gene, given, needed in zip(self.genes, row, self._counter.canonical(row[None])[0], strict=True):
+            at = pointer_of(gene.name)
+            if given < 0 <= needed:
+                problems.append(Problem(at, "missing", f"'{gene.name}' needs a choice"))
+            elif needed < 0 <= given:
+                problems.append(Problem(at, "inactive", f"'{gene.name}' does not exist here", "leave it out"))
+        if problems or self._counter.satisfied(row[None])[0]:
+            return problems
+        machine = Machine(self.program, row, with_cost=False)
+        broken = [constraint.text for constraint in self.program.constraints if not constraint.holds(machine)]
+        return [Problem("", "constraint", "violates " + "; ".join(dict.fromkeys(broken)))]
 
     # --- networks and costs ----------------------------------------------------------------------------
 
@@ -276,7 +263,7 @@ class SearchSpace:
             if name not in COST_NAMES:
                 raise SpaceError("", "metric", f"'{name}' is no cost", did_you_mean(name, COST_NAMES))
         program = self.program_at(scale)
-        matrix = self._matrix(genes)[0]
+        matrix = self._matrix(genes)
         parts = []
         for start in range(0, len(matrix), CHUNK):
             rows = matrix[start : start + CHUNK]
@@ -288,10 +275,8 @@ class SearchSpace:
         return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
     def resolve(self, genes: np.ndarray, scale: str = "search") -> Network:
-        """The concrete network of genes (G,)."""
-        row = np.asarray(genes)
-        if row.ndim != 1 or not self.valid(row).all():
-            raise SpaceError("", "genes", "the genes are not a member of the space", "use canonical()")
+        """The concrete network of genes (G,). Raises SpaceError for invalid genes or an unknown scale."""
+        row = self._member(genes)
         return resolve_network(self.program_at(scale), row)
 
     def envelopes(self, scale: str = "search") -> dict[str, Envelope]:
@@ -327,13 +312,20 @@ class SearchSpace:
 
     # --- internals -------------------------------------------------------------------------------------
 
-    def _matrix(self, genes: np.ndarray) -> tuple[np.ndarray, bool]:
+    def _matrix(self, genes: np.ndarray) -> np.ndarray:
+        """int16 (n, G) of genes (n, G) or (G,)."""
         matrix = np.asarray(genes)
-        single = matrix.ndim == 1
-        matrix = matrix[None, :] if single else matrix
+        matrix = matrix[None, :] if matrix.ndim == 1 else matrix
         if matrix.ndim != 2 or matrix.shape[1] != len(self.genes):
             raise SpaceError("", "genes", f"a gene matrix of this space has {len(self.genes)} columns")
-        return matrix.astype(np.int16, copy=False), single
+        return matrix.astype(np.int16, copy=False)
+
+    def _member(self, genes: np.ndarray) -> np.ndarray:
+        """Genes (G,) as they are. Raises SpaceError where they are none of the space."""
+        row = np.asarray(genes)
+        if row.ndim != 1 or not self.valid(row).all():
+            raise SpaceError("", "genes", "the genes are not a member of the space", "use canonical()")
+        return row
 
     def _check(self) -> None:
         landmarks = np.stack([self.largest(), self.smallest()])

@@ -46,35 +46,33 @@ def blocks_of(ops: Sequence[Op]) -> Iterator[BlockOp]:
         yield from blocks_of(inside(op))
 
 
+def sources_of(op: Op) -> list[Reference]:
+    """What one operation reads itself, as it is written: without what those inside it read."""
+    match op:
+        case BlockOp() | GraphOp() | GatherOp():
+            return list(op.inputs)
+        case AdaptOp():
+            return [op.source, op.like]
+        case SwitchOp() | ResidualOp():
+            return [] if op.source is None else [op.source]
+        case Push() | Capture():
+            return [op.source]
+    return []
+
+
 def genes_of_ops(ops: Sequence[Op]) -> frozenset[int]:
     """All genes that decide what operations do."""
     found: set[int] = set()
     for op in ops:
+        values = [source.index for source in sources_of(op) if isinstance(source, Edge)]
         match op:
             case BlockOp():
-                found |= _of_references(op.inputs)
-                for value in op.params.values():
-                    found |= value.genes
+                values += op.params.values()
             case RepeatOp():
-                for guard, _ in op.iterations:
-                    found |= frozenset() if guard is None else guard.genes
+                values += [guard for guard, _ in op.iterations if guard is not None]
             case SwitchOp():
-                found |= op.index.genes | (_of_references([op.source]) if op.source else set())
-            case GraphOp():
-                found |= _of_references(op.inputs)
+                values.append(op.index)
             case GatherOp():
-                found |= _of_references(op.inputs)
-                for flag in op.flags or ():
-                    found |= flag.genes
-            case ResidualOp():
-                found |= _of_references([op.source]) if op.source else set()
-            case AdaptOp():
-                found |= _of_references([op.source, op.like])
-            case Push() | Capture():
-                found |= _of_references([op.source])
-        found |= genes_of_ops(inside(op))
+                values += op.flags or ()
+        found.update(genes_of_ops(inside(op)), *(value.genes for value in values))
     return frozenset(found)
-
-
-def _of_references(sources: Sequence[Reference]) -> set[int]:
-    return {gene for source in sources if isinstance(source, Edge) for gene in source.index.genes}

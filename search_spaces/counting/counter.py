@@ -174,9 +174,13 @@ class Counter:
 
     def columns_of(self, genes: np.ndarray) -> list[np.ndarray]:
         """The states of all variables of canonical rows of genes (n, G)."""
-        columns = [*np.ascontiguousarray(genes.T), *self.blank(0)[len(self.sizes) :]]
+        columns = self._columns(genes)
         self._follow(columns, self._partials)
         return columns
+
+    def _columns(self, genes: np.ndarray) -> list[np.ndarray]:
+        """A column for every variable, no partial result known."""
+        return [*np.ascontiguousarray(genes.T), *self.blank(0)[len(self.sizes) :]]
 
     def genes_of(self, columns: Sequence[np.ndarray], n: int) -> np.ndarray:
         """int16 (n, G) of columns of all variables."""
@@ -222,8 +226,7 @@ class Counter:
 
     def canonical(self, genes: np.ndarray, fill: np.ndarray | None = None) -> np.ndarray:
         """Inactive genes become -1; active ones that are -1 take `fill` (option 0 without it)."""
-        columns = self.blank(0)
-        columns[: len(self.sizes)] = np.ascontiguousarray(genes.T).astype(np.int16)
+        columns = self._columns(np.asarray(genes, dtype=np.int16))
         for gene, holds in enumerate(self.activity):
             empty = columns[gene] < 0
             filled = 0 if fill is None else fill[:, gene]
@@ -233,7 +236,7 @@ class Counter:
 
     def satisfied(self, genes: np.ndarray) -> np.ndarray:
         """Bool (n,): all constraints hold. `genes` must be canonical."""
-        columns = [*np.ascontiguousarray(genes.T), *self.blank(0)[len(self.sizes) :]]
+        columns = self._columns(genes)
         good = np.ones(len(genes), dtype=bool)
         for constraint in self.constraints:
             good &= self._rows(constraint, columns)

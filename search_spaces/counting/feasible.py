@@ -18,10 +18,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from search_spaces.counting import ranking
+from search_spaces.counting.counter import Counter
 from search_spaces.counting.operators import Operators
 
 Bounds = Mapping[str, tuple[float | None, float | None]]
 Costs = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+Wrong = Callable[[np.ndarray], np.ndarray]  # `violation` of genes (n, G)
 MAX_STEPS = 400
 MAX_STALLED = 60  # steps without progress of the best walk before bounds that no walk has met are given up
 THINNING = 24
@@ -48,50 +50,73 @@ def sample_feasible(
 ) -> np.ndarray:
     """Up to n feasible architectures (m, G); fewer only when the walks find no way into the bounds."""
     counter = operators.counter
+
+    def wrong(genes: np.ndarray) -> np.ndarray:
+        return violation(costs(genes), bounds)
+
     drawn = counter.sample(max(1_024, 2 * n), rng)
-    wrong = violation(costs(drawn), bounds)
-    found = drawn[wrong == 0.0]
+    drawn_wrong = wrong(drawn)
+    found = drawn[drawn_wrong == 0.0]
     if len(found) < n and counter.cardinality <= ENUMERATED:
         members = ranking.unrank(counter, range(counter.cardinality))
-        inside_of_all = members[violation(costs(members), bounds) == 0.0]
-        return inside_of_all[rng.integers(len(inside_of_all), size=n)] if len(inside_of_all) else inside_of_all
-    num_drawn, affordable = len(drawn), max(MAX_DRAWN, THINNING * n)
+        inside = members[wrong(members) == 0.0]
+        return inside[rng.integers(len(inside), size=n)] if len(inside) else inside
+    found = _drawn_on(found, len(drawn), n, counter, wrong, rng)
+    if len(found) < n:
+        outer = drawn_wrong > 0.0
+        pool = np.concatenate([found, drawn[outer], anchors])
+        pool_wrong = np.concatenate([np.zeros(len(found)), drawn_wrong[outer], wrong(anchors)])
+        num_walks = max((n - len(found)) * 5 // 4 + 1, 32)  # some walks find no way in
+        found = np.concatenate([found, _walked(pool, pool_wrong, num_walks, operators, wrong, rng)])
+    return found[:n]
+
+
+def _drawn_on(
+    found: np.ndarray, num_drawn: int, n: int, counter: Counter, wrong: Wrong, rng: np.random.Generator
+) -> np.ndarray:
+    """Those found among `num_drawn` uniform draws, and those of more draws where that promises n of them cheaply."""
+    affordable = max(MAX_DRAWN, THINNING * n)
     while 0 < len(found) < n:
         expected = (n - len(found)) * num_drawn // len(found) + 1
         if num_drawn + expected > affordable:
             break
         more = counter.sample(min(BATCH, expected + 1_024), rng)
-        found = np.concatenate([found, more[violation(costs(more), bounds) == 0.0]])
+        found = np.concatenate([found, more[wrong(more) == 0.0]])
         num_drawn += len(more)
-    if len(found) >= n:
-        return found[:n]
-    outer = wrong > 0.0
-    pool = np.concatenate([found, drawn[outer], anchors])
-    pool_wrong = np.concatenate([np.zeros(len(found)), wrong[outer], violation(costs(anchors), bounds)])
-    walks = max((n - len(found)) * 5 // 4 + 1, 32)  # some walks find no way in
+    return found
+
+
+def _walked(
+    pool: np.ndarray,
+    pool_wrong: np.ndarray,
+    num_walks: int,
+    operators: Operators,
+    wrong: Wrong,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Where walks from the best of a pool (n, G), which violates the bounds by `pool_wrong` (n,), end inside."""
     inside = np.flatnonzero(pool_wrong == 0.0)
-    nearest = inside if len(inside) >= 4 else np.argsort(pool_wrong, kind="stable")[: max(8, walks // 4)]
-    chosen = nearest[rng.integers(len(nearest), size=walks)]
+    nearest = inside if len(inside) >= 4 else np.argsort(pool_wrong, kind="stable")[: max(8, num_walks // 4)]
+    chosen = nearest[rng.integers(len(nearest), size=num_walks)]
     state, outside = pool[chosen], pool_wrong[chosen]
-    inside_steps = np.zeros(walks, dtype=np.int64)
+    inside_steps = np.zeros(num_walks, dtype=np.int64)
     nearest_so_far, stalled = np.inf, 0
     for _ in range(MAX_STEPS):
         if (inside_steps >= THINNING).mean() >= 0.9 or stalled >= MAX_STALLED:
             break
         proposed, log_ratio = _changed(operators, state, rng)
-        proposed_wrong = np.full(walks, np.inf)
-        member = counter.satisfied(proposed)
+        proposed_wrong = np.full(num_walks, np.inf)
+        member = operators.counter.satisfied(proposed)
         if member.any():
-            proposed_wrong[member] = violation(costs(proposed[member]), bounds)
-        fair = np.log(np.maximum(rng.random(walks), 1e-300)) < log_ratio
+            proposed_wrong[member] = wrong(proposed[member])
+        fair = np.log(np.maximum(rng.random(num_walks), 1e-300)) < log_ratio
         accept = np.where(outside > 0.0, proposed_wrong <= outside, (proposed_wrong == 0.0) & fair)
         state = np.where(accept[:, None], proposed, state)
         outside = np.where(accept, proposed_wrong, outside)
         inside_steps += outside == 0.0
         stalled = 0 if outside.min() < nearest_so_far or outside.min() == 0.0 else stalled + 1
         nearest_so_far = min(nearest_so_far, float(outside.min()))
-    candidates = np.concatenate([found, state[outside == 0.0]])[:n]
-    return candidates[violation(costs(candidates), bounds) == 0.0] if len(candidates) else candidates
+    return state[outside == 0.0]
 
 
 def _changed(operators: Operators, state: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

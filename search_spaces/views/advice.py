@@ -38,14 +38,15 @@ def advice_on(space: SearchSpace) -> list[Problem]:
         if text.startswith("=")
     ]
     templates = raw.get("templates") or {}
-    named = set(_uses(raw["network"])) | {name for body in templates.values() for name in _uses(body)}
+    used_parts = [part for _, part in _parts([raw["network"], templates]) if isinstance(part, dict) and "use" in part]
+    named = {part["use"] for part in used_parts if isinstance(part["use"], str)}
     found += [
         Problem(pointer_of("templates", name), "unused", f"the template '{name}' is never used, nor checked")
-        for name in sorted(set(templates) - named)
+        for name in sorted(templates.keys() - named)
     ]
     found += [
         Problem(pointer, "residual", "what passes here is made small for good", "end a residual: with the layer_scale")
-        for pointer in _scaled_alone(raw["network"], ("network",))
+        for pointer in _scaled_alone(raw["network"])
     ]
     found += [
         Problem(
@@ -78,16 +79,23 @@ def advice_on(space: SearchSpace) -> list[Problem]:
     return found
 
 
+def _parts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Everything in a part of a document, itself first and in order, each with its path."""
+    yield path, value
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _parts(item, (*path, key))
+
+
+def _node_lists(raw: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], list[Any]]]:
+    """The lists of a document, those of alternatives aside."""
+    return ((path, value) for path, value in _parts(raw) if isinstance(value, list) and path[-1:] != ("one_of",))
+
+
 def _shared_alone(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Places of weights ./NAME that one block of its list of nodes has alone, and their names."""
-    stack: list[tuple[Any, tuple[str | int, ...]]] = [(raw, ())]
-    while stack:
-        value, path = stack.pop()
-        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        stack.extend((item, (*path, key)) for key, item in items)
-        if not isinstance(value, list) or path[-1:] == ("one_of",):
-            continue
-        names = [str(node.get("weights", "")) if isinstance(node, dict) else "" for node in value]
+    for path, nodes in _node_lists(raw):
+        names = [str(node.get("weights", "")) if isinstance(node, dict) else "" for node in nodes]
         for position, name in enumerate(names):
             if name.startswith("./") and names.count(name) == 1:
                 yield pointer_of(*path, position, "weights"), name
@@ -95,18 +103,10 @@ def _shared_alone(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _named_twice(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Nodes of one list, and choices of its blocks, that have a name which another there has: (pointer, what, name)."""
-    stack: list[tuple[Any, tuple[str | int, ...]]] = [(raw, ())]
-    while stack:
-        value, path = stack.pop()
-        if isinstance(value, dict):
-            stack.extend((item, (*path, key)) for key, item in value.items())
-            continue
-        if not isinstance(value, list):
-            continue
-        stack.extend((item, (*path, position)) for position, item in enumerate(value))
+    for path, nodes in _node_lists(raw):
         taken: set[tuple[str, str]] = set()
-        for position, node in enumerate(value):
-            if not (isinstance(node, dict) and kinds_of_node(node)) or path[-1:] == ("one_of",):
+        for position, node in enumerate(nodes):
+            if not (isinstance(node, dict) and kinds_of_node(node)):
                 continue
             choices = [*node.values(), *(node.get("let") or {}).values()] if "block" in node else []
             named = [("nodes", node.get("name"))]
@@ -118,17 +118,11 @@ def _named_twice(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
                     taken.add((what, name))
 
 
-def _scaled_alone(value: Any, path: tuple[str | int, ...]) -> Iterator[str]:
+def _scaled_alone(network: list[Any]) -> Iterator[str]:
     """Places of the learned scales that stand in no residual and no graph, which may add what goes around them."""
-    if isinstance(value, dict):
-        if value.get("block") == "layer_scale":
+    for path, value in _parts(network, ("network",)):
+        if isinstance(value, dict) and value.get("block") == "layer_scale" and not {"residual", "graph"} & {*path}:
             yield pointer_of(*path)
-        for key, item in value.items():
-            if key not in ("residual", "graph"):
-                yield from _scaled_alone(item, (*path, key))
-    elif isinstance(value, list):
-        for position, item in enumerate(value):
-            yield from _scaled_alone(item, (*path, position))
 
 
 def _hidden_indices(value: Any, path: tuple[str | int, ...], counted: bool) -> Iterator[str]:
@@ -136,7 +130,7 @@ def _hidden_indices(value: Any, path: tuple[str | int, ...], counted: bool) -> I
     if isinstance(value, dict):
         body = value.get("repeat")
         if isinstance(body, dict) and "index" not in body:
-            if counted and _ONCE.search(str(body["count"])) and any(_READS_I.search(t) for t in _texts(body["body"])):
+            if counted and _ONCE.search(str(body["count"])) and _reads_i(body["body"]):
                 yield pointer_of(*path, "repeat")
             counted = True
         for key, item in value.items():
@@ -146,27 +140,9 @@ def _hidden_indices(value: Any, path: tuple[str | int, ...], counted: bool) -> I
             yield from _hidden_indices(item, (*path, position), counted)
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """All texts inside a part of a document."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+def _reads_i(value: Any) -> bool:
+    return any(isinstance(part, str) and _READS_I.search(part) for _, part in _parts(value))
 
 
 def _is_choice(value: Any) -> bool:
     return isinstance(value, dict) and any(key in value for key in ("one_of", "int", "float", "many_of"))
-
-
-def _uses(value: Any) -> Iterator[str]:
-    """Names of templates that some part of a document uses."""
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            if isinstance(item.get("use"), str):
-                yield item["use"]
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)

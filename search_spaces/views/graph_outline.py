@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from search_spaces.compiling.program import (
-    AdaptOp,
     Back,
-    BlockOp,
     Capture,
     GatherOp,
     GraphOp,
@@ -22,7 +20,7 @@ from search_spaces.compiling.program import (
     ResidualOp,
     SwitchOp,
 )
-from search_spaces.compiling.wiring import inside
+from search_spaces.compiling.wiring import inside, sources_of
 from search_spaces.language.values import Edge, Value
 
 
@@ -112,23 +110,8 @@ class GraphWiring:
 
 def _read_by(op: Op) -> list[Reference]:
     """What a node reads; of what is inside it only references by register, which may lead outside."""
-    match op:
-        case BlockOp() | GraphOp():
-            own: list[Reference] = list(op.inputs)
-        case SwitchOp() | ResidualOp():
-            own = [op.source or Back(1)]
-        case AdaptOp():
-            own = [op.source, op.like]
-        case _:
-            own = []
-    return [*own, *(reference for reference in _within(op) if not isinstance(reference, Back))]
-
-
-def _within(op: Op) -> Iterator[Reference]:
-    for inner in inside(op):
-        match inner:
-            case Push() | Capture():
-                yield inner.source
-            case GatherOp():
-                yield from inner.inputs
-        yield from _read_by(inner)
+    own = sources_of(op)
+    if isinstance(op, SwitchOp | ResidualOp) and op.source is None:
+        own = [Back(1)]
+    within = [reference for inner in inside(op) for reference in _read_by(inner)]
+    return [*own, *(reference for reference in within if not isinstance(reference, Back))]
