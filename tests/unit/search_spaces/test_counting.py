@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from search_spaces.counting import stepwise
 from search_spaces.errors import SpaceError
+from search_spaces.interpreting.machine import Machine
 from search_spaces.space import SearchSpace
 from tests.unit.search_spaces.builders import conv, document, space
 
@@ -74,7 +75,8 @@ def test_count_equals_enumeration_equals_brute_force(network: list[Any], rules: 
     assert found.cardinality == len(rows) == len(members)
     assert (rows == members).all()
     some = canonical[:: 1 + len(canonical) // 200]
-    held = [all(found._holds(rule.holds, row) for rule in found.program.constraints) for row in some]
+    machines = [Machine(found.program, row, with_cost=False) for row in some]
+    held = [all(rule.holds(machine) for rule in found.program.constraints) for machine in machines]
     assert found.valid(some).tolist() == held
     assert sorted(found.rank(rows)) == list(range(len(rows)))
 
