@@ -117,7 +117,7 @@ def image(shapes: tuple[Shape, ...], kind: str) -> ImageShape:
 def tokens(shapes: tuple[Shape, ...], kind: str) -> TokensShape:
     """The first input as a sequence; raises `BlockError` for any other kind of value."""
     if not isinstance(shapes[0], TokensShape):
-        hint = "put a patch_embedding before it" if isinstance(shapes[0], ImageShape) else ""
+        hint = "put a patch_embedding or map_tokens before it" if isinstance(shapes[0], ImageShape) else ""
         raise BlockError(f"{kind} needs a sequence as input, not {CALLED[type(shapes[0])]}", hint)
     return shapes[0]
 

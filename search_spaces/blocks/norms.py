@@ -1,4 +1,4 @@
-"""Norm and learned scale by themselves, to build residual branches of: map norm, layer scale. Shapes and costs."""
+"""Norm, learned scale and bias by themselves, to build branches of: map norm, layer scale, bias. Shapes and costs."""
 
 from __future__ import annotations
 
@@ -34,6 +34,22 @@ class LayerScale(Block):
     params: ClassVar = (
         Param("start", "float", 0.1, minimum=0.0, help="Where the numbers start: 0.1 in CaiT, 1e-6 in ConvNeXt."),
     )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return inputs[0]
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = inputs[0]
+        tally = Tally(inputs)
+        tally.learn(x.channels if isinstance(x, ImageShape) else x.features)
+        return tally.cost()
+
+
+class Bias(Block):
+    """Each channel or feature plus a learned number: the bias of a tied head (BERT), half of the affine of ResMLP."""
+
+    kind = "bias"
+    help = "Each channel or feature plus a learned number, as behind a tied `language_head` (BERT)."
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         return inputs[0]

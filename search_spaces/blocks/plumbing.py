@@ -1,4 +1,4 @@
-"""Blocks without weights: identity, zero, joins of several inputs, scale, activation, shuffle and parts of channels."""
+"""Blocks without weights: identity, zero, joins of inputs, scale, activation, dropout, shuffle, parts of channels."""
 
 from __future__ import annotations
 
@@ -131,6 +131,20 @@ class Activation(Block):
     kind = "activation"
     help = "An activation by itself, such as the ReLU in front of a head."
     params: ClassVar = (activation_param(),)
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return inputs[0]
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        return Tally(inputs).cost()
+
+
+class Dropout(Block):
+    """While training some numbers become 0, the others larger; later nothing happens (Srivastava et al. 2014)."""
+
+    kind = "dropout"
+    help = "While training a share of the numbers is 0, as between the convolutions of a wide ResNet."
+    params: ClassVar = (Param("rate", "float", minimum=0.0, maximum=0.9, help="The share."),)
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         return inputs[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from search_spaces.blocks.attention import Attend
 from search_spaces.blocks.base import Block
 from search_spaces.blocks.cells import BNRelu, FactorizedReduce, ReluConvBN, SepConv, SkipConnect
 from search_spaces.blocks.channel_attention import ChannelAttention
@@ -9,7 +10,7 @@ from search_spaces.blocks.convolution import ConvBNAct
 from search_spaces.blocks.heads import ImageHead
 from search_spaces.blocks.hybrid import AttentionBottleneck, MapAttention, MapFeedForward, PositionalBottleneck
 from search_spaces.blocks.mobile import MBConv
-from search_spaces.blocks.norms import LayerScale, MapNorm
+from search_spaces.blocks.norms import Bias, LayerScale, MapNorm
 from search_spaces.blocks.plumbing import (
     Activation,
     Add,
@@ -17,6 +18,7 @@ from search_spaces.blocks.plumbing import (
     ChannelShuffle,
     ChannelSlice,
     Concat,
+    Dropout,
     Identity,
     Mean,
     Multiply,
@@ -24,8 +26,17 @@ from search_spaces.blocks.plumbing import (
     Zero,
 )
 from search_spaces.blocks.pooling import Pool
-from search_spaces.blocks.resizing import Flatten, GlobalPool, SpaceToDepth, TransposedConv, Unflatten, Upsample
-from search_spaces.blocks.resnet import BasicBlock, Bottleneck
+from search_spaces.blocks.resizing import (
+    Flatten,
+    GlobalPool,
+    MapTokens,
+    SpaceToDepth,
+    TokenMap,
+    TransposedConv,
+    Unflatten,
+    Upsample,
+)
+from search_spaces.blocks.resnet import BasicBlock, Bottleneck, Shortcut
 from search_spaces.blocks.sequence_convolution import SequenceConv
 from search_spaces.blocks.sequences import (
     LanguageHead,
@@ -47,8 +58,10 @@ BLOCKS: dict[str, Block] = {
     for block in (
         Activation(),
         Add(),
+        Attend(),
         AttentionBottleneck(),
         BasicBlock(),
+        Bias(),
         BNRelu(),
         Bottleneck(),
         ChannelAttention(),
@@ -58,6 +71,7 @@ BLOCKS: dict[str, Block] = {
         Concat(),
         ConvBNAct(),
         ConvMixer(),
+        Dropout(),
         FactorizedReduce(),
         FeatureTokens(),
         FeedForward(),
@@ -71,6 +85,7 @@ BLOCKS: dict[str, Block] = {
         MapAttention(),
         MapFeedForward(),
         MapNorm(),
+        MapTokens(),
         MBConv(),
         Mean(),
         Multiply(),
@@ -86,9 +101,11 @@ BLOCKS: dict[str, Block] = {
         SequenceConv(),
         SequenceHead(),
         SequencePool(),
+        Shortcut(),
         SkipConnect(),
         SpaceToDepth(),
         TokenEmbedding(),
+        TokenMap(),
         TokenNorm(),
         TokenPool(),
         TokenProjection(),

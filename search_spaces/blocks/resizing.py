@@ -1,11 +1,11 @@
-"""Blocks that change the grid of a feature map: larger maps, patches into channels, global pooling, flattening."""
+"""Blocks that change the grid: larger maps, patches into channels, global pooling, maps as sequences, flattening."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from search_spaces.blocks.arithmetic import CALLED, OUT, Tally, activation_param, flag, image, require, where
+from search_spaces.blocks.arithmetic import CALLED, OUT, Tally, activation_param, flag, image, require, tokens, where
 from search_spaces.blocks.base import Block, BlockError, Cost, Param
 from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape, elements
 
@@ -102,6 +102,48 @@ class GlobalPool(Block):
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         tally = Tally(inputs)
         tally.emit(image(inputs, self.kind).channels)
+        return tally.cost()
+
+
+class MapTokens(Block):
+    """The pixels of a map as tokens, row by row: convolutions before a transformer (CCT, Hassani et al. 2021)."""
+
+    kind = "map_tokens"
+    help = "Feature map to sequence: one token a pixel, row by row; optional class token and learned positions."
+    params: ClassVar = (
+        Param("class_token", "bool", False, help="Put a learned token in front."),
+        Param("positions", "bool", False, help="Add a learned vector for each position."),
+    )
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = image(inputs, self.kind)
+        return TokensShape(x.height * x.width + flag(p["class_token"]), x.channels)
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        made = self.out_shape(inputs, p)
+        assert isinstance(made, TokensShape)
+        tally = Tally(inputs)
+        tally.learn(made.features, when=flag(p["class_token"]))
+        tally.emit(elements(made))
+        tally.learn(elements(made), when=flag(p["positions"]))
+        return tally.cost()
+
+
+class TokenMap(Block):
+    """The reverse of `map_tokens` without a class token: convolutions between layers of a transformer (LocalViT)."""
+
+    kind = "token_map"
+    help = "Sequence to feature map: its tokens row by row."
+    params: ClassVar = (Param("height", "int", minimum=1, help="Rows, for example `=map.height`; divides the length."),)
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        x = tokens(inputs, self.kind)
+        require(x.length % p["height"] == 0, "height {} must divide the length {}", p["height"], x.length)
+        return ImageShape(x.features, p["height"], x.length // p["height"])
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        tally = Tally(inputs)
+        tally.emit(elements(inputs[0]))
         return tally.cost()
 
 

@@ -1,8 +1,9 @@
-"""Residual blocks of ResNet: two 3x3 convolutions, or the 1x1 - 3x3 - 1x1 bottleneck."""
+"""Residual blocks of ResNet: two 3x3 convolutions, or the 1x1 - 3x3 - 1x1 bottleneck; their shortcut by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from search_spaces.blocks.arithmetic import KERNEL, OUT, STRIDE, TRANSFORM, Tally, flag, image, strided_image
@@ -86,4 +87,21 @@ class Bottleneck(Block):
         tally.release(elements(x))
         tally.hold(elements(y))
         tally_shortcut(tally, x, y, p)
+        return tally.cost()
+
+
+class Shortcut(Block):
+    """What `basic_block` and `bottleneck` have beside their branch, for residuals of other parts (PyramidNet)."""
+
+    kind = "shortcut"
+    help = "The way around a residual branch to other channels or at a stride; the input where nothing changes."
+    params: ClassVar = (OUT, STRIDE, replace(SHORTCUT, name="operation"))
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return strided_image(image(inputs, self.kind), p)
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = image(inputs, self.kind)
+        tally = Tally(inputs)
+        tally_shortcut(tally, x, strided_image(x, p), {**p, "shortcut": p["operation"]})
         return tally.cost()

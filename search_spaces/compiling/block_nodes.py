@@ -38,8 +38,6 @@ NODE_KEYS = frozenset(
 
 _ABSENT = {
     "recurrence": ("lstm", "bilstm", "gru", "rnn"),
-    "attention to another node": ("cross_attention", "crossattention", "decoder_layer", "transformer_decoder"),
-    "attention without softmax": ("linear_attention", "performer", "lite_mla"),
     "a mixture of experts": ("moe", "experts", "router", "switch_ffn"),
 }
 
@@ -204,7 +202,7 @@ class BlockCompiler(EdgeCompiler):
                 f"{pointer}/{extra}",
                 "parameter",
                 "a tied head has the vocabulary and the weights of the embedding, and no bias",
-                f"leave '{extra}' out",
+                "leave it out, and write {block: bias} behind the head" if extra == "bias" else f"leave '{extra}' out",
             )
         with located(f"{pointer}/tied"):
             found = self.block_at.get(frame.label(raw["tied"]))

@@ -1,4 +1,4 @@
-"""Plain modules of the norm of feature maps and of learned scales."""
+"""Plain modules of the norm of feature maps, of learned scales and biases."""
 
 from __future__ import annotations
 
@@ -37,15 +37,32 @@ class LayerScale(nn.Module):
         return x * (self.weight[:, None, None] if self.is_map else self.weight)
 
 
+class Bias(nn.Module):
+    """Channels of (N, C, H, W), or features of (N, L, F) and (N, F), plus a learned number each."""
+
+    def __init__(self, features: int, is_map: bool) -> None:
+        super().__init__()
+        self.is_map = is_map
+        self.bias = nn.Parameter(torch.zeros(features))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + (self.bias[:, None, None] if self.is_map else self.bias)
+
+
 def map_norm_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     return {"channels": image(inputs, "map_norm").channels}
 
 
-def layer_scale_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+def bias_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     x = inputs[0]
     is_map = isinstance(x, ImageShape)
-    return {"features": x.channels if is_map else x.features, "start": float(p["start"]), "is_map": is_map}  # type: ignore[union-attr]
+    return {"features": x.channels if is_map else x.features, "is_map": is_map}  # type: ignore[union-attr]
+
+
+def layer_scale_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return bias_arguments(inputs, p) | {"start": float(p["start"])}
 
 
 MAP_NORM = ModuleSpec(MapNorm, map_norm_arguments)
 LAYER_SCALE = ModuleSpec(LayerScale, layer_scale_arguments)
+BIAS = ModuleSpec(Bias, bias_arguments)

@@ -28,7 +28,7 @@ def call_inputs(network: Network) -> tuple[tuple[int, ...], ...]:
     steps, calls = [1], []
     for node in network.nodes:
         spec, step = MODULES[node.block], steps[node.inputs[0]]
-        calls.append((*node.inputs, -step) if padded and spec.masks else node.inputs)
+        calls.append((*node.inputs, -steps[node.inputs[spec.masked_input]]) if padded and spec.masks else node.inputs)
         steps.append(step * int(node.params[spec.shortens] or 1) if spec.shortens else step)
     return tuple(calls)
 

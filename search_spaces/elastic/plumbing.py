@@ -69,6 +69,17 @@ class Activation(nn.Module):
         return self.activation(x)
 
 
+class Dropout(nn.Module):
+    """Dropout by itself."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(rate)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dropout(x)
+
+
 class Scale(nn.Module):
     """The input times a fixed number, plus another."""
 
@@ -117,6 +128,10 @@ def activation_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arg
     return {"activation": p["activation"]}
 
 
+def dropout_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {"rate": float(p["rate"])}
+
+
 def channel_shuffle_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     return {"groups": p["groups"]}
 
@@ -144,6 +159,7 @@ MEAN = ModuleSpec(Mean, no_arguments, helpers=(Add,))
 MULTIPLY = ModuleSpec(Multiply, no_arguments)
 CONCAT = ModuleSpec(Concat, concat_arguments)
 ACTIVATION = ModuleSpec(Activation, activation_arguments, helpers=(make_activation,))
+DROPOUT = ModuleSpec(Dropout, dropout_arguments)
 CHANNEL_SHUFFLE = ModuleSpec(ChannelShuffle, channel_shuffle_arguments)
 SCALE = ModuleSpec(Scale, scale_arguments)
 CHANNEL_SLICE = ModuleSpec(ChannelPart, channel_slice_arguments)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from search_spaces.elastic.attention import ATTEND
 from search_spaces.elastic.cells import BN_RELU, FACTORIZED_REDUCE, POOL, RELU_CONV_BN, SEP_CONV, SKIP_CONNECT
 from search_spaces.elastic.channel_attention import CHANNEL_ATTENTION
 from search_spaces.elastic.convolution import CONV_BN_ACT
 from search_spaces.elastic.heads import IMAGE_HEAD
 from search_spaces.elastic.hybrid import ATTENTION_BOTTLENECK, MAP_ATTENTION, MAP_FEED_FORWARD, POSITIONAL_BOTTLENECK
 from search_spaces.elastic.mobile import MBCONV
-from search_spaces.elastic.norms import LAYER_SCALE, MAP_NORM
+from search_spaces.elastic.norms import BIAS, LAYER_SCALE, MAP_NORM
 from search_spaces.elastic.plugins import added_modules
 from search_spaces.elastic.plumbing import (
     ACTIVATION,
@@ -17,14 +18,24 @@ from search_spaces.elastic.plumbing import (
     CHANNEL_SHUFFLE,
     CHANNEL_SLICE,
     CONCAT,
+    DROPOUT,
     IDENTITY,
     MEAN,
     MULTIPLY,
     SCALE,
     ZERO,
 )
-from search_spaces.elastic.resizing import FLATTEN, GLOBAL_POOL, SPACE_TO_DEPTH, TRANSPOSED_CONV, UNFLATTEN, UPSAMPLE
-from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK
+from search_spaces.elastic.resizing import (
+    FLATTEN,
+    GLOBAL_POOL,
+    MAP_TOKENS,
+    SPACE_TO_DEPTH,
+    TOKEN_MAP,
+    TRANSPOSED_CONV,
+    UNFLATTEN,
+    UPSAMPLE,
+)
+from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK, SHORTCUT
 from search_spaces.elastic.sequence_convolution import SEQUENCE_CONV
 from search_spaces.elastic.sequences import (
     LANGUAGE_HEAD,
@@ -50,8 +61,10 @@ from search_spaces.elastic.vectors import FEATURE_TOKENS, LINEAR, RESIDUAL_MLP, 
 MODULES: dict[str, ModuleSpec] = {
     "activation": ACTIVATION,
     "add": ADD,
+    "attend": ATTEND,
     "attention_bottleneck": ATTENTION_BOTTLENECK,
     "basic_block": BASIC_BLOCK,
+    "bias": BIAS,
     "bn_relu": BN_RELU,
     "bottleneck": BOTTLENECK,
     "channel_attention": CHANNEL_ATTENTION,
@@ -61,6 +74,7 @@ MODULES: dict[str, ModuleSpec] = {
     "concat": CONCAT,
     "conv_bn_act": CONV_BN_ACT,
     "conv_mixer": CONV_MIXER,
+    "dropout": DROPOUT,
     "factorized_reduce": FACTORIZED_REDUCE,
     "feature_tokens": FEATURE_TOKENS,
     "feed_forward": FEED_FORWARD,
@@ -74,6 +88,7 @@ MODULES: dict[str, ModuleSpec] = {
     "map_attention": MAP_ATTENTION,
     "map_feed_forward": MAP_FEED_FORWARD,
     "map_norm": MAP_NORM,
+    "map_tokens": MAP_TOKENS,
     "mbconv": MBCONV,
     "mean": MEAN,
     "multiply": MULTIPLY,
@@ -89,9 +104,11 @@ MODULES: dict[str, ModuleSpec] = {
     "sequence_conv": SEQUENCE_CONV,
     "sequence_head": SEQUENCE_HEAD,
     "sequence_pool": SEQUENCE_POOL,
+    "shortcut": SHORTCUT,
     "skip_connect": SKIP_CONNECT,
     "space_to_depth": SPACE_TO_DEPTH,
     "token_embedding": TOKEN_EMBEDDING,
+    "token_map": TOKEN_MAP,
     "token_norm": TOKEN_NORM,
     "token_pool": TOKEN_POOL,
     "token_projection": TOKEN_PROJECTION,

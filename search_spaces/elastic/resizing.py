@@ -1,4 +1,4 @@
-"""Plain modules of upsampling, transposed convolution, patches into channels, global pooling and flattening."""
+"""Plain modules of upsampling, transposed convolution, patches into channels, pooling, maps as sequences."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from search_spaces.blocks.arithmetic import image
+from search_spaces.blocks.resizing import MapTokens as MapTokensBlock
 from search_spaces.blocks.resizing import Upsample as UpsampleBlock
 from search_spaces.elastic.layers import make_activation
 from search_spaces.elastic.plumbing import no_arguments
 from search_spaces.elastic.spec import Arguments, ModuleSpec
-from search_spaces.shapes import ImageShape, Shape, VectorShape
+from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape
 
 
 class Upsample(nn.Module):
@@ -66,6 +67,32 @@ class GlobalPool(nn.Module):
         return x.amax((2, 3), keepdim=True) if self.largest else x.mean((2, 3), keepdim=True)
 
 
+class MapTokens(nn.Module):
+    """(N, C, H, W) to (N, L, C), row by row."""
+
+    def __init__(self, length: int, features: int, class_token: bool, positions: bool) -> None:
+        super().__init__()
+        self.class_token = nn.Parameter(torch.zeros(1, 1, features)) if class_token else None
+        self.positions = nn.Parameter(torch.zeros(1, length, features)) if positions else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.flatten(2).transpose(1, 2)
+        if self.class_token is not None:
+            x = torch.cat((self.class_token.expand(x.shape[0], -1, -1), x), 1)
+        return x if self.positions is None else x + self.positions
+
+
+class TokenMap(nn.Module):
+    """(N, L, C) to (N, C, height, L / height)."""
+
+    def __init__(self, height: int) -> None:
+        super().__init__()
+        self.height = height
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.transpose(1, 2).unflatten(2, (self.height, -1))
+
+
 class Flatten(nn.Module):
     """(N, C, H, W) or (N, L, F) to (N, numbers); what stands in the padding of a text is 0."""
 
@@ -101,6 +128,17 @@ def global_pool_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Ar
     return {"largest": p["operation"] == "max"}
 
 
+def map_tokens_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    made = MapTokensBlock().out_shape(inputs, p)
+    assert isinstance(made, TokensShape)
+    learned = {"class_token": bool(p["class_token"]), "positions": bool(p["positions"])}
+    return {"length": made.length, "features": made.features} | learned
+
+
+def token_map_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {"height": p["height"]}
+
+
 def unflatten_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     x = inputs[0]
     assert isinstance(x, VectorShape)
@@ -111,5 +149,7 @@ UPSAMPLE = ModuleSpec(Upsample, upsample_arguments)
 TRANSPOSED_CONV = ModuleSpec(TransposedConv, transposed_conv_arguments, helpers=(make_activation,))
 SPACE_TO_DEPTH = ModuleSpec(nn.PixelUnshuffle, space_to_depth_arguments)
 GLOBAL_POOL = ModuleSpec(GlobalPool, global_pool_arguments)
+MAP_TOKENS = ModuleSpec(MapTokens, map_tokens_arguments)
+TOKEN_MAP = ModuleSpec(TokenMap, token_map_arguments)
 FLATTEN = ModuleSpec(Flatten, no_arguments, masks=True)
 UNFLATTEN = ModuleSpec(nn.Unflatten, unflatten_arguments)

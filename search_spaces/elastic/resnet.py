@@ -1,4 +1,4 @@
-"""Plain modules of `basic_block` and `bottleneck`."""
+"""Plain modules of `basic_block`, `bottleneck` and their shortcut by itself."""
 
 from __future__ import annotations
 
@@ -99,6 +99,17 @@ class Bottleneck(nn.Module):
         return self.relu(self.expand(self.spatial(self.reduce(x))) + self.shortcut(x))
 
 
+class Shortcut(nn.Module):
+    """The shortcut of a residual block by itself."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: str) -> None:
+        super().__init__()
+        self.shortcut = make_shortcut(shortcut, in_channels, out_channels, stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.shortcut(x)
+
+
 def residual_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     channels = image(inputs, "residual block").channels
     same = p["stride"] == 1 and channels == p["out"]
@@ -112,9 +123,15 @@ def residual_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Argum
     }
 
 
+def shortcut_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    arguments = residual_arguments(inputs, {**p, "mid": 0, "kernel": 1, "shortcut": p["operation"]})
+    return {name: arguments[name] for name in ("in_channels", "out_channels", "stride", "shortcut")}
+
+
 def widen_residual(arguments: Arguments, envelope: Envelope) -> Arguments:
     """A projection exists as soon as one combination of channels and stride needs it."""
-    kinds = [kind for kind in envelope.params["shortcut"] if kind != "pad"]
+    options = envelope.params.get("shortcut") or envelope.params["operation"]
+    kinds = [kind for kind in options if kind != "pad"]
     channels = {image((shape,), "residual block").channels for shape in envelope.in_shapes[0]}
     never = set(envelope.params["stride"]) == {1} and len(channels) == 1
     if not kinds or (never and set(envelope.params["out"]) == channels):
@@ -130,3 +147,4 @@ BASIC_BLOCK = ModuleSpec(
 BOTTLENECK = ModuleSpec(
     Bottleneck, residual_arguments, RESIDUAL_HELPERS, widen_residual, last_norm="expand.norm", branch="expand"
 )
+SHORTCUT = ModuleSpec(Shortcut, shortcut_arguments, RESIDUAL_HELPERS, widen_residual)

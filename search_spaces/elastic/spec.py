@@ -32,8 +32,8 @@ class ModuleSpec:
     numbers may lack. `last_norm` is the path of the norm that ends a residual branch (its scale is
     what zero initialisation sets to 0), None where there is no such branch. `branch` is the path of the layer whose
     output is the residual branch, which training may drop (stochastic depth). `masks` says that the module's forward
-    takes, after its inputs, which tokens are real (N, L; None: all), and keeps padding out of the others. `shortens`
-    names the parameter that says how many tokens become one.
+    takes, after its inputs, which tokens are real (N, L; None: all) of the input `masked_input`, and keeps padding out
+    of the others. `shortens` names the parameter that says how many tokens become one.
     """
 
     cls: type[nn.Module]
@@ -43,4 +43,5 @@ class ModuleSpec:
     last_norm: str | None = None
     branch: str | None = None
     masks: bool = False
+    masked_input: int = 0
     shortens: str | None = None

@@ -119,9 +119,10 @@ def _named_twice(raw: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _scaled_alone(network: list[Any]) -> Iterator[str]:
-    """Places of the learned scales that stand in no residual and no graph, which may add what goes around them."""
+    """Places of the learned scales, but for those that start at 1, in no residual and no graph, which may add more."""
     for path, value in _parts(network, ("network",)):
-        if isinstance(value, dict) and value.get("block") == "layer_scale" and not {"residual", "graph"} & {*path}:
+        scales = isinstance(value, dict) and value.get("block") == "layer_scale" and value.get("start") != 1
+        if scales and not {"residual", "graph"} & {*path}:
             yield pointer_of(*path)
 
 

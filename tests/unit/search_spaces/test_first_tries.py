@@ -25,6 +25,7 @@ FAMILIES = (
     "branched-rows",
     "char-highway",
     "conv-then-attention",
+    "convolutional-tokens",
     "convnext-like",
     "densenet-small",
     "dilated-branches",
@@ -36,6 +37,7 @@ FAMILIES = (
     "gated-mixer",
     "inception-like",
     "keyword-spotting",
+    "linear-attention",
     "llama-like",
     "metaformer",
     "near-text",
@@ -118,7 +120,7 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
         ([conv(), {"block": "layernorm"}], {}, "/network/1/block", "did you mean 'map_norm' or 'token_norm'?"),
         ([conv(), {"block": "upsample", "scale": 2}], {}, "/network/1/scale", "did you mean 'factor'?"),
         ([conv(), {"block": "linear", "out": 9}], {}, "/network/1", "put a flatten before it"),
-        ([conv(), {"block": "self_attention", "heads": 2}], {}, "/network/1", "put a patch_embedding before it"),
+        ([conv(), {"block": "self_attention", "heads": 2}], {}, "/network/1", "put a patch_embedding or map_tokens before it"),
         (
             [conv(name="a"), conv(name="b", stride=2), {"block": "concat", "inputs": ["a", "b"]}],
             {},
@@ -191,7 +193,9 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
         ([conv(out=CHOICE)], {"constraints": ["=w > 8"]}, "/constraints/0", "let: {w: ...}"),
         ([conv(), {"block": "BatchNormalization"}], {}, "/network/1/block", "did you mean 'bn_relu'?"),
         ([conv(), {"block": "MaxPooling2D"}], {}, "/network/1/block", "did you mean 'pool'?"),
-        ([conv(), {"block": "Dropout"}], {}, "/network/1/block", "dropout is a parameter, of conv_mixer"),
+        ([conv(), {"block": "Causal"}], {}, "/network/1/block", "causal is a parameter, of attend"),
+        ([conv(dropout=0.1)], {}, "/network/0/dropout", "{block: dropout}"),
+        ([conv(), {"block": "CrossAttention"}], {}, "/network/1/block", "did you mean 'attend'?"),
         ([conv(), {"block": "pool", "pool_size": 2}], {}, "/network/1/pool_size", "did you mean 'kernel'?"),
         ([conv(out={"_type": "choice", "_value": [8, 16]})], {}, "/network/0/out", "did you mean 'one_of'?"),
         ([repeated([conv()], repeat={"count": "n", "body": [conv()]})], {}, "/network/0/repeat/count", '"=n"'),
@@ -399,7 +403,7 @@ def test_the_options_of_a_choice_may_be_a_list_that_is_named() -> None:
 
 def test_advice_names_a_learned_scale_that_nothing_goes_around() -> None:
     alone, inside = (
-        space([conv(), {"block": "layer_scale"}]),
+        space([conv(), {"block": "layer_scale"}, {"block": "layer_scale", "start": 1}]),
         space([{"residual": [conv(out="=in"), {"block": "layer_scale"}]}]),
     )
     assert ([item.pointer for item in advice_on(alone)], advice_on(inside)) == (["/network/1"], [])

@@ -9,9 +9,10 @@ import torch
 
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
+from search_spaces.elastic.attention import Attend
 from search_spaces.elastic.channel_attention import ChannelAttention
 from search_spaces.elastic.hybrid import MapAttention, RelativeBias
-from search_spaces.shapes import ImageShape
+from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape
 from tests.contracts.block_contract import BlockContract, complete, make_input, randomise
 
 
@@ -65,6 +66,53 @@ class TestReducedAttention(BlockContract):
         "relative_positions": [True, False],
         "reduction": [1, 2, 4],
     }
+
+
+class TestAttend(BlockContract):
+    kind = "attend"
+    inputs: ClassVar = [[TokensShape(6, 8)], [TokensShape(5, 8)], [TokensShape(5, 4), TokensShape(5, 8)]]
+    options: ClassVar = {"heads": [1, 4], "linear": [True, False], "causal": [False]}
+
+
+class TestAttendOfMaps(BlockContract):
+    kind = "attend"
+    inputs: ClassVar = [[ImageShape(8, 3, 2)], [ImageShape(8, 2, 2)], [TokensShape(4, 8), TokensShape(4, 12)]]
+    options: ClassVar = {"heads": [1, 2], "linear": [True, False], "causal": [False]}
+
+
+class TestCausalAttend(BlockContract):
+    kind = "attend"
+    inputs: ClassVar = [[TokensShape(5, 8)], [TokensShape(5, 8)], [TokensShape(5, 4)]]
+    options: ClassVar = {"heads": [1, 2], "causal": [True, False]}
+
+
+def test_linear_attention_is_a_mean_of_values_by_likeness() -> None:
+    query, key, value = (torch.randn(2, length, 8) for length in (6, 5, 5))
+    real = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    weights = query.relu() @ key.relu().transpose(1, 2) * real[:, None]
+    expected = weights / (weights.sum(2, keepdim=True) + 1e-6) @ value
+    assert torch.allclose(Attend(1, True, False)(query, key, value, real), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "params", "told"),
+    [
+        ((TokensShape(6, 8), TokensShape(5, 4), TokensShape(5, 8)), {}, "as many features, not 8 and 4"),
+        ((TokensShape(6, 8), TokensShape(5, 8), TokensShape(4, 8)), {}, "as many tokens or pixels, not 5 and 4"),
+        (
+            (TokensShape(6, 8), TokensShape(5, 8), TokensShape(5, 6)),
+            {"heads": 4},
+            "divide the 6 features of the values",
+        ),
+        ((TokensShape(6, 8), TokensShape(5, 8), TokensShape(5, 8)), {"causal": True}, "as many keys as queries"),
+        ((VectorShape(8), TokensShape(5, 8), TokensShape(5, 8)), {}, "sequences or feature maps"),
+    ],
+)
+def test_queries_keys_and_values_that_do_not_fit(
+    shapes: tuple[Shape, ...], params: dict[str, int | bool], told: str
+) -> None:
+    with pytest.raises(BlockError, match=told):
+        BLOCKS["attend"].out_shape(shapes, complete("attend", {"heads": 2, **params}))
 
 
 class TestChannelAttention(BlockContract):

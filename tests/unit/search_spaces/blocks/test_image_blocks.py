@@ -12,8 +12,9 @@ from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.elastic.initialise import initialise
 from search_spaces.elastic.norms import LayerScale
-from search_spaces.elastic.plumbing import ChannelShuffle
+from search_spaces.elastic.plumbing import ChannelShuffle, Dropout
 from search_spaces.elastic.registry import MODULES
+from search_spaces.elastic.resizing import MapTokens, TokenMap
 from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape
 from tests.contracts.block_contract import BlockContract, complete, make_input
 
@@ -203,6 +204,36 @@ class TestLayerScaleOfTokens(BlockContract):
     options: ClassVar = {}
 
 
+class TestBias(BlockContract):
+    kind = "bias"
+    inputs: ClassVar = [[ImageShape(4, 8, 4), ImageShape(6, 1, 1)]]
+    options: ClassVar = {}
+
+
+class TestBiasOfTokens(BlockContract):
+    kind = "bias"
+    inputs: ClassVar = [[TokensShape(4, 8), TokensShape(6, 4)]]
+    options: ClassVar = {}
+
+
+class TestDropout(BlockContract):
+    kind = "dropout"
+    inputs: ClassVar = [[ImageShape(4, 8, 4), ImageShape(6, 1, 1)]]
+    options: ClassVar = {"rate": [0.0, 0.5]}
+
+
+class TestMapTokens(BlockContract):
+    kind = "map_tokens"
+    inputs: ClassVar = [[ImageShape(4, 8, 4), ImageShape(6, 1, 1)]]
+    options: ClassVar = {"class_token": [True, False], "positions": [True, False]}
+
+
+class TestTokenMap(BlockContract):
+    kind = "token_map"
+    inputs: ClassVar = [[TokensShape(4, 8), TokensShape(6, 4)]]
+    options: ClassVar = {"height": [1, 2]}
+
+
 class TestScale(BlockContract):
     kind = "scale"
     inputs: ClassVar = [[ImageShape(4, 8, 4), ImageShape(6, 1, 1)]]
@@ -223,6 +254,17 @@ def test_patches_as_channels_and_a_1x1_convolution_are_a_convolution_of_patches(
     assert torch.allclose(torch.einsum("oc,nchw->nohw", weight.flatten(1), patches), expected, atol=1e-4)
 
 
+def test_a_map_as_tokens_is_the_same_map_again() -> None:
+    x = make_input(ImageShape(3, 4, 6))
+    assert torch.equal(TokenMap(4)(MapTokens(24, 3, False, False)(x)), x)
+
+
+def test_dropout_is_for_training_alone() -> None:
+    layer, x = Dropout(0.5), torch.ones(8, 64)
+    assert not torch.equal(layer(x), x)
+    assert torch.equal(layer.eval()(x), x)
+
+
 def test_a_learned_scale_starts_where_it_is_told() -> None:
     scale = LayerScale(4, 1e-6, True)
     initialise(scale, 0, "scale")
@@ -238,6 +280,7 @@ def test_a_learned_scale_starts_where_it_is_told() -> None:
         ("mean", (ImageShape(4, 4, 4), ImageShape(4, 2, 4)), {}, "mean needs inputs of one shape; height differs"),
         ("transposed_conv", (ImageShape(4, 8, 8),), {"out": 4, "kernel": 2, "stride": 4}, "below the stride 4"),
         ("space_to_depth", (ImageShape(4, 8, 6),), {"patch": 4}, "patch 4 must divide the width 6"),
+        ("token_map", (TokensShape(9, 8),), {"height": 2}, "height 2 must divide the length 9"),
     ],
 )
 def test_what_does_not_fit_is_told(kind: str, shapes: tuple[Shape, ...], params: dict[str, int], told: str) -> None:
@@ -341,6 +384,18 @@ class TestBasicBlockWithPooledShortcut(BlockContract):
     kind = "basic_block"
     inputs: ClassVar = [[ImageShape(8, 7, 7)]]
     options: ClassVar = {"out": [8, 16], "mid": [8], "stride": [1, 2], "shortcut": ["pool_project"]}
+
+
+class TestShortcut(BlockContract):
+    kind = "shortcut"
+    inputs: ClassVar = [[ImageShape(8, 7, 7), ImageShape(12, 8, 8)]]
+    options: ClassVar = {"out": [8, 11], "stride": [1, 2], "operation": ["project", "pad"]}
+
+
+class TestPooledShortcut(BlockContract):
+    kind = "shortcut"
+    inputs: ClassVar = [[ImageShape(8, 7, 7)]]
+    options: ClassVar = {"out": [8, 16], "stride": [1, 2], "operation": ["pool_project"]}
 
 
 class TestBottleneck(BlockContract):
