@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,7 @@ from nas_service.cli.output import (
 from nas_service.errors import InvalidInput, allowed
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.compiling.program import Gene
-from search_spaces.errors import SpaceError, did_you_mean
+from search_spaces.errors import Problem, SpaceError, did_you_mean
 from search_spaces.library_index import LIBRARY, load_file, load_library
 from search_spaces.network import Node
 from search_spaces.reference import block_row, param_row
@@ -34,6 +35,7 @@ from search_spaces.views.profile import log10_of, most_work, profile_of
 
 app = typer.Typer(no_args_is_help=True, help="Search-space documents.")
 SHOWN_BLOCKS, SHOWN_OPTIONS = 30, 10
+ONE_A_LINE = "one JSON object a line, as nas space sample prints them"
 SpaceArgument = Annotated[str, typer.Argument(help="a built-in family's name, or a YAML/JSON file")]
 
 
@@ -125,11 +127,25 @@ def cost(space: SpaceArgument) -> None:
     Example: nas space sample digits-mobile --n 3 | nas space cost digits-mobile
     """
     compiled = load(space)
-    for line in sys.stdin:
+    for number, line in enumerate(sys.stdin, 1):
         if line.strip():
-            given = json.loads(line)
-            genes = compiled.genes_of(given.get("choices", given))
+            genes = genes_of_line(compiled, line, number)
             print_json({name: int(values[0]) for name, values in compiled.costs(genes[None]).items()})
+
+
+def genes_of_line(space: SearchSpace, line: str, number: int) -> np.ndarray:
+    """The architecture (G,) of a line of JSON. Raises SpaceError with the line's number where there is none."""
+    try:
+        given = json.loads(line)
+    except (ValueError, RecursionError):
+        raise SpaceError([Problem("", "syntax", "this is no JSON", ONE_A_LINE, number)]) from None
+    choices = given.get("choices", given) if isinstance(given, dict) else None
+    if not isinstance(choices, dict):
+        raise SpaceError([Problem("", "form", "a line is a mapping of choices", ONE_A_LINE, number)])
+    try:
+        return space.genes_of(choices)
+    except SpaceError as error:
+        raise SpaceError([replace(problem, line=number) for problem in error.problems]) from None
 
 
 @app.command()
