@@ -90,11 +90,15 @@ class FaultFinder(Machine):
     def value(self, value: Value, pointer: str) -> Any:
         if any(isinstance(self.shape(capture), Unknown) for capture in value.captures):
             return self.unknown()
-        try:
-            return super().value(value, pointer)
-        except SpaceError as error:
-            self.tell("", error)
-            return self.unknown()
+        with noting() as conditions:
+            try:
+                result = super().value(value, pointer)
+            except SpaceError as error:
+                self.tell("", error)
+                result = self.unknown()
+        for holds in conditions:  # of divisions, those of the other way of a condition among them
+            self.doubt(pointer, "", holds)
+        return result
 
     def flow(self, source: Reference, pointer: str) -> Flow:
         try:

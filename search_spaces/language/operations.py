@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.blocks.arithmetic import require
 from search_spaces.errors import SpaceError
 
 MAX_NUMBER = 2**53
@@ -67,7 +68,9 @@ def _divide(op: str, a: Any, b: Any) -> Any:
         if b == 0:
             raise SpaceError("", "number", "division by zero", "leave that case out: b == 0 ? 1 : a // b")
         return a / b if op == "/" else (a // b if op == "//" else a % b)
-    safe = np.where(np.asarray(b) == 0, 1, b)
+    divisible = np.asarray(b) != 0
+    require(divisible, "division by zero")
+    safe = np.where(divisible, b, 1)
     return a / safe if op == "/" else (a // safe if op == "//" else a % safe)
 
 

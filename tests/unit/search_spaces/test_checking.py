@@ -145,6 +145,13 @@ def test_a_fault_behind_another_is_explained_by_choices_that_make_it() -> None:
     assert third.message.endswith("so it is wherever window is 5")
 
 
+def test_a_division_by_zero_names_the_option_that_makes_it() -> None:
+    chosen = {"let": {"g": {"one_of": [0, 2, 4], "name": "groups"}}}
+    with pytest.raises(SpaceError, match="division by zero; so it is wherever groups is 0"):
+        space([conv(out="=32 // g")], **chosen)
+    space([conv(out="=g == 0 ? 8 : 32 // g")], **chosen)
+
+
 def test_ways_that_end_with_different_kinds_are_told_though_each_would_do() -> None:
     patches = {"block": "patch_embedding", "features": 8, "patch": 4}
     way = {"name": "way", "one_of": {"map": conv(), "tokens": patches}}

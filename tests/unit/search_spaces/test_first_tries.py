@@ -120,7 +120,7 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
         ([conv(), {"block": "layernorm"}], {}, "/network/1/block", "did you mean 'map_norm' or 'token_norm'?"),
         ([conv(), {"block": "upsample", "scale": 2}], {}, "/network/1/scale", "did you mean 'factor'?"),
         ([conv(), {"block": "linear", "out": 9}], {}, "/network/1", "put a flatten before it"),
-        ([conv(), {"block": "self_attention", "heads": 2}], {}, "/network/1", "put a patch_embedding or map_tokens before it"),
+        ([conv(), {"block": "self_attention", "heads": 2}], {}, "/network/1", "patch_embedding or map_tokens"),
         (
             [conv(name="a"), conv(name="b", stride=2), {"block": "concat", "inputs": ["a", "b"]}],
             {},
