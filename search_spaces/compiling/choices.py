@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from abc import ABC, abstractmethod
@@ -46,12 +47,19 @@ class ChoiceCompiler(ConditionCompiler, ABC):
         for name in sorted(let or {}):
             if name == "in" or name in ("true", "false", "null", "and", "or", "not"):
                 self.problems.append(Problem(f"{pointer}/{name}", "name", f"'{name}' is a reserved word"))
+        bindings = self._lazily(let or {}, frame, pointer)
+        frame.names |= bindings
+        for name, binding in bindings.items():
+            frame.record.entries.setdefault(name, binding)
 
-            def compute(name: str = name) -> Any:
-                return self._binding(let[name], frame, f"{pointer}/{name}", name)  # type: ignore[index]
+    def _lazily(self, raw: Mapping[str, Any], frame: Frame, pointer: str) -> dict[str, Lazy]:
+        """Bindings by name, in sorted order; each is compiled when it is first read."""
 
-            frame.names[name] = Lazy(compute, name)
-            frame.record.entries.setdefault(name, frame.names[name])
+        def binding(name: str) -> Any:
+            with located(f"{pointer}/{name}"):
+                return self._binding(raw[name], frame, f"{pointer}/{name}", name)
+
+        return {name: Lazy(functools.partial(binding, name), name) for name in sorted(raw)}
 
     def _force(self, let: Mapping[str, Any] | None, frame: Frame, pointer: str) -> None:
         for name in sorted(let or {}):
@@ -79,35 +87,17 @@ class ChoiceCompiler(ConditionCompiler, ABC):
             options = self._options(raw["one_of"], frame, f"{pointer}/one_of")
             return self._choice(options, raw.get("ordered"), frame, f"{pointer}/one_of", hint)
         if "int" in raw:
-            low, high = (
-                self._constant_int(end, frame, f"{pointer}/int/{position}") for position, end in enumerate(raw["int"])
-            )
-            options = list(range(low, high + 1, raw.get("step", 1))) if high - low < 1_000_000 else []
-            if not 0 < len(options) <= MAX_OPTIONS:
-                raise SpaceError(
-                    pointer, "options", f"{low}..{high} gives {len(options)} options; 1 to 256 are allowed", "set step"
-                )
-            return self._choice(options, True, frame, f"{pointer}/int", hint)
+            return self._choice(self._whole_numbers(raw, frame, pointer), True, frame, f"{pointer}/int", hint)
         if "float" in raw:
-            (low, high), levels = raw["float"], raw["levels"]
-            if not low < high or (raw.get("log") and low <= 0):
-                raise SpaceError(pointer, "options", "a float choice needs lo < hi (and lo > 0 with log)")
-            spaced = np.geomspace(low, high, levels) if raw.get("log") else np.linspace(low, high, levels)
-            return self._choice([float(f"{value:.12g}") for value in spaced], True, frame, f"{pointer}/float", hint)
+            return self._choice(_levels(raw, pointer), True, frame, f"{pointer}/float", hint)
         if "many_of" in raw:
             return self._many_of(raw["many_of"], frame, f"{pointer}/many_of", hint)
         if "choose" in raw:
             return self._choose(raw, frame, pointer, hint)
-        record = Record(guards=frame.guards)
-        for name in sorted(raw):
-
-            def compute(name: str = name) -> Any:
-                return self._binding(raw[name], frame, f"{pointer}/{name}", name)
-
-            record.entries[name] = Lazy(compute, name)
-        for binding in list(record.entries.values()):
+        bindings = self._lazily(raw, frame, pointer)
+        for binding in bindings.values():
             force(binding)
-        return record
+        return Record({**bindings}, frame.guards)
 
     def _options(self, raw: list[Any] | str, frame: Frame, pointer: str) -> list[Any]:
         """The options as written, or the numbers and words of the list that an expression names."""
@@ -123,6 +113,15 @@ class ChoiceCompiler(ConditionCompiler, ABC):
                 'write the options, or name a list of them: one_of: "=stage.kernels"',
             )
         return [item.constant for item in items]
+
+    def _whole_numbers(self, raw: Mapping[str, Any], frame: Frame, pointer: str) -> list[Any]:
+        """The options of an `int` choice."""
+        low, high = (self._constant_int(end, frame, f"{pointer}/int/{place}") for place, end in enumerate(raw["int"]))
+        options = range(low, high + 1, raw.get("step", 1))
+        if not 0 < len(options) <= MAX_OPTIONS:
+            message = f"{low}..{high} gives {len(options)} options; 1 to {MAX_OPTIONS} are allowed"
+            raise SpaceError(pointer, "options", message, "set step")
+        return list(options)
 
     def _constant_int(self, raw: Any, frame: Frame, pointer: str) -> int:
         value = to_value(self._binding(raw, frame, pointer, "bound"))
@@ -266,3 +265,11 @@ class ChoiceCompiler(ConditionCompiler, ABC):
     @abstractmethod
     def _choose(self, raw: Mapping[str, Any], frame: Frame, pointer: str, hint: str) -> Any:
         """A choice among nodes."""
+
+
+def _levels(raw: Mapping[str, Any], pointer: str) -> list[float]:
+    """The options of a `float` choice."""
+    (low, high), levels, log = raw["float"], raw["levels"], raw.get("log")
+    if not low < high or (log and low <= 0):
+        raise SpaceError(pointer, "options", "a float choice needs lo < hi (and lo > 0 with log)")
+    return [float(f"{value:.12g}") for value in (np.geomspace if log else np.linspace)(low, high, levels)]

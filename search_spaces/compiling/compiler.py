@@ -15,15 +15,15 @@ from search_spaces.compiling.parameters import MAX_SIZE
 from search_spaces.compiling.program import IncompleteError, Op, Program
 from search_spaces.errors import Problem, SpaceError, did_you_mean
 from search_spaces.language.document import Document
-from search_spaces.language.tables import tabulate
 from search_spaces.language.terms import to_value
-from search_spaces.language.values import Lazy, Record, Value, constant, force
+from search_spaces.language.values import Record, Value, constant, force
 from search_spaces.shapes import SHAPE_KINDS
 
 INPUT_DEFAULTS = {
     "channels": 3, "resolution": 32, "height": 32, "width": 32, "length": 128, "vocabulary": 1000, "features": 64,
 }  # fmt: skip
 DEFAULT_CLASSES = 10
+INPUT_NAMES = {"image": {"channels", "height", "width"}, "tokens": {"length", "vocabulary"}, "vector": {"features"}}
 TASK_INPUTS = {
     "image_classification": "image", "sequence_classification": "tokens", "vector_classification": "vector",
     "masked_lm": "tokens", "causal_lm": "tokens",
@@ -38,13 +38,8 @@ def compile_document(document: Document, scale: str) -> Program:
 class _Compiler(NodeCompiler):
     def run(self) -> Program:
         constants = self._scale_constants()
-        root = Frame(
-            {name: constant(value) for name, value in constants.items()},
-            (),
-            (),
-            Record(),
-            labels={"input": 0},
-        )
+        names: dict[str, Any] = {name: constant(value) for name, value in constants.items()}
+        root = Frame(names, (), (), Record(), labels={"input": 0})
         classes = self._classes(root)
         self._define(self.raw.get("let"), root, "/let")  # the resolution may follow from one
         with self._collect():
@@ -112,50 +107,38 @@ class _Compiler(NodeCompiler):
     def _input(self, root: Frame) -> None:
         given = {name: value for name, value in self.raw["input"].items() if value is not None}
         record = root.names["input"] = Record()
-        for name in sorted(given):
-
-            def compute(name: str = name) -> Any:
-                plain = _stand_in(given[name], INPUT_DEFAULTS[name])
-                return self._binding(plain, root, f"/input/{name}", name)
-
-            record.entries[name] = Lazy(compute, name)
+        plain = {name: _stand_in(value, INPUT_DEFAULTS[name]) for name, value in given.items()}
+        record.entries |= self._lazily(plain, root, "/input")
         for name in sorted(given):
             with located(f"/input/{name}"):
                 force(record.entries[name])
         if "resolution" in given:
             record.entries.setdefault("height", record.entries["resolution"])
             record.entries.setdefault("width", record.entries["resolution"])
-        kinds = {
-            "image": ("channels", "height", "width"),
-            "tokens": ("length", "vocabulary"),
-            "vector": ("features",),
-        }
-        for kind, names in kinds.items():
-            if all(name in record.entries for name in names):
-                self.input_kind = kind
-                break
-        else:
+        complete = [kind for kind, names in INPUT_NAMES.items() if record.entries.keys() >= names]
+        if not complete:
             raise SpaceError(
                 "/input",
                 "input",
                 "an input is {channels, resolution}, {channels, height, width}, {length, vocabulary} or {features}",
             )
+        self.input_kind = complete[0]
+        self._check_task()
+        sizes = record.entries | {"features": constant(1)} if self.input_kind == "tokens" else record.entries
+        for part in fields(SHAPE_KINDS[self.input_kind]):
+            with located(f"/input/{part.name if part.name in given else 'resolution'}"):
+                self.input_values[part.name] = self._input_value(to_value(force(sizes[part.name])))
+
+    def _check_task(self) -> None:
         task = self.raw["task"]["kind"]
         if TASK_INPUTS[task] != self.input_kind:
             called = {"image": "images", "tokens": "token ids", "vector": "rows of numbers"}
             fitting = [kind for kind, read in TASK_INPUTS.items() if read == self.input_kind]
             message = f"{task} reads {called[TASK_INPUTS[task]]}, and the input is one of {called[self.input_kind]}"
             self.problems.append(Problem("/task/kind", "task", message, f"kinds that read those: {', '.join(fitting)}"))
-        if self.input_kind == "tokens":
-            values = {"length": record.entries["length"], "features": constant(1)}
-        else:
-            values = {name: record.entries[name] for name in kinds[self.input_kind]}
-        for name, value in values.items():
-            with located(f"/input/{name if name in given else 'resolution'}"):
-                self.input_values[name] = self._input_value(to_value(force(value)))
 
     def _input_value(self, value: Value) -> Value:
-        found = tabulate(value, [len(gene.options) for gene in self.genes], 4_096) if value.is_pure else None
+        found = self._results(value, limit=4_096) if value.is_pure else None
         if found is None or any(type(size) is not int or not 1 <= size <= MAX_SIZE for size in found):
             raise SpaceError("", "input", "an input size is a whole number or a choice of some", "give plain numbers")
         return value

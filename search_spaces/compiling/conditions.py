@@ -15,9 +15,9 @@ from search_spaces.compiling.program import BlockOp, Constraint, Gene
 from search_spaces.errors import Problem, SpaceError
 from search_spaces.language.document import Document
 from search_spaces.language.expressions import Term, parse_expression
-from search_spaces.language.tables import value_table
+from search_spaces.language.tables import tabulate, value_table
 from search_spaces.language.terms import compile_value, quantified
-from search_spaces.language.values import Value, conjunction, gene_active, implied, safe_guard
+from search_spaces.language.values import Value, all_hold, conjunction, gene_active, implied, safe_guard
 
 MAX_CONSTRAINTS = 5_000
 _OF_SHAPE = re.compile(r"\.(channels|height|width|length|features)\b")
@@ -91,6 +91,14 @@ class ConditionCompiler:
         taken[unique] = 1
         return unique
 
+    def _key(self, *path: str) -> str:
+        """A name for weights that no others have, from the path of their node without empty parts."""
+        return self._unique(".".join(filter(None, path)), self.keys)
+
+    def _results(self, value: Value, limit: int) -> list[Any] | None:
+        """The different results of a value that reads no shapes; None for more than `limit` combinations of options."""
+        return tabulate(value, [len(gene.options) for gene in self.genes], limit)
+
     def _register(self) -> int:
         self.num_registers += 1
         return self.num_registers - 1
@@ -119,9 +127,7 @@ class ConditionCompiler:
         held = {id(guard) for guard in guards}
         if all(id(guard) in held for guard in wanted):
             return True
-        here = conjunction([safe_guard(guard) for guard in guards])
-        there = conjunction([safe_guard(guard) for guard in wanted])
-        holds = implied(here, there)
+        holds = implied(all_hold(guards), all_hold(wanted))
         genes = sorted(holds.genes)
         sizes, conditional = [len(gene.options) for gene in self.genes], [bool(found) for found in self.gene_guards]
         if math.prod(sizes[gene] + conditional[gene] for gene in genes) > 4_096:

@@ -10,7 +10,7 @@ from search_spaces.compiling.choices import ChoiceCompiler
 from search_spaces.compiling.frames import Earlier, Frame
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.language.operations import compare, logical_or
-from search_spaces.language.values import Edge, ListValue, Value, combine, conjunction, safe_guard
+from search_spaces.language.values import Edge, ListValue, Value, all_hold, combine, conjunction
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,9 @@ class EdgeCompiler(ChoiceCompiler):
         absent = [combine(lambda at: compare("<", at, 0), flag) for flag in flags]
         some = combine(logical_or, *chosen, conjunction(absent), folds=True)
         self._add_constraint(some, pointer, "at least one edge")
-        return Subset(
-            tuple(item.register for item in candidates),
-            tuple(chosen),
-        )
+        return Subset(tuple(item.register for item in candidates), tuple(chosen))
 
 
 def _exists(pick: Value, position: int, item: Earlier) -> Value:
     """True unless the pick ends at a node that does not exist."""
-    here = conjunction([safe_guard(guard) for guard in item.guards])
-    return combine(lambda at, present: logical_or(compare("!=", at, position), present), pick, here)
+    return combine(lambda at, present: logical_or(compare("!=", at, position), present), pick, all_hold(item.guards))

@@ -48,9 +48,7 @@ class Frame:
     record: Record
     parent: Frame | None = None
     labels: dict[str, int] = field(default_factory=dict)
-    own_weights: dict[str, str] = field(
-        default_factory=dict
-    )  # keys of the weights that this list of nodes names ./NAME
+    own_weights: dict[str, str] = field(default_factory=dict)  # keys of what this list of nodes names ./NAME
     earlier: list[Earlier] | None = None
     place: Callable[[], Place] | None = None
     templates: tuple[str, ...] = ()
@@ -69,6 +67,10 @@ class Frame:
     def child(self, **changes: Any) -> Frame:
         fresh: dict[str, Any] = {"names": {}, "labels": {}, "own_weights": {}, "parent": self}
         return replace(self, **(fresh | changes))
+
+    def inside(self) -> list[Earlier] | None:
+        """What edge choices may read inside a node of a graph: those there are no candidates outside."""
+        return None if self.earlier is None else list(self.earlier)
 
     def look(self, name: str) -> Any:
         if name == "in":

@@ -20,7 +20,7 @@ from search_spaces.compiling.program import (
     ResidualOp,
 )
 from search_spaces.errors import SpaceError
-from search_spaces.language.values import Edge, Value, conjunction, safe_guard
+from search_spaces.language.values import Edge, Value, all_hold
 
 
 class GraphCompiler(BlockCompiler, ABC):
@@ -72,14 +72,14 @@ class GraphCompiler(BlockCompiler, ABC):
                     at, "output", "loose ends need a node that always exists", "let the count begin at 1, not 0"
                 )
             candidates = tuple((item.register, here) for item, here in zip(nodes, presences, strict=True))
-            key = self._unique(".".join((*inner.prefix, output["loose_ends"])), self.keys)
+            key = self._key(*inner.prefix, output["loose_ends"])
             node = self._block_op(key, BLOCKS[output["loose_ends"]], {}, (), at)
             loose = LooseEndsOp(node, candidates)
         elif output != "last":
             with located(at):
                 register = inner.label(output)
             if not (earlier and earlier[-1].register == register):
-                key = self._unique(".".join((*inner.prefix, "output")), self.keys)
+                key = self._key(*inner.prefix, "output")
                 body.append(self._block_op(key, BLOCKS["identity"], {}, (Register(register),), at))
         ops.append(GraphOp(inputs, registers, tuple(body), loose, pointer))
 
@@ -88,7 +88,7 @@ class GraphCompiler(BlockCompiler, ABC):
         if self._implies(guards, wanted):
             return None
         held = {id(guard) for guard in guards}
-        return conjunction([safe_guard(guard) for guard in wanted if id(guard) not in held])
+        return all_hold([guard for guard in wanted if id(guard) not in held])
 
     def _adapt(
         self, raw: Any, frame: Frame, ops: list[Op], pointer: str, name: str, sources: tuple[Reference, ...]
@@ -96,7 +96,7 @@ class GraphCompiler(BlockCompiler, ABC):
         if len(sources) > 1:
             raise SpaceError(f"{pointer}/inputs", "inputs", "one input is adapted")
         like = self._sources([raw["like"]], frame, ops, f"{pointer}/like", name)[0]
-        inner = frame.child(earlier=inside(frame), **frame.along(name))
+        inner = frame.child(earlier=frame.inside(), **frame.along(name))
         body: list[Op] = []
         self._nodes(raw["adapt"], inner, body, f"{pointer}/adapt")
         ops.append(AdaptOp(sources[0] if sources else Back(1), like, tuple(body), pointer))
@@ -106,7 +106,7 @@ class GraphCompiler(BlockCompiler, ABC):
     ) -> None:
         if len(sources) > 1:
             raise SpaceError(f"{pointer}/inputs", "inputs", "a residual reads one input")
-        inner = frame.child(earlier=inside(frame), **frame.along(name))
+        inner = frame.child(earlier=frame.inside(), **frame.along(name))
         body: list[Op] = []
         self._nodes(raw["residual"], inner, body, f"{pointer}/residual")
         shortcut: list[Op] | None = None
@@ -114,7 +114,7 @@ class GraphCompiler(BlockCompiler, ABC):
         if raw.get("shortcut") and not alone:
             shortcut = []
             self._node(raw["shortcut"], inner, shortcut, f"{pointer}/shortcut", label="shortcut")
-        key = self._unique(".".join((*inner.prefix, "add")), self.keys)
+        key = self._key(*inner.prefix, "add")
         node = self._block_op(key, BLOCKS["add"], {}, (), pointer)
         ops.append(
             ResidualOp(
@@ -125,8 +125,3 @@ class GraphCompiler(BlockCompiler, ABC):
                 alone,
             )
         )
-
-
-def inside(frame: Frame) -> list[Earlier] | None:
-    """What nodes of a branch or a residual may read: they are no candidates for the nodes outside."""
-    return None if frame.earlier is None else list(frame.earlier)

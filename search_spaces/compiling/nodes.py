@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from search_spaces.compiling.frames import Earlier, Frame, LimitError, Share, located
-from search_spaces.compiling.graph_nodes import GraphCompiler, inside
+from search_spaces.compiling.graph_nodes import GraphCompiler
 from search_spaces.compiling.program import (
     LOST,
     Back,
@@ -22,11 +22,9 @@ from search_spaces.compiling.program import (
 )
 from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.language.operations import compare
-from search_spaces.language.tables import tabulate
 from search_spaces.language.terms import to_value
 from search_spaces.language.values import (
     Collection,
-    Lazy,
     Place,
     Record,
     Value,
@@ -69,7 +67,7 @@ class NodeCompiler(GraphCompiler):
         frame = outer.child()
         one_node = outer.earlier is not None and kind in ("sequence", "use") and bool(raw.get("name"))
         if one_node:
-            frame.earlier = inside(outer)
+            frame.earlier = outer.inside()
         if raw.get("share"):
             frame.share, frame.gene_path = Share(raw["share"]), (raw["share"],)
             frame.shared_as = label or raw.get("name") or ""
@@ -104,20 +102,24 @@ class NodeCompiler(GraphCompiler):
             raise SpaceError(f"{pointer}/inputs", "cycle", "the input of a node is its own input", "name a node, or -1")
         if used:
             ops.append(Capture(used[0], sources[0] if sources else Back(1)))
+        self._mark(raw.get("name"), outer, one_node or kind not in _SPLICED, body)
         ops += body
-        own_name = raw.get("name")
-        in_graph = outer.earlier is not None and (one_node or kind not in _SPLICED)
-        if own_name or in_graph:
-            register = self._register()
-            ops.append(Mark(register))
-            if own_name:
-                outer.labels[own_name] = register
-                if body and isinstance(body[-1], BlockOp):
-                    self.block_at[register] = body[-1]
-            if in_graph and outer.earlier is not None:
-                taken = {item.label: 1 for item in outer.earlier}
-                shown = self._unique(own_name or f"node{sum(not i.is_input for i in outer.earlier)}", taken)
-                outer.earlier.append(Earlier(shown, register, outer.guards, False))
+
+    def _mark(self, name: str | None, frame: Frame, is_one: bool, body: list[Op]) -> None:
+        """Stores what a node puts out, where something may refer to it: by its name, or as one node of a graph."""
+        earlier = frame.earlier if is_one else None
+        if not name and earlier is None:
+            return
+        register = self._register()
+        if name:
+            frame.labels[name] = register
+            if body and isinstance(body[-1], BlockOp):
+                self.block_at[register] = body[-1]
+        if earlier is not None:
+            taken = {item.label: 1 for item in earlier}
+            shown = self._unique(name or f"node{sum(not item.is_input for item in earlier)}", taken)
+            earlier.append(Earlier(shown, register, frame.guards, False))
+        body.append(Mark(register))
 
     def _spliced(self, frame: Frame, ops: list[Op], sources: tuple[Reference, ...], pointer: str) -> None:
         if len(sources) > 1:
@@ -175,7 +177,7 @@ class NodeCompiler(GraphCompiler):
             count = to_value(self._binding(raw, frame, pointer, "depth"))
         if not count.is_pure:
             raise SpaceError(pointer, "count", "a count reads choices, not shapes", "derive it from let values")
-        counts = tabulate(count, [len(gene.options) for gene in self.genes], limit=65_536)
+        counts = self._results(count, limit=65_536)
         if counts is None:
             raise LimitError(pointer, "limits", "the count depends on too many choices")
         if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= 1_000 for n in counts):
@@ -212,13 +214,7 @@ class NodeCompiler(GraphCompiler):
                 names={body["as"]: record}, record=record, **frame.along(name, f"{body['as']}{position}")
             )
             at = f"{pointer}/for_each/in/{position}"
-            for entry in sorted(entries):
-
-                def compute(entry: str = entry, entries: Any = entries, inner: Frame = inner, at: str = at) -> Any:
-                    with located(f"{at}/{entry}"):
-                        return self._binding(entries[entry], inner, f"{at}/{entry}", entry)
-
-                record.entries[entry] = Lazy(compute, entry)
+            record.entries |= self._lazily(entries, inner, at)
             for entry in sorted(entries):
                 with self._collect():
                     force(record.entries[entry])
@@ -242,11 +238,7 @@ class NodeCompiler(GraphCompiler):
         else:
             taken: dict[str, int] = {}
             items = [
-                (
-                    self._unique(_label_of(node), taken),
-                    node,
-                    f"{pointer}/one_of/{position}",
-                )
+                (self._unique(_label_of(node), taken), node, f"{pointer}/one_of/{position}")
                 for position, node in enumerate(branches)
             ]
         index = self._gene(name or "op", [label for label, _, _ in items], False, frame, f"{pointer}/one_of")
@@ -259,7 +251,7 @@ class NodeCompiler(GraphCompiler):
             inner = frame.child(
                 guards=(*frame.guards, chosen),
                 record=Record(guards=frame.guards),
-                earlier=inside(frame),
+                earlier=frame.inside(),
                 **frame.along(name),
             )
             body: list[Op] = []

@@ -15,9 +15,14 @@ MAX_SIZE = 10_000_000
 KIND_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 
 
+def whole(param: Param, value: Any) -> Any:
+    """The value; a whole float as an int where the parameter is one (an expression may divide)."""
+    return int(value) if param.kind == "int" and isinstance(value, float) and value.is_integer() else value
+
+
 def param_problem(param: Param, value: Any) -> str:
     """What is wrong with a parameter's value; empty when nothing is."""
-    item: Any = int(value) if param.kind == "int" and isinstance(value, float) and value.is_integer() else value
+    item = whole(param, value)
     if type(item) not in KIND_TYPES[param.kind]:
         return f"needs {'a whole number' if param.kind == 'int' else 'a ' + param.kind}"
     if isinstance(item, int) and abs(item) > MAX_SIZE:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces.blocks.base import Block, BlockError, Cost, Param
+from search_spaces.compiling.parameters import whole
 from search_spaces.errors import Problem, SpaceError
 from search_spaces.language.values import Edge, Value
 from search_spaces.network import Scalar
@@ -97,9 +98,7 @@ class BlockOp:
     def fixed(self) -> dict[str, Any]:
         """Parameters that are the same in every architecture, as given or by default."""
         return {
-            param.name: int(value.constant)
-            if param.kind == "int" and isinstance(value.constant, float) and value.constant.is_integer()
-            else value.constant
+            param.name: whole(param, value.constant)
             for param in self.block.params
             if param.name in self.params and (value := self.params[param.name]).is_constant
         }
@@ -205,9 +204,7 @@ class Program:
     max_back: int
     edge_genes: frozenset[int] = frozenset()  # choices among nodes, not among values or alternatives
     shared_keys: frozenset[str] = frozenset()  # of weights that several nodes use
-    columns: tuple[int, ...] | None = (
-        None  # per gene its place in a gene matrix, where the scale meets them differently
-    )
+    columns: tuple[int, ...] | None = None  # places of genes in a gene matrix, where the scale meets them differently
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # of blocks already computed
 
 

@@ -24,7 +24,7 @@ from search_spaces.compiling.program import Program
 from search_spaces.counting.elimination_order import Factor, elimination_order
 from search_spaces.counting.stepwise import MAX_TABLE, Stepwise, Tabulated, TooLargeError, aligned
 from search_spaces.errors import SpaceError
-from search_spaces.language.values import Value, conjunction, safe_guard
+from search_spaces.language.values import Value, all_hold
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,8 @@ class Counter:
         self.activity: list[Factor | None] = []
         for gene, guards in enumerate(program.guards):
             if guards:
-                here = conjunction([safe_guard(guard) for guard in guards])
                 what = f"the condition of '{program.genes[gene].name}'"
-                self.activity.append(self._factor(here, "/network", what))
+                self.activity.append(self._factor(all_hold(guards), "/network", what))
             else:
                 self.activity.append(None)
         self.constraints: list[Factor] = []

@@ -246,6 +246,11 @@ def safe_guard(guard: Value) -> Value:
     return conjunction([guard, *map(gene_active, sorted(guard.genes))]) if guard.genes else guard
 
 
+def all_hold(guards: Sequence[Value]) -> Value:
+    """True where all guards hold, with all the genes that they read active."""
+    return conjunction([safe_guard(guard) for guard in guards])
+
+
 class _Fixed:
     """An environment in which one gene has one option."""
 
