@@ -18,7 +18,7 @@ from torch import nn
 
 from search_spaces.elastic.initialise import initialise
 from search_spaces.elastic.lending import Account, Loan, before_backward
-from search_spaces.elastic.lent_linear import LENT_CLASSES
+from search_spaces.elastic.lent_linear import lent_class
 from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.slicing import KernelTransform, slice_index, spatial_from
 from search_spaces.network import Envelope, largest_shape, options_up_to_largest
@@ -173,7 +173,10 @@ class ElasticBlock(nn.Module):
                 norms.append((leaf, owner))
             if isinstance(leaf, nn.Dropout) and isinstance(owner, nn.Dropout):
                 dropouts.append((leaf, owner))
-            leaf.__class__ = LENT_CLASSES.get(type(leaf), type(leaf))
+            leaf.__class__ = lent_class(leaf)
+            # Children, as what is lent, are found among plain attributes: the search of `nn.Module.__getattr__` takes
+            # longer than a small layer's share of a pass.
+            vars(leaf).update(leaf._modules)
             for name, empty in (*leaf._parameters.items(), *leaf._buffers.items()):
                 if empty is not None:
                     loans.append(self._loan(path, name, leaf, owner, empty, transforms))
@@ -182,8 +185,7 @@ class ElasticBlock(nn.Module):
     def _loan(
         self, path: str, name: str, leaf: nn.Module, owner: nn.Module, empty: torch.Tensor, transforms: bool
     ) -> Loan:
-        group = "_parameters" if name in leaf._parameters else "_buffers"
-        source = getattr(owner, group)
+        source: dict[str, Any] = owner._parameters if name in leaf._parameters else owner._buffers
         if source.get(name) is None:
             raise ValueError(f"{self.weight_key}: the widest module has no tensor {path}.{name}")
         full, part, transform = source[name].shape, empty.shape, None
@@ -195,7 +197,7 @@ class ElasticBlock(nn.Module):
             part = torch.Size((*part[:2], *full[2:]))
         index = slice_index(full, part, spatial_from(leaf, name))
         account = self._accounts.setdefault(f"{path}.{name}", Account())
-        return Loan(path, name, getattr(leaf, group), source, empty, index, transform, account)
+        return Loan(path, name, vars(leaf), source, empty, index, transform, account)
 
     def lent(self, loan: Loan, learns: bool) -> torch.Tensor:
         """The tensor of a loan: a part of the widest weights, or a transformed kernel."""

@@ -88,12 +88,15 @@ def before_backward(accounts: Iterable[Account]) -> Callable[[torch.Tensor], Non
         empty = []
         for account in accounts:
             parameter = account.parameter
-            if parameter is None or not parameter.requires_grad or parameter.grad is account.gradient:
+            if parameter is None or not parameter.requires_grad:
                 continue
-            if parameter.grad is None:
+            gradient = parameter.grad
+            if gradient is account.gradient:
+                continue
+            if gradient is None:
                 empty.append(account.gradient)
             else:
-                account.gradient.copy_(parameter.grad)
+                account.gradient.copy_(gradient)
             parameter.grad = account.gradient
         if empty:
             torch._foreach_zero_(empty)

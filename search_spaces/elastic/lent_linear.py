@@ -15,10 +15,9 @@ LEAST_ELEMENTS = 1 << 14
 
 
 def lent_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """`F.linear`, by another way back where that pays."""
+    """`F.linear`, by another way back where that is possible."""
     if (
-        weight.numel() < LEAST_ELEMENTS
-        or isinstance(weight, nn.Parameter)  # not a part; its hooks are to be called
+        isinstance(weight, nn.Parameter)  # not a part; its hooks are to be called
         or not torch.is_grad_enabled()
         or torch.is_autocast_enabled(x.device.type)  # its copies of weights are contiguous
     ):
@@ -41,8 +40,13 @@ class LentTokenEmbedding(TokenEmbedding):
         return lent_linear(x, self.tokens.weight) if x.is_floating_point() else super().forward(x)
 
 
-# Classes of plain modules, and what skeletons have in their place.
-LENT_CLASSES: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: LentLinear, TokenEmbedding: LentTokenEmbedding}
+def lent_class(module: nn.Module) -> type[nn.Module]:
+    """What a skeleton has in place of a module of this class and size."""
+    if type(module) is nn.Linear and module.weight.numel() >= LEAST_ELEMENTS:
+        return LentLinear
+    if type(module) is TokenEmbedding and module.tokens.weight.numel() >= LEAST_ELEMENTS:
+        return LentTokenEmbedding
+    return type(module)
 
 
 class _Linear(torch.autograd.Function):

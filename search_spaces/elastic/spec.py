@@ -1,7 +1,8 @@
 """How a block kind becomes a plain torch module, and how that module grows into a supernet's layer.
 
 Only the plain module is written by hand. Its elastic form is derived: the widest module holds the
-weights, and any narrower one reads slices of them (see `elastic_block.py`).
+weights, and any narrower one reads slices of them (see `elastic_block.py`). So in its forward pass a module reads
+its tensors and layers as attributes, not through `parameters()` or `_modules`.
 """
 
 from __future__ import annotations
