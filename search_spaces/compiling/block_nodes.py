@@ -14,20 +14,18 @@ from search_spaces.compiling.parameters import param_problem, parameter_advice
 from search_spaces.compiling.program import LOST, Back, BlockOp, GatherOp, Op, Reference, Register, SwitchOp
 from search_spaces.errors import Problem, SpaceError, called_elsewhere, did_you_mean, meant
 from search_spaces.language.operations import where
-from search_spaces.language.tables import tabulate
 from search_spaces.language.terms import to_value
 from search_spaces.language.values import (
     Edge,
     ListValue,
     Place,
     Value,
+    all_hold,
     combine,
-    conjunction,
     constant,
     force,
     gene_index,
     restricted,
-    safe_guard,
 )
 
 MAX_NODES = 5_000
@@ -38,7 +36,6 @@ NODE_KEYS = frozenset(
 
 _ABSENT = {
     "recurrence": ("lstm", "bilstm", "gru", "rnn"),
-    "a mixture of experts": ("moe", "experts", "router", "switch_ffn"),
 }
 
 
@@ -121,7 +118,7 @@ class BlockCompiler(EdgeCompiler):
             raise SpaceError(
                 pointer, "choose", "'k: any' may pick several nodes", "write merge: add, mean or concat beside it"
             )
-        key = self._unique(".".join((*frame.prefix, *((name,) if name else ()), how)), self.keys)
+        key = self._key(*frame.prefix, name, how)
         register = self._register()
         if isinstance(edge, Subset):
             inputs: tuple[Reference, ...] = tuple(Register(number) for number in edge.registers)
@@ -174,7 +171,7 @@ class BlockCompiler(EdgeCompiler):
                     "use another name; a language_head shares those of a token_embedding by tied: NAME",
                 )
         else:
-            key = self._unique(".".join((*frame.prefix, name or kind)), self.keys)
+            key = self._key(*frame.prefix, name or kind)
         ops.append(
             self._separated((*frame.separate, *self._selected(block, params)), key, block, params, inputs, pointer)
         )
@@ -185,7 +182,7 @@ class BlockCompiler(EdgeCompiler):
             return f"shared.{weights}"
         own = frame.parent.own_weights
         if weights not in own:
-            own[weights] = self._unique(".".join((*frame.prefix, weights[2:])), self.keys)
+            own[weights] = self._key(*frame.prefix, weights[2:])
         return own[weights]
 
     def _tied(self, raw: Any, frame: Frame, pointer: str, inputs: tuple[Reference, ...]) -> BlockOp:
@@ -292,8 +289,7 @@ class BlockCompiler(EdgeCompiler):
         """The value, which a block may have wherever it exists; elsewhere it is made one that it may have."""
         wrong, fine = self._among(param, value)
         if wrong and fine and guards:
-            here = conjunction([safe_guard(guard) for guard in guards])
-            value = combine(where, here, value, constant(fine[0]))
+            value = combine(where, all_hold(guards), value, constant(fine[0]))
             wrong, _ = self._among(param, value)
         if wrong:
             message = f"{block.kind}.{param.name} = {wrong[0]!r}: {param_problem(param, wrong[0])}"
@@ -302,22 +298,17 @@ class BlockCompiler(EdgeCompiler):
 
     def _among(self, param: Param, value: Value) -> tuple[list[Any], list[Any]]:
         """The results that the parameter may not have, and those it may; none where it reads shapes or too much."""
-        sizes = [len(gene.options) for gene in self.genes]
-        found = (tabulate(value, sizes, limit=4_096) if value.is_pure else None) or []
+        found = (self._results(value, limit=4_096) if value.is_pure else None) or []
         wrong = [item for item in found if param_problem(param, item)]
         return wrong, [item for item in found if item not in wrong]
 
 
 def _sibling_named(problem: Problem, block: Block, name: str) -> Problem:
     """A problem; where an expression reads another parameter of its block, with what to write instead."""
-    for other in block.params:
-        if (
-            problem.rule == "name"
-            and problem.message.startswith(f"the name '{other.name}' is not")
-            and other.name != name
-        ):
-            advice = (
-                f'a parameter is no name: write let: {{{other.name}: ...}} in this node, {other.name}: "={other.name}"'
-            )
+    if problem.rule != "name":
+        return problem
+    for other in {param.name for param in block.params} - {name}:
+        if problem.message.startswith(f"the name '{other}' is not"):
+            advice = f'a parameter is no name: write let: {{{other}: ...}} in this node, {other}: "={other}"'
             return replace(problem, suggestion=advice)
     return problem
