@@ -126,6 +126,9 @@ class FeedForward(Block):
 
     `gated`: the activation of a third linear layer of the input multiplies the first (Shazeer 2020, arXiv 2002.05202;
     with `swish` the SwiGLU of LLaMA).
+    With several `experts` there are as many such pairs of layers, of which a router, one linear layer, picks `active`
+    ones for each token by its softmax: that scales what one gives (Switch, Fedus et al. 2021, arXiv 2101.03961), or
+    divided by their sum what several do (Mixtral, Jiang et al. 2024, arXiv 2401.04088). No loss balances the experts.
     """
 
     kind = "feed_forward"
@@ -134,6 +137,8 @@ class FeedForward(Block):
         Param("mid", "int", minimum=1, help="Hidden features, for example `=floor(in * ratio)`."),
         activation_param("gelu"),
         Param("gated", "bool", False, help="A third linear layer gates the first (GLU)."),
+        Param("experts", "int", 1, minimum=1, maximum=64, help="Such layers side by side; a router picks (Mixtral)."),
+        Param("active", "int", 1, minimum=1, help="How many of the experts each token passes."),
         BIAS,
         NORM,
         RESIDUAL,
@@ -142,18 +147,31 @@ class FeedForward(Block):
     )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        require(p["active"] <= p["experts"], "active {} must not be above the {} experts", p["active"], p["experts"])
         return tokens(inputs, self.kind)
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         x = tokens(inputs, self.kind)
         bias, gated, hidden = flag(p["bias"]), flag(p["gated"]), x.length * p["mid"]
+        experts, routed = p["experts"], flag(p["experts"] > 1)
         tally = begin(inputs, x, p)
-        tally.linear(x.features, p["mid"], x.length, bias=bias, when=gated)
+        tally.linear(x.features, experts, x.length, bias=0, when=routed)
+        tally.hold(routed * 2 * elements(x))  # the tokens of an expert, and the sum of what experts give
+
+        def linear(d_in: Any, d_out: Any, when: Any = 1) -> None:
+            # One expert at a time, through which all tokens may have to go.
+            tally.linear(d_in, d_out, x.length, bias=bias, when=when)
+            tally.macs = tally.macs + (p["active"] - 1) * when * x.length * d_in * d_out
+            tally.activations = tally.activations + (p["active"] - 1) * when * x.length * d_out
+            tally.learn((experts - 1) * (d_in * d_out + bias * d_out), when)
+
+        tally.branch(elements(x))
+        linear(x.features, p["mid"], gated)
         tally.hold(gated * hidden)
         tally.branch(elements(x))
-        tally.linear(x.features, p["mid"], x.length, bias=bias)
+        linear(x.features, p["mid"])
         tally.release(gated * hidden)
-        tally.linear(p["mid"], x.features, x.length, bias=bias)
+        linear(p["mid"], x.features)
         return tally.cost()
 
 

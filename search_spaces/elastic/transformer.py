@@ -174,7 +174,7 @@ class SelfAttention(SubLayer):
 
 
 class FeedForward(SubLayer):
-    """Two linear layers around an activation or a gate."""
+    """Two linear layers around an activation or a gate; or several such experts, some of which each token passes."""
 
     def __init__(
         self,
@@ -187,17 +187,42 @@ class FeedForward(SubLayer):
         rms: bool,
         residual: bool,
         dropout: float,
+        experts: int = 1,
+        active: int = 1,
     ) -> None:
         super().__init__(features, norm, rms, residual, dropout)
+        self.active = active
+        self.router = nn.Linear(features, experts, bias=False) if experts > 1 else None
         self.gate = nn.Linear(features, hidden, bias=bias) if gated else None
         self.first = nn.Linear(features, hidden, bias=bias)
         self.activation = make_activation(activation)
         self.second = nn.Linear(hidden, features, bias=bias)
+        self.others = nn.ModuleList(
+            FeedForward(features, hidden, activation, gated, bias, "none", rms, False, 0.0) for _ in range(experts - 1)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.before(x)
+        if self.router is None:
+            return self.after(x, self.branch(y))
+        y = y.flatten(0, 1)
+        return self.after(x, self.routed(y, self.router(y)).view_as(x))
+
+    def branch(self, y: torch.Tensor) -> torch.Tensor:
         hidden = self.activation(self.first(y)) if self.gate is None else self.activation(self.gate(y)) * self.first(y)
-        return self.after(x, self.second(hidden))
+        return self.second(hidden)
+
+    def routed(self, y: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """(tokens, F): for each the weighted sum of what the experts of its highest scores (tokens, experts) give."""
+        weights, picked = scores.softmax(1).topk(self.active, 1)
+        if self.active > 1:
+            weights = weights / weights.sum(1, keepdim=True)
+        total = torch.zeros_like(y)
+        for number, expert in enumerate((self.branch, *self.others)):
+            token, place = torch.where(picked == number)
+            made = expert(y[token]) * weights[token, place][:, None]
+            total = total.index_add(0, token, made.to(total.dtype))
+        return total
 
 
 class TransformMixer(SubLayer):
@@ -313,6 +338,8 @@ def feed_forward_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> A
         "rms": bool(p["rms_norm"]),
         "residual": bool(p["residual"]),
         "dropout": float(p["dropout"]),
+        "experts": p["experts"],
+        "active": p["active"],
     }
 
 

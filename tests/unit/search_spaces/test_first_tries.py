@@ -47,6 +47,7 @@ FAMILIES = (
     "random-wired",
     "regnet-like",
     "residual-mlp",
+    "routed-experts",
     "sandglass",
     "sensor-readings",
     "squeezenet",
@@ -74,6 +75,7 @@ SMALL: dict[str, dict[str, int]] = {
     "gated-mixer": {"length": 16, "vocabulary": 60},
     "llama-like": {"length": 16, "vocabulary": 60},
     "parallel-lm": {"length": 16, "vocabulary": 60},
+    "routed-experts": {"length": 16, "vocabulary": 60},
     "sensor-readings": {"features": 48},
     "branched-rows": {"features": 12},
     "residual-mlp": {"features": 12},
@@ -100,7 +102,7 @@ def repeated(body: list[Any], **changes: Any) -> dict[str, Any]:
 def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) -> None:
     torch.manual_seed(0)
     found = stored(name).bind(
-        classes=None if name in ("albert-like", "llama-like", "parallel-lm", "wavenet-text") else 3,
+        classes=None if name in ("albert-like", "llama-like", "parallel-lm", "routed-experts", "wavenet-text") else 3,
         input=SMALL.get(name, {"channels": 1, "height": 16, "width": 16}),
     )
     supernet = Supernet(found).eval()

@@ -126,6 +126,32 @@ def test_a_window_hides_what_is_further_away(length: int, causal: bool) -> None:
             assert torch.allclose(module(x, known), expected, atol=1e-5)
 
 
+class TestExperts(BlockContract):
+    kind = "feed_forward"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(5, 12)]]
+    options: ClassVar = {"mid": [8, 20], "experts": [1, 2, 5], "active": [1, 2], "gated": [True, False]}
+
+    def cases(self) -> list[Case]:
+        return [case for case in super().cases() if case[1]["active"] <= case[1]["experts"]]
+
+
+def test_each_token_passes_the_experts_that_its_router_picks() -> None:
+    params = complete("feed_forward", {"mid": 16, "experts": 4, "active": 2})
+    spec, shape = MODULES["feed_forward"], TokensShape(5, 8)
+    module = spec.cls(**spec.arguments((shape,), params)).eval()
+    randomise(module)
+    x = make_input(shape)
+    with torch.no_grad():
+        y = module.norm(x)
+        weights = module.router(y).softmax(2)
+        kept = weights * (weights >= weights.sort(2).values[..., -2:-1])
+        experts = torch.stack([module.branch(y), *(other(y) for other in module.others)], 2)
+        expected = x + ((kept / kept.sum(2, keepdim=True))[..., None] * experts).sum(2)
+        assert torch.allclose(module(x), expected, atol=1e-5)
+    with pytest.raises(BlockError, match="active 5 must not be above the 4 experts"):
+        BLOCKS["feed_forward"].out_shape((shape,), params | {"active": 5})
+
+
 class TestTokenReduction(BlockContract):
     kind = "token_reduction"
     inputs: ClassVar = [[TokensShape(17, 8), TokensShape(5, 8), TokensShape(17, 12)]]
