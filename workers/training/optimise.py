@@ -83,7 +83,10 @@ def load_tensors(net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, target in own.items():
             if target.shape != tensors[name].shape:
-                raise ValueError(f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(target.shape)}")
+                raise ValueError(
+                    f"the weights belong to another network, or were trained by a release that gave this one other "
+                    f"widths: {name} has shape {tuple(tensors[name].shape)}, not {tuple(target.shape)}"
+                )
             target.copy_(tensors[name])
 
 
