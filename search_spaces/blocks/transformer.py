@@ -10,12 +10,13 @@ from search_spaces.blocks.arithmetic import (
     activation_param,
     both,
     flag,
+    is_concrete,
     maximum,
     require,
     tokens,
     where,
 )
-from search_spaces.blocks.base import Block, Cost, Param
+from search_spaces.blocks.base import Block, BlockError, Cost, Param
 from search_spaces.blocks.sequences import RMS_NORM, grid_side, norm_size
 from search_spaces.shapes import Shape, TokensShape, elements
 
@@ -51,6 +52,8 @@ class SelfAttention(Block):
     `similarity: weighted` puts one learned head_dim x head_dim matrix per head between query and key.
     `relative_positions: r` adds learned vectors of the row and column distance, clipped at r, to keys and
     values, shared by all heads, for a class token and a square of patches (iRPE as in AutoFormer, Chen et al. 2021).
+    `distance_bias: r` adds a learned number for each head and distance in the sequence, clipped at r, to what the
+    softmax sees (T5, Raffel et al. 2020, arXiv 1910.10683, whose layers share theirs).
     `rotary` turns each pair of features of queries and keys by an angle that grows with the position (Su et al. 2021,
     arXiv 2104.09864). With `kv_heads` several heads share one head of keys and values (Ainslie et al. 2023).
     With `window` w a token sees those at most w places away (Longformer, Beltagy et al. 2020; Mistral): the sequence is
@@ -71,6 +74,9 @@ class SelfAttention(Block):
         Param(
             "relative_positions", "int", 0, minimum=0, help="Largest distance between patches told apart; 0 for none."
         ),
+        Param(
+            "distance_bias", "int", 0, minimum=0, help="Largest distance between tokens told apart (T5); 0 for none."
+        ),
         BIAS,
         NORM,
         RESIDUAL,
@@ -85,10 +91,16 @@ class SelfAttention(Block):
         even = (p["head_dim"] % 2 == 0) | (p["rotary"] == False)  # noqa: E712 - may be an array
         require(even, "rotary needs an even head_dim, not {}", p["head_dim"])
         square = (grid_side(x.length) ** 2 + 1 == x.length) | (p["relative_positions"] == 0)
-        require(square, "relative_positions need a class token and a square of patches, not {} tokens", x.length)
+        if is_concrete(square) and not square:
+            message = f"relative_positions need a class token and a square of patches, not {x.length} tokens"
+            raise BlockError(message, "of texts and other sequences write distance_bias: 16, or rotary: true")
+        require(square, "")
         ordered = (flag(p["causal"]) == 0) | (p["relative_positions"] == 0)
         require(ordered, "causal attention has no relative_positions: patches have no order")
-        require((p["window"] == 0) | (p["relative_positions"] == 0), "a window has no relative_positions")
+        for name in ("relative_positions", "distance_bias"):
+            require((p["window"] == 0) | (p[name] == 0), f"a window has no {name}")
+        either = (p["distance_bias"] == 0) | (p["relative_positions"] == 0)
+        require(either, "use either relative_positions or distance_bias")
         return x
 
     def sees_later(self, p: Mapping[str, Any]) -> Any:
@@ -111,6 +123,7 @@ class SelfAttention(Block):
         tally.matmul(x.length, head_dim, head_dim, heads, when=weighted)
         tally.branch(0)
         tally.learn(4 * (2 * p["relative_positions"] + 2) * head_dim, when=relative)
+        tally.learn(heads * (2 * p["distance_bias"] + 1), when=flag(p["distance_bias"] > 0))
         pieces, piece, seen = attended(x.length, p["window"], p["causal"])
         tally.matmul(piece, head_dim, seen, heads * pieces)
         tally.matmul(x.length, head_dim, x.length, heads, when=relative)

@@ -12,38 +12,10 @@ from torch.nn import functional as F
 
 from search_spaces.blocks.arithmetic import tokens
 from search_spaces.elastic.layers import RMSNorm, make_activation, make_norm
+from search_spaces.elastic.positions import DistanceBias, RelativeVectors, rotated
 from search_spaces.elastic.spec import Arguments, ModuleSpec
 from search_spaces.network import Envelope
 from search_spaces.shapes import Shape
-
-
-class RelativeVectors(nn.Module):
-    """Learned vectors for the row and the column distance of two patches, clipped; entry 0 is for the class token."""
-
-    def __init__(self, largest: int, features: int) -> None:
-        super().__init__()
-        self.largest = largest
-        self.rows = nn.Parameter(torch.zeros(2 * largest + 2, features))
-        self.columns = nn.Parameter(torch.zeros(2 * largest + 2, features))
-
-    def forward(self, length: int) -> torch.Tensor:
-        """(L, L, features) for a class token and a square of L - 1 patches."""
-        side = math.isqrt(length - 1)
-        position = torch.arange(side, device=self.rows.device)
-        steps = (position[None] - position[:, None]).clamp(-self.largest, self.largest) + self.largest + 1
-        rows = F.pad(steps.repeat_interleave(side, 0).repeat_interleave(side, 1), (1, 0, 1, 0))
-        columns = F.pad(steps.repeat(side, side), (1, 0, 1, 0))
-        return self.rows[rows] + self.columns[columns]
-
-
-def rotated(x: torch.Tensor) -> torch.Tensor:
-    """Pairs of neighbouring features of (N, heads, L, d), turned by the position times rates from 1 down to 1/10000."""
-    length, size = x.shape[2], x.shape[3]
-    rates = 10_000.0 ** (torch.arange(0, size, 2, device=x.device, dtype=torch.float32) / -size)
-    angles = torch.outer(torch.arange(length, device=x.device, dtype=torch.float32), rates)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(3)
 
 
 def in_pieces(x: torch.Tensor, piece: int, before: int, after: int) -> torch.Tensor:
@@ -94,6 +66,7 @@ class SelfAttention(SubLayer):
         qk_norm: bool,
         weighted: bool,
         relative_positions: int,
+        distance_bias: int,
         bias: bool,
         norm: str,
         rms: bool,
@@ -114,6 +87,7 @@ class SelfAttention(SubLayer):
         self.similarity = nn.Parameter(torch.zeros(heads, head_dim, head_dim)) if weighted else None
         self.key_positions = RelativeVectors(relative_positions, head_dim) if relative_positions else None
         self.value_positions = RelativeVectors(relative_positions, head_dim) if relative_positions else None
+        self.distances = DistanceBias(heads, distance_bias) if distance_bias else None
         self.output = nn.Linear(heads * head_dim, features, bias=bias)
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
@@ -161,6 +135,14 @@ class SelfAttention(SubLayer):
             query = torch.matmul(query, self.similarity)
         if self.window:
             y = self.among_near(query, key, value, None if self.causal else real)
+        elif self.distances is not None:
+            bias = self.distances(x.shape[1])
+            if self.causal:
+                seen = torch.ones_like(bias[0], dtype=torch.bool).tril()
+                bias = bias.masked_fill(~seen, -math.inf)
+            elif mask is not None:
+                bias = torch.where(mask, bias, -math.inf)
+            y = F.scaled_dot_product_attention(query, key, value, bias.to(query.dtype))
         elif self.key_positions is None or self.value_positions is None:
             y = F.scaled_dot_product_attention(query, key, value, mask, is_causal=self.causal)
         else:
@@ -319,6 +301,7 @@ def self_attention_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) ->
         "qk_norm": bool(p["qk_norm"]),
         "weighted": p["similarity"] == "weighted",
         "relative_positions": p["relative_positions"],
+        "distance_bias": p["distance_bias"],
         "bias": bool(p["bias"]),
         "norm": p["norm"],
         "rms": bool(p["rms_norm"]),
@@ -388,7 +371,7 @@ def widen_position_mixer(arguments: Arguments, envelope: Envelope) -> Arguments:
 SELF_ATTENTION = ModuleSpec(
     SelfAttention,
     self_attention_arguments,
-    helpers=(RMSNorm, make_norm, SubLayer, rotated, RelativeVectors, in_pieces),
+    helpers=(RMSNorm, make_norm, SubLayer, rotated, RelativeVectors, DistanceBias, in_pieces),
     widen=widen_self_attention,
     branch="dropout",
     masks=True,

@@ -16,9 +16,9 @@ from search_spaces.blocks.arithmetic import Tally
 from search_spaces.blocks.mobile import squeeze_width
 from search_spaces.elastic.initialise import initialise
 from search_spaces.elastic.layers import ConvBNAct, RMSNorm
+from search_spaces.elastic.positions import rotated
 from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.resize import at_resolution
-from search_spaces.elastic.transformer import rotated
 from search_spaces.shapes import ImageShape, Shape, TokensShape
 from tests.contracts.block_contract import complete, make_input, randomise
 

@@ -9,9 +9,10 @@ import torch
 
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
+from search_spaces.elastic.positions import DistanceBias, RelativeVectors, rotated
 from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.sequences import TokenPool, TokenReduction
-from search_spaces.elastic.transformer import CausalConv, RelativeVectors, TransformMixer, rotated
+from search_spaces.elastic.transformer import CausalConv, TransformMixer
 from search_spaces.shapes import ImageShape, TokensShape
 from tests.contracts.block_contract import BlockContract, Case, complete, make_input, randomise
 
@@ -71,6 +72,23 @@ class TestSelfAttentionWithRelativePositions(BlockContract):
     kind = "self_attention"
     inputs: ClassVar = [[TokensShape(10, 8), TokensShape(5, 12)]]
     options: ClassVar = {"heads": [1, 3], "head_dim": [4, 6], "relative_positions": [0, 1, 3]}
+
+
+class TestSelfAttentionWithDistances(BlockContract):
+    kind = "self_attention"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(5, 12)]]
+    options: ClassVar = {"heads": [1, 3], "head_dim": [4], "distance_bias": [0, 1, 8], "causal": [True, False]}
+
+
+def test_distances_are_told_apart_up_to_the_largest() -> None:
+    layer = DistanceBias(1, 2)
+    layer.weight.data = torch.tensor([[10.0, 11, 12, 13, 14]])
+    assert layer(4)[0].tolist() == [[12, 13, 14, 14], [11, 12, 13, 14], [10, 11, 12, 13], [10, 10, 11, 12]]
+    with pytest.raises(BlockError) as caught:
+        BLOCKS["self_attention"].out_shape(
+            (TokensShape(6, 8),), complete("self_attention", {"heads": 2, "relative_positions": 4})
+        )
+    assert "distance_bias" in caught.value.suggestion
 
 
 class TestSelfAttentionOfLlama(BlockContract):

@@ -23,6 +23,7 @@ MIXERS = {
     "post norm": {**ATTENTION, "norm": "post"},
     "causal": {**ATTENTION, "causal": True},
     "windows": {**ATTENTION, "window": {"one_of": [1, 4]}},
+    "distances": {**ATTENTION, "distance_bias": {"one_of": [2, 30]}},
     "rotary": {**ATTENTION, "rotary": True, "rms_norm": True},
     "convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}},
     "causal convolution": {"block": "conv_mixer", "kernel": {"one_of": [3, 9]}, "causal": True},
