@@ -22,7 +22,7 @@ from typing import Any
 
 from nas_service import logs
 from nas_service.control.reconcile import Reconciler
-from nas_service.control.results import Claim, record_done, record_failure, record_report, record_start
+from nas_service.control.results import record_done, record_failure, record_report, record_start
 from nas_service.errors import Unavailable
 from nas_service.processes import Ledger, end_strays
 from nas_service.settings import Settings
@@ -61,13 +61,11 @@ def _nothing() -> None:
 class Dispatcher:
     """One pass of the loop is ``step``; ``drain`` gives back what is unfinished. ``sweep`` is called now and then."""
 
-    def __init__(
-        self, engine: Engine, pool: Pool, timing: Timing, owner: str | None = None, sweep: Callable[[], None] = _nothing
-    ) -> None:
+    def __init__(self, engine: Engine, pool: Pool, timing: Timing, sweep: Callable[[], None] = _nothing) -> None:
         self.engine = engine
         self.pool = pool
         self.timing = timing
-        self.owner = owner or f"{socket.gethostname()}:{os.getpid()}"
+        self.owner = f"{socket.gethostname()}:{os.getpid()}"
         self.reconciler = Reconciler(engine, timing.device_wait_s)
         self._sweep = sweep
         self._claims: dict[str, ClaimedJob] = {}
@@ -117,7 +115,7 @@ class Dispatcher:
         """The pool is gone: every claim is lost now instead of when its lease ends."""
         text = f"the pool of workers failed: {type(cause).__name__}: {cause}"[:2000]
         for claim in self._claims.values():
-            failed = partial(record_failure, claim=_identity(claim), reason="worker_lost", message=text)
+            failed = partial(record_failure, claim=claim, reason="worker_lost", message=text)
             run_in_transaction(self.engine, failed)
         self._claims.clear()
         self._waiting.clear()
@@ -215,7 +213,7 @@ class Dispatcher:
         return not claim.exclusive or run_in_transaction(self.engine, alone)
 
     def _start(self, claim: ClaimedJob) -> None:
-        run_in_transaction(self.engine, partial(record_start, claim=_identity(claim)))
+        run_in_transaction(self.engine, partial(record_start, claim=claim))
         with self._about(claim.id):
             log.info("the job starts")
         self.pool.submit(claim.id, claim.epoch, claim.kind, {**claim.payload, "epoch": claim.epoch})
@@ -236,7 +234,7 @@ class Dispatcher:
     def _write(self, message: Message, claim: ClaimedJob) -> None:
         """Store one message in one transaction. Raises Unavailable."""
         try:
-            stored = run_in_transaction(self.engine, _writer(message, _identity(claim)))
+            stored = run_in_transaction(self.engine, _writer(message, claim))
         except Unavailable:
             raise
         except Exception as error:  # a result that cannot be stored must not hold up all others
@@ -260,7 +258,7 @@ class Dispatcher:
         text = f"the recipe asks for {needed} workers, {there}"
         with self._about(claim.id):
             log.warning("refused: %s", text)
-            run_in_transaction(self.engine, lambda session: record_failure(session, _identity(claim), "error", text))
+            run_in_transaction(self.engine, lambda session: record_failure(session, claim, "error", text))
         del self._claims[claim.id]
 
     def _put_off(self, claim: ClaimedJob, why: str, delay_s: float = 0.0) -> None:
@@ -288,22 +286,10 @@ class Dispatcher:
 
     def _give_up(self, claim: ClaimedJob, error: Exception) -> None:
         text = f"the result cannot be recorded: {type(error).__name__}: {error}"[:2000]
-        run_in_transaction(self.engine, lambda session: record_failure(session, _identity(claim), "error", text))
+        run_in_transaction(self.engine, lambda session: record_failure(session, claim, "error", text))
 
 
-def _identity(claim: ClaimedJob) -> Claim:
-    return Claim(
-        id=claim.id,
-        kind=claim.kind,
-        payload=claim.payload,
-        epoch=claim.epoch,
-        search_id=claim.search_id,
-        supernet_id=claim.supernet_id,
-        subject_id=claim.subject_id,
-    )
-
-
-def _writer(message: Message, claim: Claim) -> Callable[[Session], bool]:
+def _writer(message: Message, claim: ClaimedJob) -> Callable[[Session], bool]:
     if isinstance(message, Report):
         return lambda session: record_report(session, claim, message.data)
     if isinstance(message, Lost):

@@ -33,12 +33,13 @@ class _Slot:
 class LocalPool:
     """Processes are spawned, live until ``close`` and are replaced when they die. Messages are JSON, never pickles."""
 
-    def __init__(self, artifacts: Path, marker: str, *, num_slots: int, threads: int = 1, device: str = "cpu") -> None:
+    device = "cpu"
+
+    def __init__(self, artifacts: Path, marker: str, *, num_slots: int) -> None:
         self.num_slots = num_slots
-        self.device = device
         self.devices: dict[str, dict[str, Any]] = {}  # other machines need Ray too
         self.largest_group = 1  # workers that train together need Ray, which brings them to each other
-        self._settings = (str(artifacts), marker, device, threads)
+        self._settings = (str(artifacts), marker)
         self._context = multiprocessing.get_context("spawn")
         self._slots = [self._start() for _ in range(num_slots)]
 
@@ -143,7 +144,7 @@ class LocalPool:
         slot.connection.send_bytes(json.dumps(message, allow_nan=False).encode())
 
 
-def serve(connection: Connection, artifacts: str, marker: str, device: str, threads: int) -> None:
+def serve(connection: Connection, artifacts: str, marker: str) -> None:
     """The life of a worker process: one job after another, until the pool's end of the connection closes."""
     # Ctrl-C goes to every process of the terminal; only the dispatcher decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -179,8 +180,8 @@ def serve(connection: Connection, artifacts: str, marker: str, device: str, thre
         artifacts=Path(artifacts),
         report=lambda report: send({"report": report}),
         should_stop=stopping.is_set,
-        device=device,
-        threads=threads,
+        device=LocalPool.device,
+        threads=1,
     )
     while True:
         with arrived:

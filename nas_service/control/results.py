@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from nas_service.control.inline import record_chunk
 from nas_service.control.objectives import violations
 from nas_service.domain.search import SearchSpec
 from nas_service.storage import devices, estimators, events, exports, jobs, searches, supernets, trials, work
+from nas_service.storage.jobs import ClaimedJob
 from nas_service.storage.session import Session
 
 # Another try may help; any other reason comes from the work itself and would come again.
 RETRIED_REASONS = frozenset({"oom", "timeout", "worker_lost", "latency_device_lost"})
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A job as claimed: the identity under which its results are accepted."""
-
-    id: str
-    kind: str
-    payload: dict[str, Any]
-    epoch: int
-    search_id: str | None = None
-    supernet_id: str | None = None
-    subject_id: str | None = None
-
-
-def record_start(session: Session, claim: Claim) -> None:
+def record_start(session: Session, claim: ClaimedJob) -> None:
     """A worker is about to begin with the job."""
     if not work.holds(session, claim.id, claim.epoch):
         return
@@ -41,7 +28,7 @@ def record_start(session: Session, claim: Claim) -> None:
         trials.mark_running(session, claim.id)
 
 
-def record_report(session: Session, claim: Claim, report: dict[str, Any]) -> bool:
+def record_report(session: Session, claim: ClaimedJob, report: dict[str, Any]) -> bool:
     """Take in what a worker says while it works; False when the claim is superseded, and then nothing is written."""
     if not work.holds(session, claim.id, claim.epoch):
         return False
@@ -55,7 +42,7 @@ def record_report(session: Session, claim: Claim, report: dict[str, Any]) -> boo
     return True
 
 
-def record_done(session: Session, claim: Claim, result: dict[str, Any]) -> bool:
+def record_done(session: Session, claim: ClaimedJob, result: dict[str, Any]) -> bool:
     """Take in a finished job; False when the claim is superseded, and then nothing is written.
 
     A job that was interrupted keeps what it has done and is queued again.
@@ -73,7 +60,7 @@ def record_done(session: Session, claim: Claim, result: dict[str, Any]) -> bool:
     return jobs.finish(session, claim.id, claim.epoch, _summary(claim, result))
 
 
-def record_failure(session: Session, claim: Claim, reason: str, message: str) -> bool:
+def record_failure(session: Session, claim: ClaimedJob, reason: str, message: str) -> bool:
     """Take in that a job failed; False when the claim is superseded.
 
     A batch is not tried again as a whole, since one of it may be at fault: the controller submits its architectures one
@@ -84,7 +71,7 @@ def record_failure(session: Session, claim: Claim, reason: str, message: str) ->
     return jobs.fail(session, claim.id, claim.epoch, reason, message, retry=retry) is not None
 
 
-def _train_supernet(session: Session, claim: Claim, result: dict[str, Any]) -> None:
+def _train_supernet(session: Session, claim: ClaimedJob, result: dict[str, Any]) -> None:
     supernet_id = str(claim.subject_id)
     known = {(point.subnet, point.step) for point in supernets.curve(session, supernet_id)}
     for point in result["curve"]:  # all of it, earlier attempts included; most came as reports
@@ -100,23 +87,23 @@ def _train_supernet(session: Session, claim: Claim, result: dict[str, Any]) -> N
     events.record(session, "supernet.ready", {"supernet_id": supernet_id, "train_s": result["train_s"]})
 
 
-def _fit_latency(session: Session, claim: Claim, result: dict[str, Any]) -> None:
+def _fit_latency(session: Session, claim: ClaimedJob, result: dict[str, Any]) -> None:
     estimator_id = str(claim.subject_id)
     estimators.set_ready(session, estimator_id, document=result["estimator"], held_out=result["held_out"])
     devices.touch(session, estimators.get(session, estimator_id).device_id)
     events.record(session, "latency_estimator.ready", {"estimator_id": estimator_id, "held_out": result["held_out"]})
 
 
-def _advance(session: Session, claim: Claim, result: dict[str, Any]) -> None:
+def _advance(session: Session, claim: ClaimedJob, result: dict[str, Any]) -> None:
     if "chunk" in result:
         record_chunk(session, str(claim.search_id), result["chunk"])
 
 
-def _evaluate(session: Session, claim: Claim, result: dict[str, Any]) -> None:
+def _evaluate(session: Session, claim: ClaimedJob, result: dict[str, Any]) -> None:
     _record_scores(session, claim, result["results"])
 
 
-def _measure(session: Session, claim: Claim, result: dict[str, Any]) -> None:
+def _measure(session: Session, claim: ClaimedJob, result: dict[str, Any]) -> None:
     search = searches.get(session, str(claim.search_id))
     device_id = estimators.get(session, str(search.estimator_id)).device_id
     facts = {key: value for key, value in result.items() if key != "measurements"}
@@ -147,7 +134,7 @@ def _measure(session: Session, claim: Claim, result: dict[str, Any]) -> None:
     devices.touch(session, device_id)
 
 
-def _train_network(session: Session, claim: Claim, result: dict[str, Any]) -> None:
+def _train_network(session: Session, claim: ClaimedJob, result: dict[str, Any]) -> None:
     select = result["metrics"]["select"]
     error = _invalid(select)
     trial_id = claim.payload["network_id"]
@@ -173,7 +160,7 @@ def _train_network(session: Session, claim: Claim, result: dict[str, Any]) -> No
     )
 
 
-def _export(session: Session, claim: Claim, result: dict[str, Any]) -> None:
+def _export(session: Session, claim: ClaimedJob, result: dict[str, Any]) -> None:
     export_id = str(claim.subject_id)
     exports.set_ready(session, export_id, path=result["path"], files=result["files"], parity=result["parity"])
     events.record(session, "export.ready", {"export_id": export_id}, search_id=claim.search_id)
@@ -190,13 +177,13 @@ _EFFECTS = {
 }
 
 
-def _summary(claim: Claim, result: dict[str, Any]) -> dict[str, Any]:
+def _summary(claim: ClaimedJob, result: dict[str, Any]) -> dict[str, Any]:
     """What the job row keeps: facts of the execution, not what has gone to rows of its own."""
     stored = {"results", "measurements", "chunk", "curve", "seeds", "estimator", "files"}
     return {key: value for key, value in result.items() if key not in stored}
 
 
-def _record_scores(session: Session, claim: Claim, results: list[dict[str, Any]]) -> None:
+def _record_scores(session: Session, claim: ClaimedJob, results: list[dict[str, Any]]) -> None:
     """Scores of trials on the split of the job; results that came before change nothing."""
     split = claim.payload["split"]
     spec = SearchSpec.from_json(searches.get(session, str(claim.search_id)).spec)
@@ -212,7 +199,7 @@ def _record_scores(session: Session, claim: Claim, results: list[dict[str, Any]]
             _record_score(session, claim, spec, split, item)
 
 
-def _record_score(session: Session, claim: Claim, spec: SearchSpec, split: str, item: dict[str, Any]) -> None:
+def _record_score(session: Session, claim: ClaimedJob, spec: SearchSpec, split: str, item: dict[str, Any]) -> None:
     scores = item["metrics"]
     values = {
         "accuracy_top1": scores["accuracy_top1"],
@@ -228,7 +215,7 @@ def _record_score(session: Session, claim: Claim, spec: SearchSpec, split: str, 
     _finish_trial(session, claim, item["id"], "infeasible" if broken else "succeeded", error=error, **values)
 
 
-def _finish_trial(session: Session, claim: Claim, trial_id: str, state: str, **values: Any) -> None:
+def _finish_trial(session: Session, claim: ClaimedJob, trial_id: str, state: str, **values: Any) -> None:
     if trials.write(session, trial_id, job_id=claim.id, state=state, **values):
         data = {"trial_id": trial_id, "state": state, "accuracy_top1": values.get("accuracy_top1")}
         events.record(session, "trial.finished", data, search_id=claim.search_id)
@@ -243,7 +230,7 @@ def _invalid(metrics: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _add_curve_point(session: Session, claim: Claim, point: dict[str, Any]) -> None:
+def _add_curve_point(session: Session, claim: ClaimedJob, point: dict[str, Any]) -> None:
     supernets.add_curve_point(
         session,
         str(claim.supernet_id),

@@ -15,7 +15,7 @@ machine alone: its claimer, who knows what runs where, may claim more meanwhile.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -61,13 +61,9 @@ class FreedJob:
     id: str
     kind: str
     state: str
-    payload: dict[str, Any]
     epoch: int
-    attempt: int
     owner: str | None
     search_id: str | None
-    supernet_id: str | None
-    subject_id: str | None
 
 
 @dataclass(frozen=True)
@@ -104,9 +100,7 @@ class Claim(Protocol):
 
 _JOB_COLUMNS = [getattr(JobRow, name) for name in Job.__dataclass_fields__]
 _CLAIM_COLUMNS = [getattr(JobRow, name) for name in ClaimedJob.__dataclass_fields__]
-_FREED_COLUMNS = [getattr(JobRow, name) for name in FreedJob.__dataclass_fields__ if name not in ("state", "owner")] + [
-    JobRow.lease_owner.label("owner")
-]
+_FREED_COLUMNS = [JobRow.id, JobRow.kind, JobRow.epoch, JobRow.lease_owner.label("owner"), JobRow.search_id]
 
 
 def enqueue(
@@ -283,17 +277,17 @@ def release(
     return True
 
 
-def reap(engine: Engine, on_freed: Callable[[Session, FreedJob], None] | None = None) -> list[FreedJob]:
+def reap(engine: Engine) -> list[FreedJob]:
     """Free jobs whose lease has ended, and cancel what a cancelled search still has queued or running.
 
-    A lost job is queued again after a delay, or quarantined when its attempts are used up. ``on_freed`` is called for
-    each within the same transaction. Safe to run in any number of processes at once.
+    A lost job is queued again after a delay, or quarantined when its attempts are used up. Safe to run in any number of
+    processes at once.
     """
 
     def work(session: Session) -> list[FreedJob]:
         freed = []
         expired = and_(JobRow.state == "running", JobRow.lease_until < _NOW)
-        for job in _lock_free(session, select(*_FREED_COLUMNS, JobRow.max_attempts).where(expired)):
+        for job in _lock_free(session, select(*_FREED_COLUMNS, JobRow.attempt, JobRow.max_attempts).where(expired)):
             state = "queued" if job.attempt < job.max_attempts else "quarantined"
             message = f"the lease of {job.owner} ended"
             _leave(session, job, state, {"reason": "worker_lost", "message": message})
@@ -307,9 +301,6 @@ def reap(engine: Engine, on_freed: Callable[[Session, FreedJob], None] | None = 
         for job in _lock_free(session, orphaned):
             _cancel(session, job.id, job.epoch)
             freed.append(_freed(job, "cancelled"))
-        if on_freed is not None:
-            for one in freed:
-                on_freed(session, one)
         return freed
 
     return run_in_transaction(engine, work)
@@ -407,8 +398,7 @@ def _end_attempt(
 
 
 def _freed(job: Row[*tuple[Any, ...]], state: str) -> FreedJob:
-    fields = {name: getattr(job, name) for name in FreedJob.__dataclass_fields__ if name != "state"}
-    return FreedJob(state=state, **fields)
+    return FreedJob(job.id, job.kind, state, job.epoch, job.owner, job.search_id)
 
 
 def _read(session: Session, which: Any) -> Job | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nas_service.control.create import create_search
 from nas_service.control.reconcile import Reconciler
-from nas_service.control.results import Claim, record_done, record_failure, record_start
+from nas_service.control.results import record_done, record_failure, record_start
 from nas_service.control.spaces import store_space
 from nas_service.datasets.dataset import Dataset, build_dataset
 from nas_service.datasets.ingest import ingest_digits
@@ -26,6 +26,7 @@ from nas_service.domain.search import (
     SearchSpec,
 )
 from nas_service.storage import datasets, devices, jobs, searches, trials
+from nas_service.storage.jobs import ClaimedJob
 from nas_service.storage.session import run_in_transaction
 from search_spaces.library_index import load_library
 from search_spaces.space import SearchSpace
@@ -110,14 +111,13 @@ class FormulaWorker:
     kinds_done: list[str] = field(default_factory=list)
     resource: str | None = None
 
-    def claim(self, limit: int = 100) -> list[Claim]:
-        found = jobs.claim(self.engine, "formula", limit=limit, lease_s=60, resource=self.resource)
-        claims = [Claim(c.id, c.kind, c.payload, c.epoch, c.search_id, c.supernet_id, c.subject_id) for c in found]
+    def claim(self, limit: int = 100) -> list[ClaimedJob]:
+        claims = jobs.claim(self.engine, "formula", limit=limit, lease_s=60, resource=self.resource)
         for claim in claims:
             run_in_transaction(self.engine, lambda session, claim=claim: record_start(session, claim))
         return claims
 
-    def do(self, claim: Claim) -> bool:
+    def do(self, claim: ClaimedJob) -> bool:
         self.kinds_done.append(claim.kind)
         items = [*claim.payload.get("trials", ()), *claim.payload.get("architectures", ())]
         if any(str(item["genes"]) in self.poison for item in items):

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from nas_service.control.reconcile import Reconciler
-from nas_service.control.results import Claim, record_done, record_failure, record_start
+from nas_service.control.results import record_done, record_failure, record_start
 from nas_service.control.spaces import store_space
 from nas_service.domain.search import Budget, Finalists, MethodChoice, Objective, SearchSpec, TableEvaluatorSpec
 from nas_service.storage import jobs, lookup_tables
+from nas_service.storage.jobs import ClaimedJob
 from nas_service.storage.session import run_in_transaction
 from nas_service.tables.build import build_table
 from nas_service.tables.definition import TableDefinition, TableMetric
@@ -75,16 +76,15 @@ class TableWorker:
         self.limit = limit
         self.context = WorkContext(artifacts)
 
-    def claim(self) -> Claim | None:
+    def claim(self) -> ClaimedJob | None:
         found = jobs.claim(self.engine, "table worker", limit=1, lease_s=60)
         if not found:
             return None
-        c = found[0]
-        claim = Claim(c.id, c.kind, c.payload, c.epoch, c.search_id, c.supernet_id, c.subject_id)
+        claim = found[0]
         run_in_transaction(self.engine, lambda session: record_start(session, claim))
         return claim
 
-    def compute(self, claim: Claim) -> dict:
+    def compute(self, claim: ClaimedJob) -> dict:
         asked = 0
 
         def stop() -> bool:
@@ -94,10 +94,10 @@ class TableWorker:
 
         return advance(claim.payload, WorkContext(self.context.artifacts, should_stop=stop))
 
-    def record(self, claim: Claim, result: dict) -> bool:
+    def record(self, claim: ClaimedJob, result: dict) -> bool:
         return run_in_transaction(self.engine, lambda session: record_done(session, claim, result))
 
-    def lose(self, claim: Claim) -> bool:
+    def lose(self, claim: ClaimedJob) -> bool:
         return run_in_transaction(self.engine, lambda session: record_failure(session, claim, "worker_lost", "killed"))
 
 

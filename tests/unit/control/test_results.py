@@ -8,15 +8,16 @@ from dataclasses import replace
 import pytest
 
 from nas_service.control.reconcile import Reconciler
-from nas_service.control.results import Claim, record_done, record_failure, record_report
+from nas_service.control.results import record_done, record_failure, record_report
 from nas_service.domain.search import Finalists
 from nas_service.storage import jobs, supernets
+from nas_service.storage.jobs import ClaimedJob
 from nas_service.storage.session import run_in_transaction
 from tests.support.searches import FormulaWorker, install, start, trials_of
 
 
 @pytest.fixture
-def training(engine, empty_tables) -> Claim:
+def training(engine, empty_tables) -> ClaimedJob:
     """A claimed job that trains a supernet."""
     start(engine, replace(install(engine), finalists=Finalists(count=0)))
     Reconciler(engine).reconcile()
@@ -26,7 +27,7 @@ def training(engine, empty_tables) -> Claim:
 
 
 @pytest.fixture
-def batch(engine, training) -> Claim:
+def batch(engine, training) -> ClaimedJob:
     """A claimed job that scores several trials."""
     worker = FormulaWorker(engine)
     worker.do(training)
@@ -37,11 +38,11 @@ def batch(engine, training) -> Claim:
     return claim
 
 
-def job_of(engine, claim: Claim) -> jobs.Job:
+def job_of(engine, claim: ClaimedJob) -> jobs.Job:
     return run_in_transaction(engine, lambda session: jobs.get(session, claim.id))
 
 
-def told(engine, record, claim: Claim, *facts) -> bool:
+def told(engine, record, claim: ClaimedJob, *facts) -> bool:
     return run_in_transaction(engine, lambda session: record(session, claim, *facts))
 
 

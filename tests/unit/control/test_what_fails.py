@@ -15,11 +15,12 @@ from nas_service.control import searches as actions
 from nas_service.control.exports import request_export
 from nas_service.control.fronts import read_front
 from nas_service.control.reconcile import Reconciler
-from nas_service.control.results import Claim, record_failure
+from nas_service.control.results import record_failure
 from nas_service.domain.search import Budget, Finalists
 from nas_service.errors import Conflict
 from nas_service.storage import exports, supernets, trials, work
 from nas_service.storage.doctor import examine
+from nas_service.storage.jobs import ClaimedJob
 from nas_service.storage.session import run_in_transaction
 from nas_service.storage.tables import JobRow
 from tests.support.searches import (
@@ -54,23 +55,23 @@ def read(engine, function, *args, **kwargs):
 class Breaking(FormulaWorker):
     """Fails the jobs that ``breaks`` picks."""
 
-    breaks: Callable[[Claim], bool] = lambda claim: False
+    breaks: Callable[[ClaimedJob], bool] = lambda claim: False
 
-    def do(self, claim: Claim) -> bool:
+    def do(self, claim: ClaimedJob) -> bool:
         if not self.breaks(claim):
             return super().do(claim)
         self.kinds_done.append(claim.kind)
         return run_in_transaction(self.engine, lambda s: record_failure(s, claim, "error", "it broke"))
 
 
-def genes_in(claim: Claim) -> list[list[int]]:
+def genes_in(claim: ClaimedJob) -> list[list[int]]:
     return [item["genes"] for item in (*claim.payload.get("trials", ()), *claim.payload.get("architectures", ()))]
 
 
 def test_a_finalist_that_cannot_be_measured_is_replaced_and_spoils_no_other(engine, spec):
     unlucky: list[list[int]] = []
 
-    def breaks(claim: Claim) -> bool:
+    def breaks(claim: ClaimedJob) -> bool:
         if claim.kind == "measure" and not unlucky:
             unlucky.append(genes_in(claim)[0])
         return claim.kind == "measure" and unlucky[0] in genes_in(claim)
@@ -103,7 +104,7 @@ def test_a_finalist_without_a_test_score_says_why_and_stays(engine, spec, by):
 
     unlucky: list[list[int]] = []
 
-    def breaks(claim: Claim) -> bool:
+    def breaks(claim: ClaimedJob) -> bool:
         if by == "trial" or claim.payload.get("split") != "test":
             return False
         unlucky[:] = unlucky or [genes_in(claim)[0]]
