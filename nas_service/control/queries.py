@@ -26,6 +26,8 @@ from nas_service.errors import NotFound
 from nas_service.storage import devices, estimators, searches, supernets, trials, work
 from nas_service.storage.session import Session
 
+_MAX_TRIALS = 100  # of one architecture, in its details
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -181,9 +183,9 @@ def supernet_detail(session: Session, supernet_id: str) -> SupernetDetail:
     return SupernetDetail(supernet, supernets.curve(session, supernet_id), work.of_subject(session, supernet_id))
 
 
-def architecture_detail(session: Session, architecture_hash: str, *, limit: int = 100) -> ArchitectureDetail:
+def architecture_detail(session: Session, architecture_hash: str) -> ArchitectureDetail:
     """An architecture that some trial has evaluated. Raises NotFound."""
-    found = trials.of_architecture(session, architecture_hash, limit=limit)
+    found = trials.of_architecture(session, architecture_hash, limit=_MAX_TRIALS)
     if not found:
         raise NotFound(f"no trial has evaluated an architecture {architecture_hash}")
     space = compiled_space(session, searches.get(session, found[0].search_id).space_id)

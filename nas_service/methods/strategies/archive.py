@@ -12,6 +12,7 @@ from nas_service.methods.strategies.base import Evaluation, Genes
 
 Floats = NDArray[np.float64]
 _COMPARED = 10_000  # so that a tell stays as cheap in a search of a million trials
+_GROWTH = 7 / 6  # of the number of results from one fit of a model to the next
 
 
 class Archive:
@@ -70,11 +71,11 @@ class Archive:
         return 1.0 - (below + upto) / (2 * count) if count else 1.0
 
 
-def milestone(count: int, first: int, growth: float = 7 / 6) -> int:
+def milestone(count: int, first: int) -> int:
     """The largest refit size up to ``count``: from ``first`` on in steps of at least 4 that grow; 0 below ``first``."""
     at, following = 0, first
     while following <= count:
-        at, following = following, max(following + 4, int(following * growth))
+        at, following = following, max(following + 4, int(following * _GROWTH))
     return at
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from pydantic import Field
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
+from nas_service.domain.ranks import average_ranks
 from nas_service.methods.strategies.archive import Archive, Floats, milestone
 from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal, StrategyParams, generator
 from nas_service.methods.strategies.mlp import Adam, Mlp, sigmoid, softplus
@@ -183,10 +183,8 @@ def minimise_input(
     x: Floats,
     rng: np.random.Generator,
     steps: int,
-    low: float = 0.0,
-    high: float = 1.0,
 ) -> Floats:
-    """Minimises ``value`` (rows to values and gradients) from each row of x (n, D) inside a box; the best seen.
+    """Minimises ``value`` (rows to values and gradients) from each row of x (n, D) within 0 and 1; the best seen.
 
     The curvature along the axes is estimated with random signs and differences of gradients (Hutchinson).
     """
@@ -204,14 +202,14 @@ def minimise_input(
         square += 0.05 * (curvature**2 - square)
         scaled = np.sqrt(square / (1 - 0.95**step)) + 1e-3
         move = mean / (1 - 0.9**step) / scaled
-        x = np.clip(x - np.clip(move, -_STEP_SIZE, _STEP_SIZE), low, high)
+        x = np.clip(x - np.clip(move, -_STEP_SIZE, _STEP_SIZE), 0.0, 1.0)
     values, _ = value(x)
     return np.where((values < best_value)[:, None], x, best)
 
 
 def standard_scores(objectives: Floats) -> Floats:
     """Normal quantiles of the ranks (n, M): free of scale and of tails, best lowest."""
-    ranks = np.stack([rankdata(column) for column in objectives.T], axis=1)
+    ranks = np.stack([average_ranks(column) for column in objectives.T], axis=1)
     return ndtri((ranks - 0.5) / len(objectives))
 
 
