@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nas_service.control.check import check_limits, check_strategy
+from nas_service.control.check import MAX_AXES, check_limits, check_objective, check_strategy, refusal
 from nas_service.control.earlier import check_earlier
 from nas_service.control.reach import refuse_unreachable
 from nas_service.control.spaces import compiled_space
@@ -13,14 +13,12 @@ from nas_service.control.strategy_fit import check_fit
 from nas_service.domain.metrics import Goal
 from nas_service.domain.records import TableRecord
 from nas_service.domain.search import SearchSpec, TableEvaluatorSpec
-from nas_service.errors import MAX_NAMES, InvalidInput, NotFound, Problem, allowed
+from nas_service.errors import MAX_NAMES, NotFound, Problem, allowed
 from nas_service.storage import lookup_tables
 from nas_service.storage.session import Session
 from nas_service.tables.lookup import TableLookup
 from nas_service.tables.table import load_table
 from search_spaces.space import SearchSpace
-
-MAX_AXES = 4
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def check_table_spec(session: Session, spec: SearchSpec, artifacts: Path) -> Che
         names = [known.name for known in lookup_tables.page(session, limit=MAX_NAMES + 1)]
         suggestion = allowed(evaluator.table_id, names)
         problems.append(Problem("/evaluator/table", "unknown", error.detail, suggestion))
-        raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems)) from None
+        raise refusal(problems) from None
     if spec.space_id not in ("", table.space_id):
         problems.append(Problem("/space_id", "conflict", f"table {table.name} belongs to space {table.space_id}"))
     if spec.dataset_id is not None:
@@ -61,7 +59,7 @@ def check_table_spec(session: Session, spec: SearchSpec, artifacts: Path) -> Che
     if not problems and any(objective.constraint is not None for objective in spec.objectives):
         refuse_unreachable(spec, TableLookup(spec, load_table(artifacts, table.id)).full_values(), "", problems)
     if problems:
-        raise InvalidInput("the search cannot be carried out as specified", problems=tuple(problems))
+        raise refusal(problems)
     complete = replace(
         spec,
         space_id=table.space_id,
@@ -92,16 +90,11 @@ def _check_metrics(
         message = "nothing to look up is optimised"
         problems.append(Problem("/objectives", "invalid_value", message, f"optimise one of: {', '.join(own)}"))
     for i, objective in enumerate(spec.objectives):
-        here, bound = f"/objectives/{i}", objective.constraint
+        here = f"/objectives/{i}"
         if objective.metric not in known:
             message = f"unknown metric {objective.metric!r}"
             problems.append(Problem(f"{here}/metric", "unknown", message, allowed(objective.metric, known)))
-        if names.index(objective.metric) != i:
-            problems.append(Problem(f"{here}/metric", "duplicate", f"{objective.metric} is given twice"))
-        if not objective.optimize and bound is None:
-            problems.append(Problem(here, "invalid_value", "neither optimised nor constrained"))
-        if bound is not None and None not in (bound.minimum, bound.maximum) and bound.minimum > bound.maximum:  # type: ignore[operator]
-            problems.append(Problem(f"{here}/constraint", "invalid_value", "minimum is larger than maximum"))
+        check_objective(spec, i, problems)
         if objective.target is not None:
             problems.append(Problem(f"{here}/target", "not_allowed", "a table's values were measured before"))
     for i, name in enumerate(evaluator.report):
