@@ -15,11 +15,12 @@ import numpy as np
 from nas_service.control import payloads
 from nas_service.control.batches import settle, submit
 from nas_service.control.earlier import with_earlier
-from nas_service.control.ending import fail_search
+from nas_service.control.ending import counted_states, fail_search
 from nas_service.control.objectives import build_problem, objectives_of, reference_point
 from nas_service.control.payloads import Surroundings
 from nas_service.domain.front_tracker import FrontTracker
 from nas_service.domain.records import FrontPoint, TrialRecord
+from nas_service.domain.search import SearchSpec
 from nas_service.domain.states import TRIAL_TERMINAL
 from nas_service.ids import content_key, new_id
 from nas_service.methods.strategies.base import Evaluation, Exhausted, Proposal, Strategy, Wait
@@ -38,6 +39,8 @@ class Live:
     front: FrontTracker
     num_asked: int = 0
     num_told: int = 0
+    exhausted: bool = False
+    out_of_time: bool = False
     repeats: Counter[str] = field(default_factory=Counter)
     joined: list[int] = field(default_factory=list)
 
@@ -46,6 +49,10 @@ class Live:
         if evaluation.objectives is not None and self.front.add(evaluation.objectives):
             self.joined.append(evaluation.number)
 
+    def asks_no_more(self, spec: SearchSpec) -> bool:
+        """Whether all trials there will ever be are asked for."""
+        return self.exhausted or self.out_of_time or self.num_asked >= spec.budget.trials
+
 
 def search_phase(session: Session, around: Surroundings, lives: dict[str, Live]) -> bool:
     """One step; whether every trial of the budget has been told."""
@@ -53,52 +60,60 @@ def search_phase(session: Session, around: Surroundings, lives: dict[str, Live])
     live = lives.pop(search.id, None)
     if live is None or (live.num_asked, live.num_told) != (search.num_asked, search.num_told):
         live = _rebuild(session, around)
-    exhausted = search.exhausted
-    out_of_time = spec.budget.wall_s is not None and searches.searching_for_s(session, search) >= spec.budget.wall_s
+    wall_s = spec.budget.wall_s
+    live.exhausted = search.exhausted
+    live.out_of_time = wall_s is not None and searches.searching_for_s(session, search) >= wall_s
     window = trials.of_search(session, search.id, "search", first=live.num_told)
     if settle(session, search.id, window):
         window = trials.of_search(session, search.id, "search", first=live.num_told)
     points: list[FrontPoint] = []
     while True:
-        proposals: list[tuple[int, Proposal]] = []
-        open_window = {trial.number: trial for trial in window}
-        while not exhausted:
-            _tell_until(live, around, open_window, max(live.num_told, live.num_asked + 1 - spec.parallelism), points)
-            may_ask = live.num_told >= live.num_asked + 1 - spec.parallelism
-            if not may_ask or out_of_time or live.num_asked >= spec.budget.trials:
-                break
-            pending = [
-                np.asarray(open_window[number].genes, dtype=np.int16)
-                for number in range(live.num_told, live.num_asked)
-                if number in open_window
-            ] + [proposal.genes for _, proposal in proposals]
-            outcome = live.strategy.ask(live.num_asked, pending)
-            if isinstance(outcome, Proposal):
-                proposals.append((live.num_asked, outcome))
-                live.num_asked += 1
-            elif isinstance(outcome, Exhausted) or (isinstance(outcome, Wait) and live.num_told == live.num_asked):
-                exhausted = True
-                events.record(session, "search.exhausted", {"reason": outcome.reason}, search_id=search.id)
-            elif proposals or not _tell_until(live, around, open_window, live.num_told + 1, points):
-                break
-        reused = _insert(session, around, live, proposals)
+        reused = _insert(session, around, live, _ask(session, around, live, window, points))
         window = trials.of_search(session, search.id, "search", first=live.num_told)
         if not reused:
             break
-    if exhausted or out_of_time or live.num_asked >= spec.budget.trials:
+    asked_all = live.asks_no_more(spec)
+    if asked_all:
         _tell_until(live, around, {trial.number: trial for trial in window}, live.num_asked, points)
     ready = [trial for trial in window if trial.state == "pending" and trial.job_id is None]
     if ready:
         submit(session, search.id, "evaluate", "search", ready, payloads.evaluate(around, "search", ready))
-    _save(session, around, live, points, exhausted)
+    _save(session, around, live, points)
     lives[search.id] = live
-    asked_all = exhausted or out_of_time or live.num_asked >= spec.budget.trials
     if not asked_all or live.num_told < live.num_asked:
         return False
     if live.front.size == 0:
         fail_search(session, search, *_why_empty(session, around, live))
         return False
     return True
+
+
+def _ask(
+    session: Session, around: Surroundings, live: Live, window: list[TrialRecord], points: list[FrontPoint]
+) -> list[tuple[int, Proposal]]:
+    """As many proposals as there is room for, with their numbers; tells the trials of the window on the way."""
+    proposals: list[tuple[int, Proposal]] = []
+    open_window = {trial.number: trial for trial in window}
+    while not live.exhausted:
+        room_from = live.num_asked + 1 - around.spec.parallelism  # so many are told before the next is asked for
+        _tell_until(live, around, open_window, max(live.num_told, room_from), points)
+        if live.num_told < room_from or live.asks_no_more(around.spec):
+            break
+        pending = [
+            np.asarray(open_window[number].genes, dtype=np.int16)
+            for number in range(live.num_told, live.num_asked)
+            if number in open_window
+        ] + [proposal.genes for _, proposal in proposals]
+        outcome = live.strategy.ask(live.num_asked, pending)
+        if isinstance(outcome, Proposal):
+            proposals.append((live.num_asked, outcome))
+            live.num_asked += 1
+        elif isinstance(outcome, Exhausted) or (isinstance(outcome, Wait) and live.num_told == live.num_asked):
+            live.exhausted = True
+            events.record(session, "search.exhausted", {"reason": outcome.reason}, search_id=around.search.id)
+        elif proposals or not _tell_until(live, around, open_window, live.num_told + 1, points):
+            break
+    return proposals
 
 
 def _rebuild(session: Session, around: Surroundings) -> Live:
@@ -231,7 +246,7 @@ def known_values(costs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _save(session: Session, around: Surroundings, live: Live, points: list[FrontPoint], exhausted: bool) -> None:
+def _save(session: Session, around: Surroundings, live: Live, points: list[FrontPoint]) -> None:
     """Store how far the search has come and the strategy's state, in the transaction that inserted its trials."""
     state = live.strategy.state()
     searches.save(
@@ -241,7 +256,7 @@ def _save(session: Session, around: Surroundings, live: Live, points: list[Front
         num_asked=live.num_asked,
         num_told=live.num_told,
         num_rejected=live.strategy.num_rejected,
-        exhausted=exhausted,
+        exhausted=live.exhausted,
         hypervolume=live.front.hypervolume,
         front_size=live.front.size,
     )
@@ -256,6 +271,4 @@ def _save(session: Session, around: Surroundings, live: Live, points: list[Front
 def _why_empty(session: Session, around: Surroundings, live: Live) -> tuple[str, str]:
     if live.num_asked == 0:
         return "infeasible", "no architecture of the space keeps the constraints"
-    states = trials.tallies(session, [around.search.id])[around.search.id].counts.get("search", {})
-    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    return "no_result", f"no trial succeeded: {told}"
+    return "no_result", f"no trial succeeded: {counted_states(session, around.search.id)}"

@@ -19,6 +19,12 @@ def fail_search(
     events.record(session, "search.failed", error, search_id=search.id)
 
 
+def counted_states(session: Session, search_id: str) -> str:
+    """How the trials of the search phase ended, for a message: ``3 failed, 1 infeasible``."""
+    states = trials.tallies(session, [search_id])[search_id].counts.get("search", {})
+    return ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+
+
 def finish_search(session: Session, search: SearchRecord) -> None:
     """End a locked search that has its final front."""
     searches.enter_phase(session, search.id, "done")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nas_service.control.earlier import earlier_results
-from nas_service.control.ending import fail_search
+from nas_service.control.ending import counted_states, fail_search
 from nas_service.control.spaces import compiled_space
 from nas_service.domain.records import FrontPoint, SearchRecord
 from nas_service.domain.search import SearchSpec
@@ -148,6 +148,4 @@ def _why_empty(session: Session, search: SearchRecord) -> tuple[str, str]:
         return "infeasible", "no architecture of the space keeps the constraints"
     if search.num_asked == 0:
         return "no_result", "the time was over before the first trial"
-    states = trials.tallies(session, [search.id])[search.id].counts.get("search", {})
-    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    return "no_result", f"no full evaluation succeeded: {told}"
+    return "no_result", f"no full evaluation succeeded: {counted_states(session, search.id)}"

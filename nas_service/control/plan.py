@@ -18,6 +18,7 @@ from nas_service.storage import searches, supernets, trials
 from nas_service.storage.session import Session
 from nas_service.tables.lookup import TableLookup
 from nas_service.tables.table import load_table
+from search_spaces.space import SearchSpace
 
 _SAMPLES = 2000
 _KEPT_CHECKPOINTS = 3
@@ -35,7 +36,9 @@ def plan_search(session: Session, spec: SearchSpec, artifacts: Path) -> dict[str
         return _plan_over_table(session, check_table_spec(session, spec, artifacts), artifacts)
     checked = check_spec(session, spec)
     space = checked.space
-    sampled = np.concatenate((space.smallest()[None], space.largest()[None], space.sample(_SAMPLES, _rng())))
+    sampled = np.concatenate(
+        (space.smallest()[None], space.largest()[None], space.sample(_SAMPLES, np.random.default_rng(0)))
+    )
     costs = cost_function(space, None)(sampled)
     feasible = feasibility(checked.spec, cost_function(space, None))(sampled)
     uncertain = any(
@@ -44,18 +47,9 @@ def plan_search(session: Session, spec: SearchSpec, artifacts: Path) -> dict[str
     num_trials = min(checked.spec.budget.trials, space.cardinality)
     ready = _supernet_is_ready(session, checked)
     return {
-        "space": {
-            "id": space.id,
-            "name": space.name,
-            "num_choices": len(space.genes),
-            "cardinality": str(space.cardinality),
-        },
+        "space": _size_of(space),
         "costs": {
-            name: {
-                "minimum": int(values.min()),
-                "median": float(np.median(values)),
-                "maximum": int(values.max()),
-            }
+            name: {"minimum": int(values.min()), "median": float(np.median(values)), "maximum": int(values.max())}
             for name, values in costs.items()
         },
         "constraints": {
@@ -82,12 +76,7 @@ def _plan_over_table(session: Session, checked: CheckedTableSpec, artifacts: Pat
         checked.spec, num_trials, searches.mean_trial_s(session, checked.table.id, checked.spec.strategy.name)
     )
     return {
-        "space": {
-            "id": space.id,
-            "name": space.name,
-            "num_choices": len(space.genes),
-            "cardinality": str(space.cardinality),
-        },
+        "space": _size_of(space),
         "costs": {},
         "constraints": {
             "feasible_share": int(feasible.sum()) / space.cardinality,
@@ -103,8 +92,13 @@ def _plan_over_table(session: Session, checked: CheckedTableSpec, artifacts: Pat
     }
 
 
-def _rng() -> np.random.Generator:
-    return np.random.default_rng(0)
+def _size_of(space: SearchSpace) -> dict[str, Any]:
+    return {
+        "id": space.id,
+        "name": space.name,
+        "num_choices": len(space.genes),
+        "cardinality": str(space.cardinality),
+    }
 
 
 def _supernet_is_ready(session: Session, checked: CheckedSpec) -> bool:
