@@ -16,7 +16,7 @@ from nas_service.api import (
     exports,
     health,
     methods,
-    openapi,
+    openapi_document,
     pages,
     problems,
     searches,
@@ -88,15 +88,15 @@ def build_api() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=openapi.operation_id,
+        generate_unique_id_function=openapi_document.operation_id,
         dependencies=[Depends(known_parameters_only)],
-        responses=openapi.RESPONSES,
+        responses=openapi_document.RESPONSES,
     )
     for module in ROUTERS:
         api.include_router(module.router)
     pages.install(api)
     problems.install(api)
-    openapi.install(api)
+    openapi_document.install(api)
     return api
 
 
