@@ -13,8 +13,9 @@ from typing import Any
 from rich.live import Live
 
 from nas_service.cli.demo_plot import save_plot
+from nas_service.cli.fronts import front_row, print_front
 from nas_service.cli.output import Format, ListFormat, out, print_rows, progress
-from nas_service.cli.searches import front_row, print_front, status_line
+from nas_service.cli.searches import status_line
 from nas_service.cli.up import running
 from nas_service.client import Client
 from nas_service.client_types import Search, Trial

@@ -12,8 +12,9 @@ import yaml
 
 from nas_service.cli import output
 from nas_service.cli.failures import SchemaMismatch, guarded
+from nas_service.cli.fronts import print_front
 from nas_service.cli.output import Format, ListFormat, print_document, print_rows, show
-from nas_service.cli.searches import LISTED, print_front, status_line
+from nas_service.cli.searches import LISTED, status_line
 from nas_service.client import ApiError, Unreachable
 from nas_service.datasets.errors import DatasetError
 from nas_service.errors import InvalidInput, Problem, allowed

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from nas_service.cli.fronts import front_row, with_interval
 from nas_service.cli.search_request import objective, request_from
-from nas_service.cli.searches import front_row, with_interval
 from nas_service.cli.space import genes_of_line
 from nas_service.errors import InvalidInput
 from search_spaces.errors import SpaceError
