@@ -1,6 +1,7 @@
 """The controller stays light: importing it loads neither torch nor ray, and the torch-free half of the spaces neither.
 
-The command line loads what takes long to load only for the commands that need it.
+The command line loads what takes long to load only for the commands that need it, and nothing that every process
+loads needs `scipy.stats`.
 
 Import contracts see only import statements; a package `__init__` that imports its heavy half escapes them, a fresh
 process does not.
@@ -13,7 +14,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "ray")
+HEAVY = ("torch", "ray", "scipy.stats")
 OF_SOME_COMMANDS = (*HEAVY, "optuna", "pyarrow", "scipy", "sqlalchemy")
 LIGHT = [
     "search_spaces.space",

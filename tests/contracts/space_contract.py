@@ -159,7 +159,7 @@ class SpaceContract:
         assert len(space.pretty(space.smallest()).splitlines()) == len(space.resolve(space.smallest()).nodes)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.cache  # a bound would be met by suites that go through all documents once for each of their tests
 def compiled(text: str) -> SearchSpace:
     """A space compiled once per process."""
     return SearchSpace.from_document(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import deque
 
@@ -54,6 +55,17 @@ def make_problem(
     return Problem(
         space, num_objectives, seed, feasible or within, bounds, space.costs, names, known, budget, **further
     )
+
+
+@functools.cache
+def long_history(count, *size):
+    """Different architectures of `flat_space(*size)` and their objectives, the same for every strategy."""
+    space = flat_space(*size)
+    rows = space.sample(4 * count, np.random.default_rng(0))
+    rows = rows[np.sort(np.unique(rows, axis=0, return_index=True)[1])][:count]
+    assert len(rows) == count
+    evaluate = landscape(space, 2)
+    return rows, [evaluate(genes) for genes in rows]
 
 
 class Runner:
@@ -235,12 +247,10 @@ class StrategyContract:
 
     def test_a_long_history_is_used_and_asks_go_on(self):
         space = flat_space(*self.large_space)
-        rows = space.sample(4 * self.ask_history, np.random.default_rng(0))
-        rows = rows[np.sort(np.unique(rows, axis=0, return_index=True)[1])][: self.ask_history]
-        assert len(rows) == self.ask_history
+        rows, values = long_history(self.ask_history, *self.large_space)
         runner = self.run(space)
         for number, genes in enumerate(rows):
-            runner.strategy.tell(Evaluation(number, genes, runner.evaluate(genes), "succeeded"))
+            runner.strategy.tell(Evaluation(number, genes, values[number], "succeeded"))
         runner.number = len(rows)
         runner.step(20)
         assert len(json.dumps(runner.strategy.state())) < 2_000, "what is stored at each step must not grow"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,21 +25,26 @@ class TreeSpace:
         self.genes = tuple(genes)
         self._costs = costs
         self._sizes = np.array([len(gene.options) for gene in genes])
-        everything = itertools.product(*(range(-1, len(gene.options)) for gene in genes))
-        flat = all(gene.when is None for gene in genes)
-        if flat:
-            everything = itertools.product(*(range(len(gene.options)) for gene in genes))
-        rows = np.array(list(everything), dtype=np.int16)
+        lowest = 0 if all(gene.when is None for gene in genes) else -1
+        values = [np.arange(lowest, size, dtype=np.int16) for size in self._sizes]
+        rows = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(genes))
         self._all = rows[self.valid(rows)]
         self.cardinality = len(self._all)
         self.id = "spc_tree"
+
+    @staticmethod
+    def _switched_on(gene, genes):
+        """Whether what the gene hangs on has one of the options that make it active."""
+        if gene.when is None:
+            return np.ones(len(genes), dtype=bool)
+        parent, options = gene.when
+        return (genes[:, [parent]] == list(options)).any(axis=1)
 
     def _active(self, genes):
         active = np.ones(genes.shape, dtype=bool)
         for j, gene in enumerate(self.genes):
             if gene.when is not None:
-                parent, options = gene.when
-                active[:, j] = active[:, parent] & np.isin(genes[:, parent], list(options))
+                active[:, j] = active[:, gene.when[0]] & self._switched_on(gene, genes)
         return active
 
     def valid(self, genes):
@@ -50,11 +55,7 @@ class TreeSpace:
     def canonical(self, genes):
         out = np.atleast_2d(genes).astype(np.int16).copy()
         for j, gene in enumerate(self.genes):
-            active = np.ones(len(out), dtype=bool)
-            if gene.when is not None:
-                parent, options = gene.when
-                active = np.isin(out[:, parent], list(options))
-            out[:, j] = np.where(active, np.maximum(out[:, j], 0), -1)
+            out[:, j] = np.where(self._switched_on(gene, out), np.maximum(out[:, j], 0), -1)
         return out.reshape(np.shape(genes))
 
     def sample(self, n, rng):
@@ -63,12 +64,9 @@ class TreeSpace:
     def _repair(self, genes, rng):
         """Switch off what is inactive, redraw what became active."""
         for j, gene in enumerate(self.genes):
-            active = np.ones(len(genes), dtype=bool)
-            if gene.when is not None:
-                parent, options = gene.when
-                active = np.isin(genes[:, parent], list(options))
             drawn = rng.integers(len(gene.options), size=len(genes))
-            genes[:, j] = np.where(active, np.where(genes[:, j] < 0, drawn, genes[:, j]), -1)
+            kept = np.where(genes[:, j] < 0, drawn, genes[:, j])
+            genes[:, j] = np.where(self._switched_on(gene, genes), kept, -1)
         return genes
 
     def mutate(self, genes, rng, num_mutations=1):
@@ -146,12 +144,14 @@ class TreeSpace:
         return genes
 
 
+@functools.cache
 def flat_space(num_genes=6, num_options=5):
     """Unordered genes of equal size; the cost is the sum of the options."""
     genes = [TreeGene(f"g{i}", tuple(f"o{k}" for k in range(num_options))) for i in range(num_genes)]
     return TreeSpace(genes, lambda rows: {"macs": rows.sum(axis=1).astype(np.int64)})
 
 
+@functools.cache
 def conditional_space():
     """An ordered depth that switches layers on, each with a width, and a branch choice with its own gene."""
     genes = [

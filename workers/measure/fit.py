@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.stats import spearmanr
+
+from nas_service.domain.ranks import average_ranks
 
 STRENGTHS = tuple(float(strength) for strength in np.logspace(-4, 2, 7))
 NUM_FOLDS = 5
@@ -58,13 +59,13 @@ def held_out_errors(features: Mapping[str, np.ndarray], latency_ms: np.ndarray, 
     for kept, held in _folds(len(latency_ms), seed + 1):
         fit = fit_best({kind: matrix[kept] for kind, matrix in features.items()}, latency_ms[kept], seed)
         predicted[held] = fit.predict(features[fit.kind][held])
-    rank = (
-        float(spearmanr(predicted, latency_ms).statistic) if np.ptp(predicted) and np.ptp(latency_ms) else float("nan")
-    )
+    spearman = None
+    if np.ptp(predicted) and np.ptp(latency_ms):
+        spearman = float(np.corrcoef(average_ranks(predicted), average_ranks(latency_ms))[0, 1])
     return {
         "mae_ms": float(np.abs(predicted - latency_ms).mean()),
         "mape": float(np.abs(predicted / latency_ms - 1).mean()),
-        "spearman": rank if np.isfinite(rank) else None,
+        "spearman": spearman,
         "n": len(latency_ms),
         "method": f"nested {NUM_FOLDS}-fold cross-validation",
     }
