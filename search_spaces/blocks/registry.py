@@ -40,6 +40,7 @@ from search_spaces.blocks.resnet import BasicBlock, Bottleneck, Shortcut
 from search_spaces.blocks.sequence_convolution import SequenceConv
 from search_spaces.blocks.sequences import (
     LanguageHead,
+    LearnedTokens,
     PatchEmbedding,
     SequenceHead,
     SequencePool,
@@ -81,6 +82,7 @@ BLOCKS: dict[str, Block] = {
         ImageHead(),
         LanguageHead(),
         LayerScale(),
+        LearnedTokens(),
         Linear(),
         MapAttention(),
         MapFeedForward(),

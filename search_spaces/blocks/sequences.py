@@ -91,6 +91,26 @@ class TokenEmbedding(Block):
         return tally.cost()
 
 
+class LearnedTokens(Block):
+    """Learned tokens, whatever the input is: queries of attention that sums a sequence up.
+
+    Perceiver (Jaegle et al. 2021, arXiv 2103.03206), pooling by attention, the class attention of CaiT.
+    """
+
+    kind = "learned_tokens"
+    help = "Learned tokens, whatever the input is, as queries of an `attend` (Perceiver, pooling by attention)."
+    params: ClassVar = (Param("length", "int", minimum=1, help="How many tokens."), FEATURES)
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return TokensShape(p["length"], p["features"])
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        tally = Tally(inputs)
+        tally.learn(p["length"] * p["features"])
+        tally.emit(p["length"] * p["features"])
+        return tally.cost()
+
+
 class TokenNorm(Block):
     """Layer norm over the features of each token."""
 

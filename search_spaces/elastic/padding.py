@@ -25,10 +25,13 @@ def call_inputs(network: Network) -> tuple[tuple[int, ...], ...]:
     the network's. Padding stands behind the text, so one that stands for several is real where the first of these is.
     """
     padded = network.task in _PADDED_TASKS
-    steps, calls = [1], []
+    steps, calls = [1], []  # per value how many of the network's tokens each of its tokens stands for, 0 for none
     for node in network.nodes:
-        spec, step = MODULES[node.block], steps[node.inputs[0]]
-        calls.append((*node.inputs, -steps[node.inputs[spec.masked_input]]) if padded and spec.masks else node.inputs)
+        spec, masked = MODULES[node.block], 0
+        if padded and spec.masks:
+            masked = steps[node.inputs[spec.masked_input]]
+        calls.append((*node.inputs, -masked) if masked else node.inputs)
+        step = steps[node.inputs[0]] * spec.keeps_places
         steps.append(step * int(node.params[spec.shortens] or 1) if spec.shortens else step)
     return tuple(calls)
 

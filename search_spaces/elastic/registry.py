@@ -39,6 +39,7 @@ from search_spaces.elastic.resnet import BASIC_BLOCK, BOTTLENECK, SHORTCUT
 from search_spaces.elastic.sequence_convolution import SEQUENCE_CONV
 from search_spaces.elastic.sequences import (
     LANGUAGE_HEAD,
+    LEARNED_TOKENS,
     PATCH_EMBEDDING,
     SEQUENCE_HEAD,
     SEQUENCE_POOL,
@@ -84,6 +85,7 @@ MODULES: dict[str, ModuleSpec] = {
     "image_head": IMAGE_HEAD,
     "language_head": LANGUAGE_HEAD,
     "layer_scale": LAYER_SCALE,
+    "learned_tokens": LEARNED_TOKENS,
     "linear": LINEAR,
     "map_attention": MAP_ATTENTION,
     "map_feed_forward": MAP_FEED_FORWARD,

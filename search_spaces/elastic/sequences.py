@@ -62,6 +62,17 @@ class TokenEmbedding(nn.Module):
         return self.dropout(x)
 
 
+class LearnedTokens(nn.Module):
+    """(N, L, features), the same for every example."""
+
+    def __init__(self, length: int, features: int) -> None:
+        super().__init__()
+        self.tokens = nn.Parameter(torch.zeros(1, length, features))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.tokens.expand(x.shape[0], -1, -1)
+
+
 class TokenNorm(nn.Module):
     """Layer norm of each token."""
 
@@ -193,6 +204,10 @@ def token_embedding_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -
     }
 
 
+def learned_tokens_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
+    return {"length": p["length"], "features": p["features"]}
+
+
 def token_norm_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
     return {"features": tokens(inputs, "token_norm").features, "rms": bool(p["rms_norm"])}
 
@@ -231,6 +246,7 @@ def language_head_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> 
 
 PATCH_EMBEDDING = ModuleSpec(PatchEmbedding, patch_embedding_arguments)
 TOKEN_EMBEDDING = ModuleSpec(TokenEmbedding, token_embedding_arguments)
+LEARNED_TOKENS = ModuleSpec(LearnedTokens, learned_tokens_arguments, keeps_places=False)
 TOKEN_NORM = ModuleSpec(TokenNorm, token_norm_arguments, helpers=(RMSNorm, make_norm))
 TOKEN_PROJECTION = ModuleSpec(TokenProjection, token_projection_arguments)
 TOKEN_REDUCTION = ModuleSpec(TokenReduction, token_reduction_arguments)

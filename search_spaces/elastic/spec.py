@@ -34,7 +34,8 @@ class ModuleSpec:
     what zero initialisation sets to 0), None where there is no such branch. `branch` is the path of the layer whose
     output is the residual branch, which training may drop (stochastic depth). `masks` says that the module's forward
     takes, after its inputs, which tokens are real (N, L; None: all) of the input `masked_input`, and keeps padding out
-    of the others. `shortens` names the parameter that says how many tokens become one.
+    of the others. `shortens` names the parameter that says how many tokens become one; without `keeps_places` those
+    of the output have nothing to do with the places of a text.
     """
 
     cls: type[nn.Module]
@@ -46,3 +47,4 @@ class ModuleSpec:
     masks: bool = False
     masked_input: int = 0
     shortens: str | None = None
+    keeps_places: bool = True

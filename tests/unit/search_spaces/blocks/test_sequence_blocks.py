@@ -44,6 +44,12 @@ class TestTokenEmbeddingAsTiedHead(BlockContract):
         return [case for case in super().cases() if case[0][0].features == case[1]["features"]]  # type: ignore[union-attr]
 
 
+class TestLearnedTokens(BlockContract):
+    kind = "learned_tokens"
+    inputs: ClassVar = [[TokensShape(6, 8)]]
+    options: ClassVar = {"length": [1, 3], "features": [4, 8]}
+
+
 class TestTokenNorm(BlockContract):
     kind = "token_norm"
     inputs: ClassVar = [[TokensShape(6, 8), TokensShape(6, 12)]]

@@ -18,6 +18,7 @@ SHORTER = [
     {"block": "token_pool", "name": "s", "inputs": ["x"]},
     {"block": "token_projection", "name": "k", "features": 16},
 ]
+LATENTS = {"block": "learned_tokens", "name": "q", "inputs": ["x"], "length": 3, "features": 16}
 MIXERS = {
     "attention": ATTENTION,
     "post norm": {**ATTENTION, "norm": "post"},
@@ -34,6 +35,7 @@ MIXERS = {
     "pooled": {"sequence": [{"block": "token_pool", "operation": "max"}, ATTENTION]},
     "attention by itself": {"graph": {"body": [*PARTS, ATTEND | {"inputs": ["q", "k", "v"]}]}},
     "linear attention to fewer": {"graph": {"body": [*SHORTER, ATTEND | {"linear": True, "inputs": ["x", "k", "s"]}]}},
+    "latents": {"graph": {"body": [LATENTS, ATTEND | {"inputs": ["q", "x", "x"]}, ATTENTION]}},
     "positions": {"residual": [{"block": "token_norm"}, {"block": "position_mixer", "mid": {"one_of": [0, 8]}}]},
 }
 
