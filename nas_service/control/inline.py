@@ -17,7 +17,7 @@ from nas_service.control.spaces import compiled_space
 from nas_service.domain.records import FrontPoint, SearchRecord
 from nas_service.domain.search import SearchSpec
 from nas_service.domain.states import JOB_TERMINAL
-from nas_service.storage import events, fronts, jobs, searches, trials
+from nas_service.storage import events, fronts, jobs, searches, trials, work
 from nas_service.storage.session import Session
 from nas_service.storage.trial_copy import FinishedTrial, copy_trials, history
 from nas_service.tables.inline import decode_genes, encode_earlier, encode_genes
@@ -38,11 +38,11 @@ def inline_phase(session: Session, search: SearchRecord, spec: SearchSpec) -> bo
             return False
         return True
     place = f"advance:{search.id}:{search.num_asked}:{search.num_told}"
-    job = jobs.find(session, place)
+    job = work.find(session, place)
     short = search.num_asked <= _SHORT_HISTORY
     if job is not None and job.state == "succeeded":  # the worker did not know the history
         place, short = f"{place}:history", True
-        job = jobs.find(session, place)
+        job = work.find(session, place)
     if job is None:
         _enqueue(session, search, spec, place, remaining_s, with_history=short)
     elif job.state in JOB_TERMINAL:

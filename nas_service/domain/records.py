@@ -285,6 +285,7 @@ class JobRecord:
     attempt: int
     epoch: int
     exclusive: bool
+    lease_until: datetime | None
     created_at: datetime
     finished_at: datetime | None
 

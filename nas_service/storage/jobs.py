@@ -17,7 +17,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import takewhile
 from typing import Any, Protocol
 
@@ -66,29 +66,6 @@ class FreedJob:
     search_id: str | None
 
 
-@dataclass(frozen=True)
-class Job:
-    """A job as it stands."""
-
-    id: str
-    kind: str
-    dedup_key: str
-    state: str
-    payload: dict[str, Any]
-    result: dict[str, Any] | None
-    progress: dict[str, Any] | None
-    error: dict[str, Any] | None
-    epoch: int
-    attempt: int
-    max_attempts: int
-    search_id: str | None
-    supernet_id: str | None
-    subject_id: str | None
-    lease_until: datetime | None
-    created_at: datetime
-    finished_at: datetime | None
-
-
 class Claim(Protocol):
     """What identifies a claim; a `ClaimedJob` is one."""
 
@@ -98,7 +75,6 @@ class Claim(Protocol):
     def epoch(self) -> int: ...
 
 
-_JOB_COLUMNS = [getattr(JobRow, name) for name in Job.__dataclass_fields__]
 _CLAIM_COLUMNS = [getattr(JobRow, name) for name in ClaimedJob.__dataclass_fields__]
 _FREED_COLUMNS = [JobRow.id, JobRow.kind, JobRow.epoch, JobRow.lease_owner.label("owner"), JobRow.search_id]
 
@@ -331,16 +307,6 @@ def cancel_for_search(session: Session, search_id: str) -> list[str]:
     return [job.id for job in found]
 
 
-def get(session: Session, job_id: str) -> Job | None:
-    """The job with this id."""
-    return _read(session, JobRow.id == job_id)
-
-
-def find(session: Session, dedup_key: str) -> Job | None:
-    """The job that was queued under this key."""
-    return _read(session, JobRow.dedup_key == dedup_key)
-
-
 def retry_delay_s(attempt: int) -> float:
     """Seconds until attempt number ``attempt`` + 1: doubling from 10 up to 300, spread by a factor of 0.5 to 1.5."""
     return min(5.0 * 2.0**attempt, 300.0) * random.uniform(0.5, 1.5)
@@ -399,8 +365,3 @@ def _end_attempt(
 
 def _freed(job: Row[*tuple[Any, ...]], state: str) -> FreedJob:
     return FreedJob(job.id, job.kind, state, job.epoch, job.owner, job.search_id)
-
-
-def _read(session: Session, which: Any) -> Job | None:
-    row = session.execute(select(*_JOB_COLUMNS).where(which)).one_or_none()
-    return None if row is None else Job(*row)

@@ -23,6 +23,12 @@ def get(session: Session, job_id: str) -> JobRecord | None:
     return None if row is None else to_record(row, JobRecord)
 
 
+def find(session: Session, dedup_key: str) -> JobRecord | None:
+    """The job that was queued under this key, or None."""
+    row = session.scalars(select(JobRow).where(JobRow.dedup_key == dedup_key)).one_or_none()
+    return None if row is None else to_record(row, JobRecord)
+
+
 def get_many(session: Session, job_ids: Sequence[str]) -> dict[str, JobRecord]:
     """Jobs by id."""
     if not job_ids:

@@ -16,7 +16,7 @@ from nas_service.control.fronts import read_front
 from nas_service.datasets.store import DatasetStore
 from nas_service.domain.search import Budget, Finalists, MethodChoice
 from nas_service.errors import Conflict, InvalidInput
-from nas_service.storage import events, exports, installation, jobs
+from nas_service.storage import events, exports, installation, jobs, work
 from nas_service.storage.backup import MANIFEST, back_up, restore
 from nas_service.storage.doctor import examine
 from nas_service.storage.session import make_engine, run_in_transaction, unit_of_work
@@ -101,7 +101,7 @@ def test_a_restored_service_gives_the_same_answers(engine, home, service, saved,
     assert examine(engine, home / "artifacts") == []
     # What a worker of the old service held is due again, and a number is never given twice.
     with unit_of_work(empty) as session:
-        assert jobs.get(session, service["job"]).state == "queued"
+        assert work.get(session, service["job"]).state == "queued"
         last = events.last_seq(session)
         events.record(session, "test", {})
     with unit_of_work(empty) as session:

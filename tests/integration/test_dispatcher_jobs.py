@@ -12,8 +12,9 @@ import pytest
 
 from nas_service import logs
 from nas_service.datasets.store import DatasetStore
+from nas_service.domain.records import JobRecord
 from nas_service.domain.search import MethodChoice
-from nas_service.storage import installation, jobs
+from nas_service.storage import installation, jobs, work
 from nas_service.storage.doctor import examine
 from nas_service.storage.session import run_in_transaction, unit_of_work
 from tests.support.searches import digits, install, search_of, start
@@ -82,7 +83,7 @@ def test_a_measurement_waits_for_what_other_dispatchers_run(engine, pool):
 
     def states() -> dict[str, str]:
         with unit_of_work(engine) as session:
-            return {job_id: jobs.get(session, job_id).state for job_id in (theirs, ours, later)}
+            return {job_id: work.get(session, job_id).state for job_id in (theirs, ours, later)}
 
     dispatcher = Dispatcher(engine, pool, Timing())
     for _ in range(3):
@@ -107,9 +108,9 @@ def test_a_job_for_a_device_that_is_away_waits_and_holds_up_nothing(engine, pool
         other = jobs.enqueue(session, kind="evaluate", dedup_key="other", payload={})
     dispatcher = Dispatcher(engine, pool, Timing())
 
-    def read(job_id: str) -> jobs.Job:
+    def read(job_id: str) -> JobRecord:
         with unit_of_work(engine) as session:
-            return jobs.get(session, job_id)
+            return work.get(session, job_id)
 
     (held,) = jobs.claim(engine, dispatcher.owner, limit=1, lease_s=60, resource="device:pi5")
     dispatcher._claims[held.id] = held  # the device has left in this moment
@@ -159,7 +160,7 @@ def test_a_measurement_on_a_device_holds_up_its_machine_alone(engine, pool):
 
     def state(job_id: str) -> str:
         with unit_of_work(engine) as session:
-            return jobs.get(session, job_id).state
+            return work.get(session, job_id).state
 
     deadline = time.monotonic() + DEADLINE_S
     while state(other) != "failed":  # it has run: there was nothing to evaluate

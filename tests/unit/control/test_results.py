@@ -9,8 +9,9 @@ import pytest
 
 from nas_service.control.reconcile import Reconciler
 from nas_service.control.results import record_done, record_failure, record_report
+from nas_service.domain.records import JobRecord
 from nas_service.domain.search import Finalists
-from nas_service.storage import jobs, supernets
+from nas_service.storage import supernets, work
 from nas_service.storage.jobs import ClaimedJob
 from nas_service.storage.session import run_in_transaction
 from tests.support.searches import FormulaWorker, install, start, trials_of
@@ -38,8 +39,8 @@ def batch(engine, training) -> ClaimedJob:
     return claim
 
 
-def job_of(engine, claim: ClaimedJob) -> jobs.Job:
-    return run_in_transaction(engine, lambda session: jobs.get(session, claim.id))
+def job_of(engine, claim: ClaimedJob) -> JobRecord:
+    return run_in_transaction(engine, lambda session: work.get(session, claim.id))
 
 
 def told(engine, record, claim: ClaimedJob, *facts) -> bool:

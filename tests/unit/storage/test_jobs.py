@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select, text, update
 
-from nas_service.storage import jobs
+from nas_service.domain.records import JobRecord
+from nas_service.storage import jobs, work
 from nas_service.storage.session import unit_of_work
 from nas_service.storage.tables import JobRow, SearchRow
 from tests.support.rows import add_search
@@ -27,9 +28,9 @@ def claim(engine, limit: int = 10, **options) -> list[jobs.ClaimedJob]:
     return jobs.claim(engine, "worker-a", limit=limit, lease_s=30, **options)
 
 
-def read(engine, job_id: str) -> jobs.Job:
+def read(engine, job_id: str) -> JobRecord:
     with unit_of_work(engine) as session:
-        job = jobs.get(session, job_id)
+        job = work.get(session, job_id)
     assert job is not None
     return job
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from nas_service.storage import jobs, supernets
+from nas_service.domain.records import JobRecord
+from nas_service.storage import jobs, supernets, work
 from nas_service.storage.session import run_in_transaction, unit_of_work
 from tests.support.searches import install, search_of, start
 from workers import dispatch
@@ -80,9 +81,9 @@ def enqueue(engine, key: str, kind: str = "evaluate", **options) -> str:
         return jobs.enqueue(session, kind=kind, dedup_key=key, **{"payload": {}, **options})
 
 
-def job_of(engine, job_id: str) -> jobs.Job:
+def job_of(engine, job_id: str) -> JobRecord:
     with unit_of_work(engine) as session:
-        job = jobs.get(session, job_id)
+        job = work.get(session, job_id)
     assert job is not None
     return job
 
