@@ -1,9 +1,7 @@
 """Job `export`: writes one architecture with its weights as files that need nothing of this project."""
 
-import hashlib
 import inspect
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -19,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nas_service.datasets import tokenizer
+from nas_service.files import file_sha256, sync
 from search_spaces.elastic.calibrate import calibrated, recalibrate
 from search_spaces.elastic.codegen import plain_source
 from search_spaces.elastic.plain import PlainNetwork, build_plain
@@ -105,9 +104,9 @@ def export(payload: dict[str, Any], context: WorkContext) -> dict[str, Any]:
     try:
         _write_all(job, temporary, context)
         for path in (*temporary.iterdir(), temporary):
-            _sync(path)
+            sync(path)
         temporary.rename(final)
-        _sync(final.parent)
+        sync(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return _result(relative, final)
@@ -237,9 +236,7 @@ def _write_json(path: Path, document: Any) -> None:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": path.name, "size_bytes": path.stat().st_size, "sha256": digest}
+    return {"name": path.name, "size_bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def _result(relative: str, folder: Path) -> dict[str, Any]:
@@ -250,11 +247,3 @@ def _result(relative: str, folder: Path) -> dict[str, Any]:
 
 def _progress(context: WorkContext, phase: str, step: int) -> None:
     context.report({"type": "progress", "phase": phase, "step": step, "num_steps": 3})
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

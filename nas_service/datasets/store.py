@@ -15,6 +15,7 @@ from nas_service.datasets.dataset import FORMAT_VERSION, Dataset, fingerprint_of
 from nas_service.datasets.errors import DatasetError
 from nas_service.datasets.texts import tokenizer_sha256, tokenizer_text
 from nas_service.datasets.tokenizer import Tokenizer
+from nas_service.files import sync
 
 # Folder of the data sets inside the artifact store, where workers look for them.
 DATASETS_FOLDER = "datasets"
@@ -54,14 +55,14 @@ class DatasetStore:
                 file.write(text.encode() + b"\n")
                 _flush(file)
             temporary.chmod(0o755)
-            _sync_folder(temporary)
+            sync(temporary)
             try:
                 temporary.rename(target)
             except OSError:
                 if not target.is_dir():
                     raise
                 # Another process was faster with the same content.
-            _sync_folder(self.root)
+            sync(self.root)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return target
@@ -122,11 +123,3 @@ def _tokenizer(path: Path, info: dict[str, Any]) -> Tokenizer | None:
 def _flush(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_service.errors import Conflict, InvalidInput
+from nas_service.files import file_sha256
 from nas_service.storage import migrate
 from nas_service.storage.backup_rows import FOLDER, TableFile, export_rows, import_rows, table_with_rows
 from nas_service.storage.doctor import Finding, examine, named_files
@@ -132,7 +133,7 @@ def _verify(source: Path, manifest: dict[str, Any]) -> None:
     broken = []
     for name, sha256 in wanted.items():
         path = (source / name).resolve()
-        if not path.is_relative_to(root) or not path.is_file() or _sha256(path) != sha256:
+        if not path.is_relative_to(root) or not path.is_file() or file_sha256(path) != sha256:
             broken.append(name)
     if broken:
         shown = ", ".join(broken[:_SHOWN])
@@ -176,11 +177,6 @@ def _copied(source: Path, target: Path, name: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return {"name": name, "size_bytes": size, "sha256": digest.hexdigest()}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _summary(manifest: dict[str, Any]) -> Summary:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nas_service.files import file_sha256
 from nas_service.storage.installation import MARKER
 
 LEFTOVER_S = 3600  # an unfinished file or directory older than this belongs to nobody
@@ -64,8 +64,7 @@ def _broken_file(artifacts: Path, name: str, sha256: str) -> Iterator[str]:
     if path is None:
         yield f"{name} is missing"
         return
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(path)
     if found != sha256:
         yield f"{name} has sha256 {found}, expected {sha256}"
 

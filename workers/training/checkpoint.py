@@ -5,9 +5,7 @@ Names carry the epoch of the writer (`step-00000120.3`), so a superseded writer 
 """
 
 import contextlib
-import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -18,13 +16,13 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from nas_service.files import file_sha256, sync
 from workers.training.transfer import on_host
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
 _STEP_NAME = re.compile(r"step-(\d{8,})\.(\d+)")
 _TMP_NAME = re.compile(r".+\.(\d+)\.tmp")
-_CHUNK_BYTES = 1 << 20
 
 
 class CheckpointError(Exception):
@@ -88,9 +86,9 @@ def write_checkpoint(
     }
     (tmp / MANIFEST).write_text(json.dumps(manifest, sort_keys=True), encoding="utf-8")
     for path in (*files, tmp / MANIFEST, tmp):
-        _sync(path)
+        sync(path)
     tmp.replace(final)
-    _sync(parent)
+    sync(parent)
     return Checkpoint(final, file_sha256(final / MANIFEST), dict(state))
 
 
@@ -138,26 +136,9 @@ def sweep(parent: Path, epoch: int) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file, read in chunks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _steps(parent: Path) -> list[tuple[int, int, Path]]:
     """(step, epoch, path) of all step checkpoints, oldest first."""
     if not parent.is_dir():
         return []
     matches = ((_STEP_NAME.fullmatch(path.name), path) for path in parent.iterdir())
     return sorted((int(match[1]), int(match[2]), path) for match, path in matches if match)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
