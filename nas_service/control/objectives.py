@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from nas_service.domain.latency_estimator import predict_latency_ms
 from nas_service.domain.records import TrialRecord
 from nas_service.domain.search import Constraint, SearchSpec
 from nas_service.methods.strategies.base import Genes, Problem
-from search_spaces.space import SearchSpace
+from search_spaces.space import COST_NAMES, SearchSpace
 
 _REFERENCE_SAMPLES = 1000
 
@@ -39,11 +39,13 @@ def violations(spec: SearchSpec, values: Mapping[str, Any]) -> list[dict[str, An
     return broken
 
 
-def cost_function(space: SearchSpace, estimator: dict[str, Any] | None) -> Callable[[Genes], dict[str, np.ndarray]]:
-    """Genes (n, G) to everything known without an evaluation: exact costs and, with an estimator, ``latency_ms``."""
+def cost_function(
+    space: SearchSpace, estimator: dict[str, Any] | None, names: Sequence[str] = COST_NAMES
+) -> Callable[[Genes], dict[str, np.ndarray]]:
+    """Genes (n, G) to what is known without an evaluation: exact costs and, with an estimator, ``latency_ms``."""
 
     def costs(genes: Genes) -> dict[str, np.ndarray]:
-        known: dict[str, np.ndarray] = dict(space.costs(genes))
+        known: dict[str, np.ndarray] = dict(space.costs(genes, names=names)) if names else {}
         if estimator is not None:
             known["latency_ms"] = np.asarray(predict_latency_ms(estimator, space, genes), dtype=np.float64)
         return known

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from nas_service.domain.latency_estimator import predict_latency_ms
+from nas_service.control.objectives import cost_function
 from nas_service.domain.search import Constraint, SearchSpec
 from nas_service.errors import Problem
 from nas_service.methods.strategies.base import Genes
@@ -33,7 +34,7 @@ class _Undecided(Exception):
 
 
 def check_reachable(
-    spec: SearchSpec, space: SearchSpace, estimator: dict[str, object] | None, problems: list[Problem]
+    spec: SearchSpec, space: SearchSpace, estimator: dict[str, Any] | None, problems: list[Problem]
 ) -> bool:
     """Whether an architecture is known that keeps every bound on a cost, or on the latency of a fitted ``estimator``.
 
@@ -43,7 +44,8 @@ def check_reachable(
     bounds = _bounds(spec, known)
     if not bounds:
         return True
-    costs = _costs_of(space, tuple(bounds), estimator)
+    fitted = estimator if "latency_ms" in bounds else None
+    costs = cost_function(space, fitted, [name for name in bounds if name in COST_NAMES])
     if space.cardinality <= _LOOKED_THROUGH:
         return not refuse_unreachable(spec, costs(space.enumerate(_LOOKED_THROUGH)), "", problems)
     landmarks = np.concatenate((space.smallest()[None], space.largest()[None], space.uniform_scaling(8)))
@@ -52,7 +54,7 @@ def check_reachable(
     if (violation(values, bounds) == 0.0).any():
         return True
     try:
-        seen = [values]
+        seen: list[Values] = [values]
         for name, (low, high) in bounds.items():
             if high is not None and values[name].min() > high:
                 seen.append(_downhill(space, costs, pool, partial(_signed, name, 1.0)))
@@ -99,18 +101,6 @@ def _bounds(spec: SearchSpec, known: tuple[str, ...]) -> Bounds:
 
 def _signed(name: str, sign: float, values: Values) -> np.ndarray:
     return sign * values[name]
-
-
-def _costs_of(space: SearchSpace, names: tuple[str, ...], estimator: dict[str, object] | None) -> Costs:
-    counted = [name for name in names if name in COST_NAMES]
-
-    def costs(genes: Genes) -> Values:
-        found: dict[str, np.ndarray] = dict(space.costs(genes, names=counted)) if counted else {}
-        if "latency_ms" in names and estimator is not None:
-            found["latency_ms"] = predict_latency_ms(estimator, space, genes)
-        return found
-
-    return costs
 
 
 def _downhill(
