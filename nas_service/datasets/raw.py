@@ -52,31 +52,8 @@ class RawData:
 
     def __post_init__(self) -> None:
         where = str(self.source.get("format", "data"))
+        {"image": self._check_images, "text": self._check_texts, "vector": self._check_vectors}[self.kind](where)
         n = len(self.y)
-        if self.kind == "image":
-            if self.x.ndim != 4 or self.x.dtype != np.uint8:
-                raise DatasetError(where, f"images are {self.x.dtype} {self.x.shape}", "uint8 (N, C, H, W)")
-            _, channels, height, width = self.x.shape
-            if not 1 <= channels <= MAX_CHANNELS or not 1 <= height <= MAX_SIDE or not 1 <= width <= MAX_SIDE:
-                raise DatasetError(
-                    where,
-                    f"images have {channels} channels, {height} x {width} pixels",
-                    f"at most {MAX_CHANNELS} channels and {MAX_SIDE} pixels a side",
-                )
-        elif self.kind == "text":
-            if self.text is None or self.x.ndim != 2 or self.x.dtype != np.int32:
-                raise DatasetError(where, f"token ids are {self.x.dtype} {self.x.shape}", "int32 (N, L)")
-            known = len(SPECIALS) + len(self.text.pieces)
-            if self.x.size and (self.x.min() < 0 or self.x.max() >= known):
-                raise DatasetError(where, "a token id is outside the vocabulary", f"0 to {known - 1}")
-        else:
-            if self.x.ndim != 2 or self.x.dtype != np.float32:
-                raise DatasetError(where, f"vectors are {self.x.dtype} {self.x.shape}", "float32 (N, F)")
-            if not 1 <= self.x.shape[1] <= MAX_FEATURES:
-                raise DatasetError(where, f"{self.x.shape[1]} features", f"1 to {MAX_FEATURES}")
-            if not np.isfinite(self.x).all():
-                row, column = (int(i) for i in np.argwhere(~np.isfinite(self.x))[0])
-                raise DatasetError(f"{where}, row {row}, feature {column}", "is NaN or infinite", "finite numbers")
         if self.x.shape[0] != n:
             raise DatasetError(where, f"{self.x.shape[0]} samples but {n} labels", "as many labels as samples")
         if not 2 <= n <= MAX_SAMPLES:
@@ -90,6 +67,33 @@ class RawData:
                 raise DatasetError(f"{where}, {name}", f"shape {values.shape}", f"({n},)")
         check_bytes(where, self.x.nbytes)
 
+    def _check_images(self, where: str) -> None:
+        if self.x.ndim != 4 or self.x.dtype != np.uint8:
+            raise DatasetError(where, f"images are {self.x.dtype} {self.x.shape}", "uint8 (N, C, H, W)")
+        _, channels, height, width = self.x.shape
+        if not 1 <= channels <= MAX_CHANNELS or not 1 <= height <= MAX_SIDE or not 1 <= width <= MAX_SIDE:
+            raise DatasetError(
+                where,
+                f"images have {channels} channels, {height} x {width} pixels",
+                f"at most {MAX_CHANNELS} channels and {MAX_SIDE} pixels a side",
+            )
+
+    def _check_texts(self, where: str) -> None:
+        if self.text is None or self.x.ndim != 2 or self.x.dtype != np.int32:
+            raise DatasetError(where, f"token ids are {self.x.dtype} {self.x.shape}", "int32 (N, L)")
+        known = len(SPECIALS) + len(self.text.pieces)
+        if self.x.size and (self.x.min() < 0 or self.x.max() >= known):
+            raise DatasetError(where, "a token id is outside the vocabulary", f"0 to {known - 1}")
+
+    def _check_vectors(self, where: str) -> None:
+        if self.x.ndim != 2 or self.x.dtype != np.float32:
+            raise DatasetError(where, f"vectors are {self.x.dtype} {self.x.shape}", "float32 (N, F)")
+        if not 1 <= self.x.shape[1] <= MAX_FEATURES:
+            raise DatasetError(where, f"{self.x.shape[1]} features", f"1 to {MAX_FEATURES}")
+        if not np.isfinite(self.x).all():
+            row, column = (int(i) for i in np.argwhere(~np.isfinite(self.x))[0])
+            raise DatasetError(f"{where}, row {row}, feature {column}", "is NaN or infinite", "finite numbers")
+
 
 def encode_labels(
     where: str, labels: np.ndarray, classes: Sequence[str] | None = None
@@ -102,11 +106,9 @@ def encode_labels(
     labels = np.asarray(labels)
     if labels.ndim != 1:
         raise DatasetError(where, f"labels have shape {labels.shape}", "one label for each sample")
-    if labels.dtype.kind == "f":
-        if not np.isfinite(labels).all() or (labels != np.round(labels)).any():
-            raise DatasetError(where, "labels are fractions", "integers or text (regression is not supported)")
-        labels = labels.astype(np.int64)
-    if labels.dtype.kind == "b":
+    if labels.dtype.kind == "f" and (not np.isfinite(labels).all() or (labels != np.round(labels)).any()):
+        raise DatasetError(where, "labels are fractions", "integers or text (regression is not supported)")
+    if labels.dtype.kind in "bf":
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iuUS":
         raise DatasetError(where, f"labels are {labels.dtype}", "integers or text")
