@@ -218,7 +218,10 @@ def _distinct(rows: np.ndarray, pointer: str) -> np.ndarray:
     table = np.unique(rows, axis=0)
     if len(table) > MAX_SHAPES:
         raise SpaceError(
-            pointer, "limits", f"a node's output may have {len(table)} shapes", "derive sizes from fewer choices"
+            pointer,
+            "limits",
+            f"a node's output may have {len(table)} shapes",
+            'name the sizes that are meant (channel_slice with size: "=w", out: "=w") where they follow from the input',
         )
     return table
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from search_spaces.compiling.wiring import genes_of_ops
 from search_spaces.errors import Problem, SpaceError, pointer_of
 from search_spaces.language.grammar import kinds_of_node
+from search_spaces.network import Envelope
+from search_spaces.shapes import ImageShape
 from search_spaces.space import SearchSpace
 
 _ONCE = re.compile(r"^[01]$|\?\s*[01]\s*:\s*[01]\s*$")  # counts of a node that exists under a condition
@@ -72,11 +74,47 @@ def advice_on(space: SearchSpace) -> list[Problem]:
         )
         for pointer, name in _shared_alone(raw)
     ]
+    found += [
+        Problem(
+            pointer,
+            "choose",
+            "any set of one node is always that node: nothing is chosen here",
+            "name more nodes; for one that may be left out write one_of: with zero beside identity",
+        )
+        for pointer in _sets_of_one(raw)
+    ]
     try:
-        space.envelopes()
+        found += [
+            Problem(
+                "",
+                "ratio",
+                f"mid of {key} is at most {most}, of {inputs} inputs: it is a number of channels or features, no ratio",
+                'for a choice of ratios write let: {e: {one_of: [3, 4]}}, mid: "=in * e"',
+            )
+            for key, most, inputs in _ratios(space.envelopes())
+        ]
     except SpaceError as error:
         found += [replace(problem, message=f"no supernet can be made: {problem.message}") for problem in error.problems]
     return found
+
+
+def _sets_of_one(raw: dict[str, Any]) -> Iterator[str]:
+    """Places of the sets of nodes of which there is one."""
+    for path, value in _parts(raw):
+        choose = value.get("choose") if isinstance(value, dict) and value.get("k") == "any" else None
+        if isinstance(choose, list) and len(choose) == 1:
+            yield pointer_of(*path)
+
+
+def _ratios(envelopes: Mapping[str, Envelope]) -> Iterator[tuple[str, int, int]]:
+    """The first block whose hidden width seems meant as a ratio: its key, the largest width and the least inputs."""
+    for key, envelope in envelopes.items():
+        if envelope.block in ("mbconv", "feed_forward", "map_feed_forward", "residual_mlp"):
+            widths = [int(x.channels if isinstance(x, ImageShape) else x.features) for x in envelope.in_shapes[0]]
+            most, least = max(int(str(mid)) for mid in envelope.params["mid"]), min(widths)
+            if most <= 8 and 2 * most < least:
+                yield key, most, least
+                return
 
 
 def _parts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:

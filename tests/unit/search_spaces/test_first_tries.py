@@ -411,6 +411,17 @@ def test_advice_names_a_learned_scale_that_nothing_goes_around() -> None:
     assert ([item.pointer for item in advice_on(alone)], advice_on(inside)) == (["/network/1"], [])
 
 
+def test_advice_names_sets_of_one_node_and_widths_that_seem_ratios() -> None:
+    lone = {"graph": {"body": [conv(name="a"), conv(inputs=[{"choose": ["a"], "k": "any", "merge": "add"}])]}}
+    ratio = {"block": "mbconv", "out": 32, "mid": {"one_of": [3, 6]}}
+    found = advice_on(space([conv(out=24), lone, conv(out=24), ratio, ratio]))
+    assert [(item.pointer, item.rule) for item in found] == [
+        ("/network/1/graph/body/1/inputs/0", "choose"),
+        ("", "ratio"),
+    ]
+    assert advice_on(space([conv(), {"block": "mbconv", "out": 8, "mid": 6}])) == []
+
+
 def test_advice_names_what_has_one_name() -> None:
     twice = space([conv(name="a", out=CHOICE, kernel={"one_of": [3, 5], "name": "w"}), conv(name="a"), conv(name="b")])
     assert [(item.pointer, item.message.split(" here")[0]) for item in advice_on(twice)] == [
