@@ -93,7 +93,7 @@ _ELSEWHERE = {
     "sequence_conv": ["conv1d", "text_cnn", "temporal_conv"],
     "sep_conv": ["depthwise_separable"],
     "basic_block": ["resblock", "residual_block"],
-    "out": ["filters", "channels", "units", "width"],
+    "out": ["filters", "channels", "units", "width", "c_out", "classes", "num_classes", "num_labels"],
     "channels": ["channels"],
     "features": ["units", "width", "out", "out_channels", "out_features", "filters", "channels", "d_model", "dim"],
     "factor": ["scale", "scale_factor", "size"],

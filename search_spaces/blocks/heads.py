@@ -16,7 +16,7 @@ class ImageHead(Block):
     kind = "image_head"
     help = "Global average pool and linear classifier, optionally with one hidden layer."
     params: ClassVar = (
-        Param("out", "int", minimum=1, help="Number of classes."),
+        Param("out", "int", minimum=1, help="Number of classes, `=classes`."),
         Param("hidden", "int", 0, minimum=0, help="Units of the hidden layer; 0 for none."),
         Param("hidden_bias", "bool", True, help="Bias of the hidden layer."),
         activation_param("hswish"),

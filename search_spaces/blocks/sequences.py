@@ -239,7 +239,7 @@ class SequenceHead(Block):
     kind = "sequence_head"
     help = "Pool a sequence (first token, mean or maximum) and classify."
     params: ClassVar = (
-        Param("out", "int", minimum=1, help="Number of classes."),
+        Param("out", "int", minimum=1, help="Number of classes, `=classes`."),
         Param("pool", "str", "first", allowed=("first", "mean", "max"), help="Which vector is classified."),
         DROPOUT,
     )

@@ -102,7 +102,7 @@ class VectorHead(Block):
     kind = "vector_head"
     help = "Classify a vector: optional layer norm and activation, linear classifier."
     params: ClassVar = (
-        Param("out", "int", minimum=1, help="Number of classes."),
+        Param("out", "int", minimum=1, help="Number of classes, `=classes`."),
         Param("norm", "bool", False, help="Layer norm first, as after residual blocks."),
         activation_param("none"),
         DROPOUT,

@@ -143,6 +143,7 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
         (["stem_k3_s2"], {}, "/network/0", "{block: KIND, ...its parameters}"),
         ([{"block": "InvertedResidual", "out": 8}], {}, "/network/0/block", "did you mean 'mbconv'?"),
         ([{"block": "mbconv", "out": 8, "expand_ratio": 4}], {}, "/network/0/expand_ratio", "`=round8(in * e)`"),
+        ([conv(), {"block": "vector_head", "num_labels": 2}], {}, "/network/1/num_labels", "did you mean 'out'? "),
         ([conv(layer_scale=True)], {}, "/network/0/layer_scale", "is a block by itself"),
         ([conv(), {"block": "add", "inputs": [-1, 1.5]}], {}, "/network/1/inputs/1", "{choose: [a, b]}"),
         (

@@ -13,7 +13,6 @@ from search_spaces.space import SearchSpace
 SHORT, LONG, REAL_LENGTH = 12, 20, 9
 ATTENTION = {"block": "self_attention", "heads": {"one_of": [1, 2]}, "head_dim": 8}
 ATTEND = {"block": "attend", "heads": {"one_of": [1, 2]}}
-PARTS = [{"block": "token_projection", "name": name, "inputs": ["x"], "features": 16} for name in ("q", "k", "v")]
 SHORTER = [
     {"block": "token_pool", "name": "s", "inputs": ["x"]},
     {"block": "token_projection", "name": "k", "features": 16},
@@ -33,7 +32,6 @@ MIXERS = {
     "shorter by a stride": {"block": "sequence_conv", "features": 16, "kernel": 5, "stride": 2},
     "bare branch": {"residual": [{"block": "token_norm"}, {**ATTENTION, "norm": "none", "residual": False}]},
     "pooled": {"sequence": [{"block": "token_pool", "operation": "max"}, ATTENTION]},
-    "attention by itself": {"graph": {"body": [*PARTS, ATTEND | {"inputs": ["q", "k", "v"]}]}},
     "linear attention to fewer": {"graph": {"body": [*SHORTER, ATTEND | {"linear": True, "inputs": ["x", "k", "s"]}]}},
     "latents": {"graph": {"body": [LATENTS, ATTEND | {"inputs": ["q", "x", "x"]}, ATTENTION]}},
     "positions": {"residual": [{"block": "token_norm"}, {"block": "position_mixer", "mid": {"one_of": [0, 8]}}]},
