@@ -85,7 +85,7 @@ def guarded(run: Callable[[], object]) -> int:
 
 
 def _place(problem: Problem) -> str:
-    return f"line {problem.line}, {problem.pointer}" if problem.line else problem.pointer
+    return ", ".join(filter(None, [f"line {problem.line}" if problem.line else "", problem.pointer]))
 
 
 def _line(pointer: str, message: str, suggestion: str | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +20,10 @@ from nas_service.cli.output import (
     print_json,
     print_rows,
 )
-from nas_service.errors import InvalidInput, allowed
+from nas_service.errors import InvalidInput, Problem, allowed
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.compiling.program import Gene
-from search_spaces.errors import Problem, SpaceError, did_you_mean
+from search_spaces.errors import SpaceError, did_you_mean
 from search_spaces.library_index import LIBRARY, load_file, load_library
 from search_spaces.network import Node
 from search_spaces.reference import block_row, param_row
@@ -87,7 +86,7 @@ def blocks(kind: Annotated[str | None, typer.Argument(help="one block")] = None)
     Example: nas space blocks mbconv
     """
     if kind is not None and kind not in BLOCKS:
-        raise SpaceError("", "block", f"no block '{kind}'", did_you_mean(kind, BLOCKS))
+        raise InvalidInput.at("KIND", f"there is no block '{kind}'", suggestion=did_you_mean(kind, BLOCKS))
     if kind is None:
         rows = [block_row(block) for _, block in sorted(BLOCKS.items())]
         print_rows(rows, ["block", "reads", "parameters", "what it is"], Format.table)
@@ -134,18 +133,19 @@ def cost(space: SpaceArgument) -> None:
 
 
 def genes_of_line(space: SearchSpace, line: str, number: int) -> np.ndarray:
-    """The architecture (G,) of a line of JSON. Raises SpaceError with the line's number where there is none."""
+    """The architecture (G,) of a line of JSON. Raises InvalidInput with the line's number where there is none."""
     try:
         given = json.loads(line)
     except (ValueError, RecursionError):
-        raise SpaceError([Problem("", "syntax", "this is no JSON", ONE_A_LINE, number)]) from None
+        raise InvalidInput.at(f"line {number}", "is no JSON", suggestion=ONE_A_LINE) from None
     choices = given.get("choices", given) if isinstance(given, dict) else None
     if not isinstance(choices, dict):
-        raise SpaceError([Problem("", "form", "a line is a mapping of choices", ONE_A_LINE, number)])
+        raise InvalidInput.at(f"line {number}", "is no mapping of choices", suggestion=ONE_A_LINE)
     try:
         return space.genes_of(choices)
     except SpaceError as error:
-        raise SpaceError([replace(problem, line=number) for problem in error.problems]) from None
+        problems = tuple(Problem(item.pointer, item.rule, item.message, item.suggestion) for item in error.problems)
+        raise InvalidInput(f"line {number} is no architecture of {space.name}", problems=problems) from None
 
 
 @app.command()
@@ -165,7 +165,10 @@ def show(
     """
     compiled = load(space)
     if index is not None:
-        genes = compiled.unrank([index])[0]
+        try:
+            genes = compiled.unrank([index])[0]
+        except SpaceError as error:
+            raise InvalidInput.at("--index", error.message, suggestion=error.suggestion) from None
     else:
         genes = most_work(compiled) if seed is None else compiled.sample(1, np.random.default_rng(seed))[0]
     network = compiled.resolve(genes)
