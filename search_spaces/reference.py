@@ -69,6 +69,9 @@ def _others(param: Param, usual: Collection[tuple[Any, ...] | None]) -> str:
     """The values besides the default, in brackets, where they are few and not the usual ones."""
     if param.allowed is None or param.allowed in usual:
         return ""
+    odd = KERNEL.allowed or ()
+    if param.default in odd and set(odd) < set(param.allowed):
+        return f" (or {_listed(tuple(value for value in param.allowed if value not in odd), '`')})"
     others = tuple(value for value in param.allowed if value != param.default)
     return f" (or {_listed(others, '`')})"
 

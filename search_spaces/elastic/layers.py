@@ -44,7 +44,10 @@ def make_norm(features: int, rms: bool) -> nn.Module:
 
 
 class ConvBNAct(nn.Module):
-    """Convolution with same padding, batch norm or bias, activation. The kernel is a square, or (height, width)."""
+    """Convolution with same padding, batch norm or bias, activation. The kernel is a square, or (height, width).
+
+    An even kernel reaches as far beyond the pixels of its stride on every side.
+    """
 
     def __init__(
         self,
@@ -60,8 +63,8 @@ class ConvBNAct(nn.Module):
     ) -> None:
         super().__init__()
         height, width = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
-        padding = (dilation * (height // 2), dilation * (width // 2))
-        self.conv = nn.Conv2d(in_channels, out_channels, (height, width), stride, padding, dilation, groups, bias)
+        padding = tuple(dilation * (k // 2) if k % 2 else max(0, k - stride) // 2 for k in (height, width))
+        self.conv = nn.Conv2d(in_channels, out_channels, (height, width), stride, padding, dilation, groups, bias)  # type: ignore[arg-type]
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
         self.activation = make_activation(activation)
 

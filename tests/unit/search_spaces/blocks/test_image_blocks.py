@@ -16,7 +16,7 @@ from search_spaces.elastic.plumbing import ChannelShuffle, Dropout
 from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.resizing import MapTokens, TokenMap
 from search_spaces.shapes import ImageShape, Shape, TokensShape, VectorShape
-from tests.contracts.block_contract import BlockContract, complete, make_input
+from tests.contracts.block_contract import BlockContract, Case, complete, make_input
 
 
 def test_both_halves_know_the_same_kinds() -> None:
@@ -65,6 +65,15 @@ class TestConvolutionWithKernelsOfTwoSides(BlockContract):
         "dilation": [1, 2],
         "group_size": [0, 1],
     }
+
+
+class TestConvolutionWithEvenKernels(BlockContract):
+    kind = "conv_bn_act"
+    inputs: ClassVar = [[ImageShape(8, 8, 16), ImageShape(4, 4, 8)]]
+    options: ClassVar = {"out": [8], "kernel": [2, 3, 4], "stride": [2, 4], "group_size": [0, 4]}
+
+    def cases(self) -> list[Case]:
+        return [case for case in super().cases() if (case[1]["kernel"], case[1]["stride"]) != (2, 4)]
 
 
 class TestConvolutionWithoutNorm(BlockContract):
@@ -280,6 +289,9 @@ def test_a_learned_scale_starts_where_it_is_told() -> None:
         ("mean", (ImageShape(4, 4, 4), ImageShape(4, 2, 4)), {}, "mean needs inputs of one shape; height differs"),
         ("transposed_conv", (ImageShape(4, 8, 8),), {"out": 4, "kernel": 2, "stride": 4}, "below the stride 4"),
         ("space_to_depth", (ImageShape(4, 8, 6),), {"patch": 4}, "patch 4 must divide the width 6"),
+        ("conv_bn_act", (ImageShape(4, 8, 8),), {"out": 4, "kernel": 4}, "a stride of 2 or 4 that it covers"),
+        ("conv_bn_act", (ImageShape(4, 8, 8),), {"out": 4, "kernel": 2, "stride": 4}, "kernel 2, stride 4"),
+        ("conv_bn_act", (ImageShape(4, 8, 6),), {"out": 4, "kernel": 4, "stride": 4}, "must divide the width 6"),
         ("token_map", (TokensShape(9, 8),), {"height": 2}, "height 2 must divide the length 9"),
     ],
 )
