@@ -19,6 +19,19 @@ ACTIVATIONS = (
 )
 
 
+# What does of sequences what a block does of feature maps.
+OTHERS = "sequence_conv or conv_mixer convolve, self_attention attends, sequence_head classifies"
+OF_SEQUENCES = {
+    "bn_relu": "token_norm, then an activation",
+    "map_norm": "token_norm",
+    "pool": "token_pool, whose windows stand side by side",
+    "global_pool": "sequence_pool",
+    "image_head": "sequence_head",
+    "map_attention": "self_attention",
+    "map_feed_forward": "feed_forward",
+}
+
+
 def is_concrete(*values: Any) -> bool:
     """True when no value is an array, so that a check has one answer."""
     return np.ndarray not in map(type, values)  # asked so often that a loop would show
@@ -106,10 +119,7 @@ def strided(size: Any, stride: Any) -> Any:
 def image(shapes: tuple[Shape, ...], kind: str) -> ImageShape:
     """The first input as a feature map; raises `BlockError` for any other kind of value."""
     if not isinstance(shapes[0], ImageShape):
-        sequence = (
-            "of sequences: sequence_conv or conv_mixer convolve, self_attention attends, sequence_head classifies"
-        )
-        hint = sequence if isinstance(shapes[0], TokensShape) else ""
+        hint = f"of sequences: {OF_SEQUENCES.get(kind, OTHERS)}" if isinstance(shapes[0], TokensShape) else ""
         raise BlockError(f"{kind} needs a feature map as input, not {CALLED[type(shapes[0])]}", hint)
     return shapes[0]
 

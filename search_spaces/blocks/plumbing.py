@@ -69,16 +69,23 @@ class Mean(Add):
 
 
 class Multiply(Block):
-    """Element-wise product. Element-wise work: no multiply-accumulates are counted."""
+    """Element-wise product. Element-wise work: no multiply-accumulates are counted.
+
+    Behind a map or a sequence a vector is one pixel or token of it (ECA-Net, FiLM).
+    """
 
     kind = "multiply"
-    help = "Product of inputs of one shape, as for gates; a side of 1 is repeated to the size of the others."
+    help = "Product of inputs of one shape, as for gates; a side of 1 is repeated, a vector is one pixel or token."
     num_inputs = None
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
         first = inputs[0]
         sizes = dict(vars(first))
         for other in inputs[1:]:
+            if isinstance(other, VectorShape) and isinstance(first, ImageShape):
+                other = ImageShape(other.features, 1, 1)
+            elif isinstance(other, VectorShape) and isinstance(first, TokensShape):
+                other = TokensShape(1, other.features)
             if type(other) is not type(first):
                 raise BlockError("multiply needs inputs of one kind")
             for name, size in vars(other).items():

@@ -90,18 +90,27 @@ class SpaceToDepth(Block):
 
 
 class GlobalPool(Block):
-    """One pixel: the mean or the maximum of every channel, as a squeeze-excite gate reads it."""
+    """One pixel: the mean or the maximum of every channel, as a squeeze-excite gate reads it.
+
+    Or one row or column of them (coordinate attention, Hou et al. 2021; BC-ResNet, Kim et al. 2021).
+    """
 
     kind = "global_pool"
-    help = "Mean or maximum of every channel, as a map of one pixel."
-    params: ClassVar = (Param("operation", "str", "avg", allowed=("avg", "max"), help="Average or maximum."),)
+    help = "Mean or maximum of every channel, as a map of one pixel, or of one row or column."
+    params: ClassVar = (
+        Param("operation", "str", "avg", allowed=("avg", "max"), help="Average or maximum."),
+        Param("over", "str", "map", allowed=("map", "height", "width"), help="Which sides become 1."),
+    )
 
     def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
-        return ImageShape(image(inputs, self.kind).channels, 1, 1)
+        x = image(inputs, self.kind)
+        return ImageShape(
+            x.channels, where(p["over"] == "width", x.height, 1), where(p["over"] == "height", x.width, 1)
+        )
 
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         tally = Tally(inputs)
-        tally.emit(image(inputs, self.kind).channels)
+        tally.emit(elements(self.out_shape(inputs, p)))
         return tally.cost()
 
 

@@ -38,11 +38,13 @@ class Mean(Add):
 
 
 class Multiply(nn.Module):
-    """Product of the inputs; a side of 1 is repeated to the size of the others."""
+    """Product of the inputs; a side of 1 is repeated to the size of the others, a vector is one pixel or token."""
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         product = inputs[0]
         for value in inputs[1:]:
+            if value.dim() < product.dim():
+                value = value[:, :, None, None] if product.dim() == 4 else value[:, None]
             product = product * value
         return product
 

@@ -57,14 +57,15 @@ class TransposedConv(nn.Module):
 
 
 class GlobalPool(nn.Module):
-    """Mean or maximum of every channel: (N, C, H, W) to (N, C, 1, 1)."""
+    """Mean or maximum of every channel of (N, C, H, W) over some of its sides, which become 1."""
 
-    def __init__(self, largest: bool) -> None:
+    def __init__(self, largest: bool, sides: tuple[int, ...]) -> None:
         super().__init__()
         self.largest = largest
+        self.sides = sides
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.amax((2, 3), keepdim=True) if self.largest else x.mean((2, 3), keepdim=True)
+        return x.amax(self.sides, keepdim=True) if self.largest else x.mean(self.sides, keepdim=True)
 
 
 class MapTokens(nn.Module):
@@ -125,7 +126,8 @@ def space_to_depth_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) ->
 
 
 def global_pool_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:
-    return {"largest": p["operation"] == "max"}
+    sides = {"map": (2, 3), "height": (2,), "width": (3,)}
+    return {"largest": p["operation"] == "max", "sides": sides[p["over"]]}
 
 
 def map_tokens_arguments(inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Arguments:

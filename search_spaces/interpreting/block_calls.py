@@ -20,7 +20,8 @@ _ADVICE = {
     "shortcut: none to add nothing where they differ; adapt: fits one to another",
     "concat": "give all inputs one kind, and feature maps one height and width: the same strides on every way here, or "
     "an upsample",
-    "multiply": "give all inputs one shape; a gate may be one pixel (behind a global_pool) or one channel",
+    "multiply": "give all inputs one shape; a gate may be one pixel (behind a global_pool) or one channel, or "
+    "behind a map or a sequence a vector",
 }
 
 

@@ -224,6 +224,12 @@ def test_the_supernet_of_a_new_family_computes_what_its_subnets_do(name: str) ->
             "/network/1",
             "sequence_conv or conv_mixer convolve",
         ),
+        (
+            [{"block": "token_embedding", "features": 8, "vocabulary": 9}, {"block": "bn_relu"}],
+            SEQUENCES,
+            "/network/1",
+            "of sequences: token_norm",
+        ),
         ([conv(norm="yes")], {}, "/network/0/norm", "write true or false"),
         ([{"repeat": 3, "body": [conv()]}], {}, "/network/0/repeat", "repeat: {count: 3, body: [...]}"),
         ([{"repeat": {"count": 3, "body": conv()}}], {}, "/network/0/repeat/body", "begin each with '-'"),

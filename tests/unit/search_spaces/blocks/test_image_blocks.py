@@ -171,6 +171,18 @@ class TestMultiply(BlockContract):
     options: ClassVar = {}
 
 
+class TestMapTimesVector(BlockContract):
+    kind = "multiply"
+    inputs: ClassVar = [[ImageShape(4, 4, 3)], [VectorShape(4)]]
+    options: ClassVar = {}
+
+
+class TestTokensTimesVector(BlockContract):
+    kind = "multiply"
+    inputs: ClassVar = [[TokensShape(3, 4)], [VectorShape(4)]]
+    options: ClassVar = {}
+
+
 class TestUpsample(BlockContract):
     kind = "upsample"
     inputs: ClassVar = [[ImageShape(4, 3, 5), ImageShape(6, 7, 2)]]
@@ -186,7 +198,7 @@ class TestSpaceToDepth(BlockContract):
 class TestGlobalPool(BlockContract):
     kind = "global_pool"
     inputs: ClassVar = [[ImageShape(3, 8, 4), ImageShape(6, 1, 1)]]
-    options: ClassVar = {"operation": ["avg", "max"]}
+    options: ClassVar = {"operation": ["avg", "max"], "over": ["map", "height", "width"]}
 
 
 class TestFlatten(BlockContract):
@@ -284,7 +296,8 @@ def test_a_learned_scale_starts_where_it_is_told() -> None:
     ("kind", "shapes", "params", "told"),
     [
         ("multiply", (ImageShape(4, 4, 4), ImageShape(4, 2, 4)), {}, "height differs"),
-        ("multiply", (ImageShape(4, 4, 4), VectorShape(4)), {}, "one kind"),
+        ("multiply", (ImageShape(4, 4, 4), VectorShape(3)), {}, "channels differs"),
+        ("multiply", (VectorShape(4), ImageShape(4, 4, 4)), {}, "one kind"),
         ("upsample", (ImageShape(4, 8, 8),), {"height": 5}, "cannot make height 5 of 8"),
         ("mean", (ImageShape(4, 4, 4), ImageShape(4, 2, 4)), {}, "mean needs inputs of one shape; height differs"),
         ("transposed_conv", (ImageShape(4, 8, 8),), {"out": 4, "kernel": 2, "stride": 4}, "below the stride 4"),
