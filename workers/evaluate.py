@@ -4,7 +4,7 @@ import time
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from workers.context import WorkContext
 from workers.training.environment import give_back_memory, prepare
@@ -20,13 +20,6 @@ class EvaluatedTrial(BaseModel):
     genes: list[int]
 
 
-class CalibrationRule(BaseModel):
-    """How much of the calibrate split sets the batch-norm statistics; None is all of it."""
-
-    num_samples: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=512, ge=1)
-
-
 class EvaluateJob(BaseModel):
     """Payload of the job; supernet is {id, checkpoint: {path, sha256}}."""
 
@@ -35,7 +28,7 @@ class EvaluateJob(BaseModel):
     dataset: str
     split: Literal["search", "select", "test"]
     trials: list[EvaluatedTrial]
-    calibration: CalibrationRule = Field(default_factory=CalibrationRule)
+    calibration: Calibration = Calibration()
 
 
 def evaluate(payload: dict[str, Any], context: WorkContext) -> dict[str, Any]:
@@ -48,12 +41,11 @@ def evaluate(payload: dict[str, Any], context: WorkContext) -> dict[str, Any]:
     job = EvaluateJob.model_validate(payload)
     prepare(context)
     warm = warm_supernet(job.supernet, job.space, job.dataset, context)
-    calibration = Calibration(job.calibration.num_samples, job.calibration.batch_size)
     results: list[dict[str, Any]] = []
     for trial in job.trials:
         if context.should_stop():
             return {"results": results, "interrupted": True}
-        result = _evaluate_one(trial, warm, job.split, calibration)
+        result = _evaluate_one(trial, warm, job.split, job.calibration)
         results.append(result)
         context.report({"type": "result", **result})
     return {"results": results, "interrupted": False}

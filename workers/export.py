@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata, resources
 from pathlib import Path
@@ -32,7 +33,7 @@ from workers.training.checkpoint import open_checkpoint
 from workers.training.data import DeviceData
 from workers.training.environment import prepare
 from workers.training.optimise import load_tensors
-from workers.training.scoring import as_read, for_inference, samples_at_once, score_as_is
+from workers.training.scoring import Calibration, as_read, for_inference, samples_at_once, score_as_is
 from workers.warm import warm_data, warm_space, warm_supernet
 
 FORMAT_VERSION = 1
@@ -60,13 +61,6 @@ class Weights(BaseModel):
         return self
 
 
-class ExportCalibration(BaseModel):
-    """How much of the calibrate split sets the batch-norm statistics (None: all of it); as in the evaluation."""
-
-    num_samples: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=512, ge=1)
-
-
 class ExportJob(BaseModel):
     """Payload of the job. `metrics` are those reported before ({split: {accuracy_top1, ...}, latency_ms, ...})."""
 
@@ -79,7 +73,7 @@ class ExportJob(BaseModel):
     metrics: dict[str, Any] = {}
     seed: int | None = None
     provenance: dict[str, Any] = {}
-    calibration: ExportCalibration = ExportCalibration()
+    calibration: Calibration = Calibration()
 
 
 def export(payload: dict[str, Any], context: WorkContext) -> dict[str, Any]:
@@ -156,7 +150,7 @@ def _write_all(job: ExportJob, folder: Path, context: WorkContext) -> None:
         "metrics": metrics,
         "reported_metrics": job.metrics,
         "costs": architecture["costs"],
-        "calibration": {**job.calibration.model_dump(), "num_used": sum(len(x) for x, _ in calibrate)},
+        "calibration": {**asdict(job.calibration), "num_used": sum(len(x) for x, _ in calibrate)},
         "parity": parity,
         "onnx": {"opset": OPSET, "input": INPUT_NAME, "output": OUTPUT_NAME, "batch": "dynamic"},
         "libraries": {name: metadata.version(name) for name in _LIBRARIES},

@@ -3,10 +3,11 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,12 +25,15 @@ from workers.training.tokens import IGNORED
 MAX_ACTIVATION_BYTES = 512 << 20
 
 
+_Positive = Annotated[int, Field(ge=1)]
+
+
 @dataclass(frozen=True)
 class Calibration:
     """How many samples of the calibrate split set the batch-norm statistics (None: all), and in which batches."""
 
-    num_samples: int | None = None
-    batch_size: int = 512
+    num_samples: _Positive | None = None
+    batch_size: _Positive = 512
 
 
 def for_inference(module: nn.Module) -> nn.Module:
