@@ -29,7 +29,7 @@ from search_spaces.network import Node
 from search_spaces.reference import block_row, param_row
 from search_spaces.space import SearchSpace
 from search_spaces.views.advice import advice_on
-from search_spaces.views.describe import choices_alike, kind_of, network_dot, nodes_alike, pattern
+from search_spaces.views.describe import choices_alike, kind_of, network_dot, nodes_alike, pattern, sizes_text
 from search_spaces.views.profile import log10_of, most_work, profile_of
 
 app = typer.Typer(no_args_is_help=True, help="Search-space documents.")
@@ -196,7 +196,7 @@ def show(
             "times": len(alike),
             "kind": kind_of(alike[0]),
             "parameters": _parameters(alike[0], every),
-            "output": "x".join(str(size) for size in vars(alike[0].out_shape).values()),
+            "output": sizes_text(alike[0].out_shape),
         }
         for name, alike in nodes
     ]

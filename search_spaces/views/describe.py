@@ -132,20 +132,21 @@ def network_text(network: Network) -> str:
     lines = []
     for node in network.nodes:
         params = " ".join(f"{name}={value}" for name, value in sorted(node.params.items()))
-        lines.append(f"{node.key:<{width}}  {kind_of(node)}({params}) -> {_sizes(node.out_shape)}")
+        lines.append(f"{node.key:<{width}}  {kind_of(node)}({params}) -> {sizes_text(node.out_shape)}")
     return "\n".join(lines)
 
 
 def network_dot(network: Network) -> str:
     """The network as a graph in the DOT language, for drawing."""
-    lines = ["digraph network {", "  node [shape=box];", f'  n0 [label="input {_sizes(network.input_shape)}"];']
+    lines = ["digraph network {", "  node [shape=box];", f'  n0 [label="input {sizes_text(network.input_shape)}"];']
     for number, node in enumerate(network.nodes, start=1):
         params = " ".join(f"{name}={value}" for name, value in sorted(node.params.items()))
-        label = "\\n".join(part for part in (node.key, kind_of(node), params, _sizes(node.out_shape)) if part)
+        label = "\\n".join(part for part in (node.key, kind_of(node), params, sizes_text(node.out_shape)) if part)
         lines.append(f'  n{number} [label="{label}"];')
         lines += [f"  n{value} -> n{number};" for value in node.inputs]
     return "\n".join([*lines, "}"])
 
 
-def _sizes(shape: Shape) -> str:
+def sizes_text(shape: Shape) -> str:
+    """A shape without its kind, for people: ``3x32x32``."""
     return "x".join(str(size) for size in vars(shape).values())
