@@ -62,7 +62,7 @@ def test_a_tied_head_uses_the_weights_of_the_embedding_and_counts_them_once() ->
     [
         ({"tied": "norm"}, "/network/2/tied", "reads the token ids"),
         ({"tied": "wrods"}, "/network/2/tied", "did you mean 'words'"),
-        ({"tied": "words", "bias": True}, "/network/2/bias", "leave 'bias' out"),
+        ({"tied": "words", "bias": True}, "/network/2/bias", "{block: bias} behind the head"),
         ({"tied": "words", "weights": "w"}, "/network/2/weights", "leave 'weights' out"),
         ({"block": "token_projection", "tied": "words", "features": 4}, "/network/2/tied", "weights: NAME"),
         ({"block": "language_head", "vocabulary": 40, "weights": "w"}, "/network/2/weights", "another name"),
