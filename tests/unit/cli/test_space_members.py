@@ -31,7 +31,7 @@ def test_lint_notes_what_has_no_effect_and_gives_the_lines_of_mistakes(tmp_path:
     assert done.stdout.count("spare") == 1
     assert "'spare*'" in done.stdout
     assert "(2 times)" in done.stdout
-    path.write_text(DOCUMENT.replace("kernel: 3", "kernel: 4"))
+    path.write_text(DOCUMENT.replace("kernel: 3", "kernel: 6"))
     wrong = nas("space", "lint", str(path))
     assert wrong.returncode == 2
     assert "line 7, /network/0/kernel" in wrong.stderr

@@ -63,7 +63,7 @@ def test_wrong_values_and_wrong_shapes_are_told_together() -> None:
     """Where one node is wrong by itself, others are looked at as far as they do not hang on it."""
     lets = {"let": {"width": "=wdth"}}
     nodes = [
-        conv(kernel=4),
+        conv(kernel=6),
         conv(name="a", out=9),
         GROUPED,
         {"name": "op", "one_of": {"typo": {"block": "convolution"}, "part": PARTS | {"parts": 7}}},

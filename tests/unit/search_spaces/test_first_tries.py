@@ -291,7 +291,7 @@ def test_faults_of_several_parameters_and_nodes_are_told_together_and_nothing_th
         "inputs": ["x"],
         "body": [
             {"block": "nothing_known", "name": "a", "inputs": ["x"]},
-            conv(name="b", kernel=4, stride=3),
+            conv(name="b", kernel=6, stride=3),
             conv(name="c", inputs=["b"], outt=8),
             {"block": "add", "inputs": ["a", {"choose": ["b", "c"]}]},
         ],
@@ -356,7 +356,7 @@ def test_problems_of_a_file_carry_their_line(tmp_path: Path) -> None:
     path.write_text(
         "language_version: 1\nname: t\ntask: {kind: image_classification, classes: 2}\n"
         "input: {channels: 3, resolution: 8}\nnetwork:\n"
-        "  - block: conv_bn_act\n    out: 8\n    kernel: 4\n  - {block: image_head, out: '=clases'}\n"
+        "  - block: conv_bn_act\n    out: 8\n    kernel: 6\n  - {block: image_head, out: '=clases'}\n"
     )
     with pytest.raises(SpaceError) as caught:
         load_file(path)
@@ -445,8 +445,8 @@ def test_a_parameter_is_checked_where_its_block_exists() -> None:
     found = space([conv(), sizes(0, 3, 7)])
     assert found.cardinality == 3
     assert {value for part in found.envelopes().values() for value in part.params.get("kernel", ())} == {3, 7}
-    with pytest.raises(SpaceError, match="kernel = 4: allowed are"):
-        space([conv(), sizes(0, 3, 4)])
+    with pytest.raises(SpaceError, match="kernel = 6: allowed are"):
+        space([conv(), sizes(0, 3, 6)])
 
 
 def test_weights_are_shared_in_one_list_of_nodes_or_in_the_document() -> None:

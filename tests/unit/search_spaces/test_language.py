@@ -294,7 +294,7 @@ def test_quantised_floats_are_ordered() -> None:
         ([conv(block="conv_bn_akt")], {}, "block", "/network/0/block"),
         ([{"block": "conv_bn_act", "ot": 8}], {}, "parameter", "/network/0/ot"),
         ([{"block": "conv_bn_act", "kernel": 3}], {}, "parameter", "/network/0"),
-        ([conv(kernel={"one_of": [3, 4]})], {}, "parameter", "/network/0/kernel"),
+        ([conv(kernel={"one_of": [3, 6]})], {}, "parameter", "/network/0/kernel"),
         ([conv(out="=widht")], {"let": {"width": 8}}, "name", "/network/0/out"),
         ([conv(out="=in +")], {}, "expression", "/network/0/out"),
         ([conv(out="=in * 0.5")], {}, "type", "/network/0/out"),
