@@ -63,8 +63,10 @@ class ConvBNAct(nn.Module):
     ) -> None:
         super().__init__()
         height, width = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
-        padding = tuple(dilation * (k // 2) if k % 2 else max(0, k - stride) // 2 for k in (height, width))
-        self.conv = nn.Conv2d(in_channels, out_channels, (height, width), stride, padding, dilation, groups, bias)  # type: ignore[arg-type]
+        rows, columns = (dilation * (k // 2) if k % 2 else max(0, k - stride) // 2 for k in (height, width))
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, (height, width), stride, (rows, columns), dilation, groups, bias
+        )
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
         self.activation = make_activation(activation)
 
