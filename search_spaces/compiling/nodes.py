@@ -187,13 +187,18 @@ class NodeCompiler(GraphCompiler):
         return count, min(counts), max(counts)
 
     def _collection(self, frame: Frame, name: str, records: list[Record]) -> None:
-        """Iterations under their name's plural: those of this scope inside it, those of all scopes at the top."""
+        """Iterations under their name's plural: those of this scope inside it, those of all scopes at the top.
+
+        Where repeats are named `layer`, `layers` are theirs alone.
+        """
         plural = f"{name}s"
         scopes = [frame.record] if frame.record is self.root.record else [frame.record, self.root.record]
         for record in scopes:
             before = record.entries.get(plural, Collection(()))
             if isinstance(before, Collection):
-                record.entries[plural] = Collection((*before.records, *records))
+                together = (*before.records, *records)
+                named = tuple(item for item in together if not item.is_of_unnamed)
+                record.entries[plural] = Collection(named or together)
         holder = frame
         while holder.parent is not None and holder.parent.record is frame.record:
             holder = holder.parent

@@ -88,6 +88,11 @@ class Record:
     path: str = ""
     repeat: str = ""
 
+    @property
+    def is_of_unnamed(self) -> bool:
+        """Whether a repeat without a name makes it."""
+        return "without a name" in self.repeat
+
     def read(self, name: str) -> Any:
         if name not in self.entries:
             where = f" in {self.path}, which the {self.repeat} makes" if self.path else ""
@@ -105,9 +110,9 @@ class Record:
                 and any(name in item.entries for item in inner.records)
             ):
                 return f"'{name}' is inside '{plural}': range over {plural}, which are those of all places"
-        if "without a name" in self.repeat:
+        if self.is_of_unnamed:
             return (
-                f"{hint}; `layers` are the elements of all repeats without a name, or named layer: write name: block "
+                f"{hint}; `layers` are the elements of all repeats without a name: write name: block "
                 f"beside the repeat whose elements have '{name}', and range over blocks"
             )
         return f"{hint}; every element of a list needs the entries read"

@@ -269,6 +269,14 @@ def test_constraints_over_layers() -> None:
     assert total.cardinality == 3 + sum(a + b + c <= 40 for a in (8, 16, 24) for b in (8, 16, 24) for c in (8, 16, 24))
 
 
+def test_layers_are_those_of_repeats_so_named_where_there_are_some() -> None:
+    sometimes = {"repeat": {"count": "=w > 8 ? 1 : 0", "body": [conv(out="=w")]}}
+    node = {"let": {"w": {"one_of": [8, 16]}}, "sequence": [conv(out="=w"), sometimes]}
+    loop = {"name": "layer", "repeat": {"count": 3, "body": [node]}}
+    found = space([loop], constraints=["=count(l in layers: l.w > 8) <= 1"])
+    assert found.cardinality == 1 + 3
+
+
 def test_local_constraints_hold_only_where_the_node_exists() -> None:
     body = [conv(out="=w", let={"w": {"one_of": [8, 12]}, "g": {"one_of": [4, 8]}}, constraints=["=w % g == 0"])]
     assert space([{"repeat": {"count": {"one_of": [0, 1, 2]}, "body": body}}]).cardinality == 1 + 3 + 9
