@@ -26,7 +26,7 @@ from search_spaces.language.binding import bind_document, is_bound
 from search_spaces.language.document import Document, parse_document
 from search_spaces.network import Envelope, Network
 from search_spaces.views import cell_encodings
-from search_spaces.views.describe import network_text, outline_of
+from search_spaces.views.describe import outline_of
 from search_spaces.views.equivalence import Rule, equivalence_key
 
 __all__ = ["Architecture", "Gene", "SearchSpace"]
@@ -305,10 +305,6 @@ class SearchSpace:
         ]
         nodes = outline_of(program, self.envelopes(scale))
         return {"id": self.id, "name": self.name, "cardinality": str(self.cardinality), "genes": genes, "nodes": nodes}
-
-    def pretty(self, genes: np.ndarray, scale: str = "search") -> str:
-        """The network of genes (G,) as text, one line per node."""
-        return network_text(self.resolve(genes, scale))
 
     # --- internals -------------------------------------------------------------------------------------
 

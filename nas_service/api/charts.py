@@ -111,11 +111,7 @@ def trial_columns(
         found, all_over = columns.read(session, search_id, stage, read, first=first, limit=limit, every=every)
         space = compiled_space(session, search.space_id) if "choices" in wanted else None
     full = len(found["number"]) == limit
-    choices = None
-    if space is not None:
-        options = np.fromstring(",".join(found["genes"]), dtype=np.int16, sep=",")
-        by_gene = options.reshape(-1, len(space.genes)).T.tolist()
-        choices = {gene.name: values for gene, values in zip(space.genes, by_gene, strict=True)}
+    choices = None if space is None else _by_choice([gene.name for gene in space.genes], found["genes"])
     plain = {name: found[name] if name in wanted else None for name in _PLAIN_FIELDS if name != "choices"}
     body = {
         "search_id": search_id,
@@ -175,6 +171,14 @@ def timeline_of_search(
         subjects = [subject for subject in (search.supernet_id, search.estimator_id) if subject is not None]
         found = timeline.of_search(session, search_id, subjects, limit=limit)
     return Page[TimelineItemOut](items=[TimelineItemOut.model_validate(item) for item in found])
+
+
+def _by_choice(names: list[str], genes: list[str]) -> dict[str, list[int]]:
+    """Positions of the chosen options by choice, from the genes of each trial as text."""
+    if not names:
+        return {}
+    options = np.fromstring(",".join(genes), dtype=np.int16, sep=",")
+    return dict(zip(names, options.reshape(-1, len(names)).T.tolist(), strict=True))
 
 
 def _rounded(values: Iterable[Any]) -> list[float | int | None]:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from nas_service.datasets.errors import DatasetError
 from nas_service.errors import InvalidInput, NasError, Problem, allowed
-from search_spaces.errors import SpaceError
+from search_spaces.errors import SpaceError, pointer_of
 
 MEDIA_TYPE = "application/problem+json"
 MAX_PROBLEMS = 50
@@ -61,11 +61,6 @@ class TooManyRequests(NasError):
     status = 429
     code = "too_many_requests"
     title = "Too many requests"
-
-
-def pointer_of(parts: Sequence[str | int]) -> str:
-    """JSON pointer (RFC 6901) of a path of keys and indices."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def document(error: NasError, instance: str = "", request_id: str = "") -> dict[str, Any]:
@@ -123,10 +118,10 @@ def from_validation(
         location = [part for part in item["loc"] if not (isinstance(part, str) and part.startswith("<"))]
         if location and location[0] == "body":
             location = location[1:]
-        place = pointer_of([*prefix, *location])
+        place = pointer_of(*prefix, *location)
         if item["loc"] and item["loc"][0] in ("query", "path", "header", "cookie"):
             # No JSON pointer leads there; the name says where.
-            place = f"#{location[0]}{pointer_of(location[1:])}"
+            place = f"#{location[0]}{pointer_of(*location[1:])}"
         problems.append(Problem(place, item["type"], _message(item), _suggestion(item, model, location)))
     first = problems[0]
     return InvalidInput(f"{first.pointer or 'the request'}: {first.message}", problems=tuple(problems))

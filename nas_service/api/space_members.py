@@ -11,10 +11,9 @@ from nas_service.api.asset_views import CostedArchitecture
 from nas_service.api.deps import ServiceDep
 from nas_service.api.problems import from_space_error
 from nas_service.api.schemas import SpaceId
-from nas_service.control.spaces import compiled_space
-from nas_service.storage import spaces
+from nas_service.api.spaces import stored_space
 from search_spaces.errors import SpaceError
-from search_spaces.network import Network
+from search_spaces.views.describe import network_text
 
 router = APIRouter(prefix="/v1", tags=["search_spaces"])
 Number = Annotated[str, Path(pattern=r"^(0|[1-9][0-9]{0,999})$", description="0 to cardinality - 1")]
@@ -33,20 +32,18 @@ class MemberOut(CostedArchitecture):
 @router.get("/search-spaces/{space_id}/architectures/{number}", response_model=MemberOut)
 def member(space_id: SpaceId, number: Number, service: ServiceDep) -> MemberOut:
     """The architecture of a number; all numbers below the cardinality name one each."""
-    with service.reading() as session:
-        spaces.get(session, space_id)
-        space = compiled_space(session, space_id)
+    space = stored_space(service, space_id)
     try:
         genes = space.unrank([int(number)])[0]
     except SpaceError as error:
         raise from_space_error(error, "/number") from None
     architecture = space.architecture(genes)
-    network: Network = space.resolve(genes)
+    network = space.resolve(genes)
     return MemberOut(
         number=number,
         hash=architecture.hash,
         choices=dict(architecture.choices),
-        costs={name: int(values[0]) for name, values in space.costs(genes[None]).items()},
+        costs=vars(network.cost()),
         network=network.to_json(),
-        text=space.pretty(genes),
+        text=network_text(network),
     )

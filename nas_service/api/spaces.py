@@ -77,7 +77,7 @@ def get(space_id: SpaceId, service: ServiceDep) -> SpaceDetailOut:
 @router.get("/search-spaces/{space_id}/profile", response_model=SpaceProfileOut)
 def profile(space_id: SpaceId, service: ServiceDep) -> SpaceProfileOut:
     """Size and costs of a stored space."""
-    space = _stored(service, space_id)
+    space = stored_space(service, space_id)
     return SpaceProfileOut.model_validate(profile_of(space))
 
 
@@ -89,14 +89,14 @@ def sample(
     seed: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
 ) -> ArchitecturesOut:
     """Architectures drawn uniformly; equal seeds draw equal ones."""
-    space = _stored(service, space_id)
+    space = stored_space(service, space_id)
     return _costed(space, space.sample(count, np.random.default_rng(seed)))
 
 
 @router.post("/search-spaces/{space_id}/costs", response_model=ArchitecturesOut)
 def costs(space_id: SpaceId, body: ArchitecturesIn, service: ServiceDep) -> ArchitecturesOut:
     """Exact costs and hashes of architectures given by their choices."""
-    space = _stored(service, space_id)
+    space = stored_space(service, space_id)
     rows = []
     for index, choices in enumerate(body.architectures):
         try:
@@ -106,7 +106,7 @@ def costs(space_id: SpaceId, body: ArchitecturesIn, service: ServiceDep) -> Arch
     return _costed(space, np.stack(rows))
 
 
-def _stored(service: Service, space_id: str) -> SearchSpace:
+def stored_space(service: Service, space_id: str) -> SearchSpace:
     """A stored space, compiled. Raises NotFound: a space compiled for a plan is not stored."""
     with service.reading() as session:
         spaces.get(session, space_id)

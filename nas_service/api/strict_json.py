@@ -6,8 +6,9 @@ import json
 import re
 from typing import Any
 
-from nas_service.api.problems import BadRequest, pointer_of
+from nas_service.api.problems import BadRequest
 from nas_service.errors import InvalidInput
+from search_spaces.errors import pointer_of
 
 MAX_DEPTH = 72  # a search space may have 64 levels; the rest is the request around it
 MAX_NODES = 100_000
@@ -78,7 +79,7 @@ def _check_text(text: str, path: tuple[str | int, ...]) -> None:
 
 
 def _refused(path: tuple[str | int, ...], message: str, code: str) -> InvalidInput:
-    return InvalidInput.at(pointer_of(path), message, code=code)
+    return InvalidInput.at(pointer_of(*path), message, code=code)
 
 
 def _refuse_constant(name: str) -> Any:

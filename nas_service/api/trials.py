@@ -169,7 +169,7 @@ def architecture(architecture_hash: ArchitectureHash, service: ServiceDep) -> Ar
         space_id=found.space_id,
         choices=found.choices,
         costs=found.costs,
-        nodes=_nodes(Network.from_json(found.network)),
+        nodes=_nodes(found.network),
         trials=[TrialOut.model_validate(trial) for trial in found.trials],
     )
 

@@ -25,6 +25,7 @@ from nas_service.domain.states import SEARCH_TERMINAL, TRIAL_TERMINAL
 from nas_service.errors import NotFound
 from nas_service.storage import devices, estimators, searches, supernets, trials, work
 from nas_service.storage.session import Session
+from search_spaces.network import Network
 
 _MAX_TRIALS = 100  # of one architecture, in its details
 
@@ -93,7 +94,7 @@ class ArchitectureDetail:
     choices: dict[str, Any]
     genes: list[int]
     costs: dict[str, int]
-    network: dict[str, Any]
+    network: Network
     trials: list[TrialRecord]
 
 
@@ -190,13 +191,14 @@ def architecture_detail(session: Session, architecture_hash: str) -> Architectur
         raise NotFound(f"no trial has evaluated an architecture {architecture_hash}")
     space = compiled_space(session, searches.get(session, found[0].search_id).space_id)
     genes = np.array(found[0].genes, dtype=np.int16)
+    network = space.resolve(genes)
     return ArchitectureDetail(
         hash=architecture_hash,
         space_id=space.id,
         choices=dict(space.architecture(genes).choices),
         genes=found[0].genes,
-        costs={name: int(values[0]) for name, values in space.costs(genes[None]).items()},
-        network=space.resolve(genes).to_json(),
+        costs=vars(network.cost()),
+        network=network,
         trials=found,
     )
 

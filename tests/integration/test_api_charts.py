@@ -69,6 +69,18 @@ def test_columns_hold_what_the_trials_hold(client, engine, search):
     assert all(done >= made for done, made in zip(parts[0]["finished_unix_s"], parts[0]["created_unix_s"], strict=True))
 
 
+def test_a_space_of_one_network_has_columns_without_choices(client, engine):
+    head = {"block": "image_head", "name": "head", "out": "=classes"}
+    document = load_library("digits-mobile").document.to_json() | {"network": [head]}
+    body = {"name": "one", "space": {"document": document}, "dataset": "digits", "budget": {"trials": 5}}
+    body |= {"objectives": [{"metric": "accuracy_top1"}], "finalists": {"count": 1}}
+    created = client.post("/v1/searches", json=body)
+    assert created.status_code == 201, created.text
+    searches.work_off(engine, created.json()["id"])
+    found = get(client, f"/v1/searches/{created.json()['id']}/trial-columns?fields=choices,state")
+    assert (found["number"], found["state"], found["choices"]) == ([0], ["succeeded"], {})
+
+
 def test_fields_left_out_are_null_and_unknown_ones_refused(client, search):
     url = f"/v1/searches/{search['id']}/trial-columns"
     bare = get(client, url)

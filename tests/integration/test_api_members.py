@@ -7,6 +7,7 @@ import pytest
 from search_spaces.language.reader import read_text
 from search_spaces.library_index import library_text, load_library
 from search_spaces.network import Network
+from search_spaces.views.describe import network_text
 from tests.support.api import app_on, client_of, new_key
 
 pytestmark = pytest.mark.usefixtures("empty_tables")
@@ -31,7 +32,7 @@ def test_members_are_numbered_and_drawn(client):
         assert shown["hash"] == space.architecture(genes).hash
         assert Network.from_json(shown["network"]) == space.resolve(genes)
         assert shown["costs"]["macs"] == space.resolve(genes).cost().macs
-        assert shown["text"] == space.pretty(genes)
+        assert shown["text"] == network_text(space.resolve(genes))
     beyond = client.get(f"{path}/{space.cardinality}")
     assert beyond.status_code == 422
     assert f"0 to {space.cardinality - 1}" in beyond.text

@@ -94,7 +94,7 @@ def accuracy_of(genes, split: str) -> float:
     """A score in [0.1, 1) that depends on the architecture and, a little, on the split."""
     genes = np.asarray(genes, dtype=np.int16)
     noise = int.from_bytes(hashlib.sha256(genes.tobytes() + split.encode()).digest()[:4], "big") / 2**32
-    return 0.1 + 0.8 * float(np.clip(genes, 0, None).sum() / (3.0 * len(genes))) + 0.1 * noise
+    return 0.1 + 0.8 * float(np.clip(genes, 0, None).sum() / (3.0 * max(1, len(genes)))) + 0.1 * noise
 
 
 def latency_of(genes) -> float:
