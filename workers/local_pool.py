@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -31,7 +32,11 @@ class _Slot:
 
 
 class LocalPool:
-    """Processes are spawned, live until ``close`` and are replaced when they die. Messages are JSON, never pickles."""
+    """Processes live until ``close`` and are replaced when they die. Messages are JSON, never pickles.
+
+    They are forked from one process that has loaded what they need and done nothing with it: torch takes seconds to
+    import, which another worker or a replacement need not wait for, and its code is in memory once.
+    """
 
     device = "cpu"
 
@@ -40,7 +45,10 @@ class LocalPool:
         self.devices: dict[str, dict[str, Any]] = {}  # other machines need Ray too
         self.largest_group = 1  # workers that train together need Ray, which brings them to each other
         self._settings = (str(artifacts), marker)
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context("forkserver")
+        # Python runs the program's own module again in each worker: what that imports is loaded beforehand too.
+        program = getattr(sys.modules["__main__"].__spec__, "name", None)
+        self._context.set_forkserver_preload(["workers.tasks", "torch._dynamo", *([program] if program else [])])
         self._slots = [self._start() for _ in range(num_slots)]
 
     @property
@@ -173,7 +181,6 @@ def serve(connection: Connection, artifacts: str, marker: str) -> None:
             connection.send_bytes(json.dumps(message, allow_nan=False).encode())
 
     threading.Thread(target=receive, daemon=True).start()
-    import workers.tasks  # noqa: F401 (torch and all, while there is nothing else to do)
     from workers.execute import execute
 
     context = WorkContext(
