@@ -19,7 +19,7 @@ _ADVICE = {
     "add": "give all inputs one shape; in a residual write shortcut: and a node that gives the other shape, or "
     "shortcut: none to add nothing where they differ; adapt: fits one to another",
     "concat": "give all inputs one kind, and feature maps one height and width: the same strides on every way here, or "
-    "an upsample",
+    "an upsample; sequences join feature by feature, not one after the other",
     "multiply": "give all inputs one shape; a gate may be one pixel (behind a global_pool) or one channel, or "
     "behind a map or a sequence a vector",
 }
