@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nas_service.control.objectives import objectives_of, violations
+from nas_service.control.objectives import objectives_of
 from nas_service.domain.search import SearchSpec
 from nas_service.domain.states import SEARCH_TERMINAL
 from nas_service.errors import NotFound, Problem
@@ -64,7 +64,7 @@ def earlier_results(session: Session, spec: SearchSpec) -> list[Evaluation]:
             objectives = objectives_of(spec, trial) if trial.fidelity == 1.0 else None
             values = {objective.metric: trial.value(objective.metric) for objective in spec.objectives}
             known = {metric: value for metric, value in values.items() if value is not None}
-            if objectives is not None and not violations(spec, known):
+            if objectives is not None and not spec.violations(known):
                 genes = np.asarray(trial.genes, dtype=np.int16)
                 archive.add(Evaluation(len(archive), genes, objectives, "succeeded"))
     return [archive.good[i] for i in archive.window(len(archive), MOST_RESULTS)]

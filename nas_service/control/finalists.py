@@ -14,7 +14,6 @@ from nas_service.control.advance import evaluation_key, known_values, new_trial
 from nas_service.control.batches import settle, submit
 from nas_service.control.ending import fail_search
 from nas_service.control.fronts import candidates, front_members
-from nas_service.control.objectives import violations
 from nas_service.control.payloads import Surroundings
 from nas_service.domain.metrics import METRICS
 from nas_service.domain.records import TrialRecord
@@ -115,7 +114,7 @@ def _decide(session: Session, around: Surroundings, final: list[TrialRecord]) ->
         missing = trial.accuracy_top1 is None or (around.device is not None and trial.latency_ms is None)
         if trial.state in TRIAL_TERMINAL or missing or trial.job_id is not None:
             continue
-        broken = violations(around.spec, {metric: trial.value(metric) for metric in METRICS})
+        broken = around.spec.violations({metric: trial.value(metric) for metric in METRICS})
         state = "infeasible" if broken else "succeeded"
         error = {"reason": "constraint", "violations": broken} if broken else None
         trials.write(session, trial.id, state=state, error=error)

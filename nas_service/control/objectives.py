@@ -1,16 +1,16 @@
-"""From metrics to minimised objectives, and whether a trial keeps the constraints of its search."""
+"""From metrics to minimised objectives, and what is known of an architecture before any evaluation."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from nas_service.domain.latency_estimator import predict_latency_ms
 from nas_service.domain.records import TrialRecord
-from nas_service.domain.search import Constraint, SearchSpec
+from nas_service.domain.search import SearchSpec
 from nas_service.methods.strategies.base import Genes, Problem
 from search_spaces.space import COST_NAMES, SearchSpace
 
@@ -23,20 +23,6 @@ def objectives_of(spec: SearchSpec, trial: TrialRecord) -> tuple[float, ...] | N
     if any(value is None or not math.isfinite(value) for value in values):
         return None
     return tuple(axis.sign * float(value) for axis, value in zip(spec.axes, values, strict=True))  # type: ignore[arg-type]
-
-
-def violations(spec: SearchSpec, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The constraints that these values (by metric) break; a metric without a value breaks none."""
-    broken = []
-    for objective in spec.objectives:
-        value, bound = values.get(objective.metric), objective.constraint
-        if value is None or bound is None:
-            continue
-        if bound.minimum is not None and value < bound.minimum:
-            broken.append({"metric": objective.metric, "value": value, "minimum": bound.minimum})
-        if bound.maximum is not None and value > bound.maximum:
-            broken.append({"metric": objective.metric, "value": value, "maximum": bound.maximum})
-    return broken
 
 
 def cost_function(
@@ -68,7 +54,7 @@ def feasibility(spec: SearchSpec, costs: Callable[[Genes], dict[str, np.ndarray]
         known = costs(genes)
         for metric, bound in bounds:
             if metric in known:
-                keeps &= _inside(known[metric], bound)
+                keeps &= bound.keeps(known[metric])
         return keeps
 
     return feasible
@@ -119,9 +105,3 @@ def reference_point(spec: SearchSpec, problem: Problem) -> list[float]:
         else:
             point.append(1.1 * float(known[axis.metric].max()) if axis.sign > 0 else 0.0)
     return point
-
-
-def _inside(values: np.ndarray, bound: Constraint) -> np.ndarray:
-    low = -np.inf if bound.minimum is None else bound.minimum
-    high = np.inf if bound.maximum is None else bound.maximum
-    return (values >= low) & (values <= high)

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from nas_service.control.inline import record_chunk
-from nas_service.control.objectives import violations
 from nas_service.domain.search import SearchSpec
 from nas_service.storage import devices, estimators, events, exports, jobs, searches, supernets, trials, work
 from nas_service.storage.jobs import ClaimedJob
@@ -210,7 +209,7 @@ def _record_score(session: Session, claim: ClaimedJob, spec: SearchSpec, split: 
     if split == "select":  # the controller decides about finalists once everything is known
         trials.write(session, item["id"], job_id=claim.id, state="pending", **values)
         return
-    broken = violations(spec, scores)
+    broken = spec.violations(scores)
     error = {"reason": "constraint", "violations": broken} if broken else None
     _finish_trial(session, claim, item["id"], "infeasible" if broken else "succeeded", error=error, **values)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import Any, Literal
 
 from nas_service.domain.metrics import METRICS, Goal
@@ -15,6 +17,12 @@ class Constraint:
 
     minimum: float | None = None
     maximum: float | None = None
+
+    def keeps(self, values: Any) -> Any:
+        """Whether a value, or each of a NumPy array of values, is inside; NaN is not."""
+        low = -inf if self.minimum is None else self.minimum
+        high = inf if self.maximum is None else self.maximum
+        return (values >= low) & (values <= high)
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,19 @@ class SearchSpec:
             "finalists": self.finalists.count > 0,
         }
         return tuple(phase for phase in SEARCH_PHASES if needed.get(phase, True))
+
+    def violations(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The constraints that these values (by metric) break, as JSON; a metric without a value breaks none."""
+        broken = []
+        for objective in self.objectives:
+            value, bound = values.get(objective.metric), objective.constraint
+            if value is None or bound is None:
+                continue
+            if bound.minimum is not None and value < bound.minimum:
+                broken.append({"metric": objective.metric, "value": value, "minimum": bound.minimum})
+            if bound.maximum is not None and value > bound.maximum:
+                broken.append({"metric": objective.metric, "value": value, "maximum": bound.maximum})
+        return broken
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

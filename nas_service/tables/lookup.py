@@ -49,11 +49,8 @@ class TableLookup:
         self._complete: NDArray[np.bool_] = np.asarray(np.isfinite(self._values[..., at]).all(axis=-1))
         self._inside: NDArray[np.bool_] = np.ones(self._complete.shape, dtype=bool)
         for objective, k in zip(spec.objectives, at, strict=True):
-            bound = objective.constraint
-            if bound is not None:
-                low = -np.inf if bound.minimum is None else bound.minimum
-                high = np.inf if bound.maximum is None else bound.maximum
-                self._inside &= (self._values[..., k] >= low) & (self._values[..., k] <= high)
+            if objective.constraint is not None:
+                self._inside &= objective.constraint.keeps(self._values[..., k])
         axes = [self._recorded.index(axis.metric) for axis in spec.axes]
         self._objectives = self._values[..., axes] * np.array([axis.sign for axis in spec.axes])
         self._fidelity_at = {share: f for f, share in enumerate(table.shares)}
@@ -75,7 +72,7 @@ class TableLookup:
             error = {"reason": "missing", "message": f"the table has no value of {', '.join(names)}"}
             return Outcome("infeasible", None, metrics, error, costs, shown)
         if not self._inside[row, f, r]:
-            error = {"reason": "constraint", "violations": self._violations(metrics)}
+            error = {"reason": "constraint", "violations": self.spec.violations(metrics)}
             return Outcome("infeasible", None, metrics, error, costs, shown)
         return Outcome("succeeded", tuple(self._objectives[row, f, r].tolist()), metrics, None, costs, shown)
 
@@ -118,10 +115,8 @@ class TableLookup:
         """What the strategy is to solve: the table's metrics are unknown until evaluated, costs of the space known."""
         spec, space = self.spec, self.table.space
         known = {o.metric for o in spec.objectives if self.table.metric(o.metric) is None}
-        bounds = {
-            o.metric: (o.constraint.minimum, o.constraint.maximum)
-            for o in spec.objectives
-            if o.constraint is not None and o.metric in known
+        constraints = {
+            o.metric: o.constraint for o in spec.objectives if o.constraint is not None and o.metric in known
         }
 
         def costs(genes: Genes) -> dict[str, np.ndarray]:
@@ -129,11 +124,10 @@ class TableLookup:
 
         def feasible(genes: Genes) -> NDArray[np.bool_]:
             keeps = np.ones(len(genes), dtype=bool)
-            if bounds and len(genes):
+            if constraints and len(genes):
                 found = costs(genes)
-                for name, (low, high) in bounds.items():
-                    keeps &= found[name] >= (-np.inf if low is None else low)
-                    keeps &= found[name] <= (np.inf if high is None else high)
+                for name, bound in constraints.items():
+                    keeps &= bound.keeps(found[name])
             return keeps
 
         return Problem(
@@ -141,7 +135,7 @@ class TableLookup:
             num_objectives=len(spec.axes),
             seed=spec.seed,
             feasible=feasible,
-            bounds=bounds,
+            bounds={name: (bound.minimum, bound.maximum) for name, bound in constraints.items()},
             costs=costs,
             objective_names=tuple(axis.metric for axis in spec.axes),
             known=tuple(axis.metric in known and axis.sign > 0 for axis in spec.axes),
@@ -181,16 +175,6 @@ class TableLookup:
         text = f"{self.spec.seed}:{self.table.genes[row].tobytes().hex()}:{f}:{repeat}"
         number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
         return int(there[number % len(there)])
-
-    def _violations(self, metrics: dict[str, float]) -> list[dict[str, Any]]:
-        broken = []
-        for objective in self.spec.objectives:
-            value, bound = metrics[objective.metric], objective.constraint
-            if bound is not None and bound.minimum is not None and value < bound.minimum:
-                broken.append({"metric": objective.metric, "value": value, "minimum": bound.minimum})
-            if bound is not None and bound.maximum is not None and value > bound.maximum:
-                broken.append({"metric": objective.metric, "value": value, "maximum": bound.maximum})
-        return broken
 
 
 def _with_mean(spec: SearchSpec) -> SearchSpec:
