@@ -87,6 +87,7 @@ def per_stage(**values: tuple[Any, ...]) -> dict[str, Any]:
         ("llama", "tiny", 1_100_048_384, None),
         ("llama", "2-7b", 6_738_415_616, None),
         ("llama", "3-8b", 8_030_261_248, None),
+        ("llama", "mixtral", 46_702_792_704, None),
         ("gemma-3", "270m", 268_098_176, None),
         ("gemma-3", "1b", 999_885_952, None),
         ("parallel-layers", "gpt-j", 6_050_882_784, None),
