@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import os
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,16 @@ RECIPE = {
     "ema_decay": 0.9,
     "augmentation": {"shift_pixels": 1},
 }
+
+
+def two_workers(target: Callable[[int, Path], None], directory: Path) -> list[BaseProcess]:
+    """Forked from a process that has loaded torch and done nothing with it: all four of this file load it once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["workers.tasks", "torch._dynamo", "pytest"])
+    workers = [context.Process(target=target, args=(rank, directory)) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    return workers
 
 
 def work(rank: int, directory: Path) -> None:
@@ -59,10 +71,7 @@ def note_plans(trainer) -> list:
 
 @pytest.mark.slow
 def test_two_workers_equal_one_with_accumulation(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=work, args=(rank, tmp_path)) for rank in range(2)]
-    for worker in workers:
-        worker.start()
+    workers = two_workers(work, tmp_path)
     alone = tiny_trainer(tmp_path / "alone", RECIPE, net=TinySupernet(dropout=0.3))
     plans = note_plans(alone)
     alone.run()
@@ -99,10 +108,7 @@ def lose_a_peer(rank: int, directory: Path) -> None:
 
 
 def test_a_dead_peer_has_a_reason_of_its_own(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=lose_a_peer, args=(rank, tmp_path)) for rank in range(2)]
-    for worker in workers:
-        worker.start()
+    workers = two_workers(lose_a_peer, tmp_path)
     for worker in workers:
         worker.join(timeout=60)
     assert [worker.exitcode for worker in workers] == [0, 9]
