@@ -48,7 +48,7 @@ def check_rows(
 ) -> np.ndarray | None:
     """Judge a piece of rows; with a space their genes (n, G). Raises InvalidInput naming rows and columns."""
     problems = Problems(definition, first_row)
-    width, num_choices = len(definition.columns), len(definition.choices)
+    width = len(definition.columns)
     for i, row in enumerate(rows):
         if problems.full:
             break
@@ -57,20 +57,9 @@ def check_rows(
             problems.add(i, None, "row_length", f"{len(row)} entries instead of {width}", f"in this order: {names}")
             continue
         if space is None:
-            for j, value in enumerate(row[:num_choices]):
-                _check_option(problems, i, j, value)
-        at = num_choices
-        if definition.fidelity is not None:
-            if not _is_number(row[at]) or row[at] <= 0:
-                problems.add(i, at, "fidelity", f"{row[at]!r} is no fidelity", "a positive number")
-            at += 1
-        if definition.replicate is not None:
-            if not isinstance(row[at], int | str) or isinstance(row[at], bool):
-                problems.add(i, at, "replicate", f"{row[at]!r} is no replicate", "a whole number or a text")
-            at += 1
-        for j, value in enumerate(row[at:], start=at):
-            if value is not None and not _is_number(value):
-                problems.add(i, j, "not_finite", f"{value!r} is no finite number", "a finite number, or null: missing")
+            for j in range(len(definition.choices)):
+                _check_option(problems, i, j, row[j])
+        _check_results(definition, problems, i, row)
     problems.raise_any()
     if space is None:
         return None
@@ -131,6 +120,22 @@ def _check_members(
                 name = item.pointer.removeprefix("/")
                 column = definition.choices.index(name) if name in definition.choices else None
                 problems.add(int(i), column, item.rule or "choice", item.message, item.suggestion or None)
+
+
+def _check_results(definition: TableDefinition, problems: Problems, i: int, row: Row) -> None:
+    """What stands behind the choices: fidelity, replicate, metrics."""
+    at = len(definition.choices)
+    if definition.fidelity is not None:
+        if not _is_number(row[at]) or row[at] <= 0:
+            problems.add(i, at, "fidelity", f"{row[at]!r} is no fidelity", "a positive number")
+        at += 1
+    if definition.replicate is not None:
+        if not isinstance(row[at], int | str) or isinstance(row[at], bool):
+            problems.add(i, at, "replicate", f"{row[at]!r} is no replicate", "a whole number or a text")
+        at += 1
+    for j, value in enumerate(row[at:], start=at):
+        if value is not None and not _is_number(value):
+            problems.add(i, j, "not_finite", f"{value!r} is no finite number", "a finite number, or null: missing")
 
 
 def _check_option(problems: Problems, row: int, column: int, value: Any) -> None:

@@ -250,19 +250,8 @@ class BlockCompiler(EdgeCompiler):
         values: dict[str, Value] = {}
         faults: list[Problem] = []
         for name in sorted(set(raw) - NODE_KEYS):
-            at = f"{pointer}/{name}"
-            if name not in declared:
-                message = f"{block.kind} has no parameter '{name}'"
-                faults.append(Problem(at, "parameter", message, _advice_on_parameter(name, declared)))
-                continue
-            if isinstance(raw[name], list) and f"{name}_width" in declared:
-                advice = f"for a choice write {{one_of: [...]}}; the second of two sides is {name}_width"
-                faults.append(Problem(at, "type", "a list is not a single value", advice))
-                continue
             try:
-                with located(at):
-                    given = to_value(self._binding(raw[name], frame, at, name))
-                    values[name] = self._checked(block, declared[name], given, frame.guards)
+                values[name] = self._param(block, declared, name, raw[name], frame, f"{pointer}/{name}")
             except LimitError:
                 raise
             except SpaceError as error:
@@ -281,6 +270,21 @@ class BlockCompiler(EdgeCompiler):
         if faults:
             raise SpaceError(faults)
         return values
+
+    def _param(
+        self, block: Block, declared: Mapping[str, Param], name: str, raw: Any, frame: Frame, pointer: str
+    ) -> Value:
+        """The value of one parameter as written."""
+        if name not in declared:
+            message = f"{block.kind} has no parameter '{name}'"
+            raise SpaceError(pointer, "parameter", message, _advice_on_parameter(name, declared))
+        if isinstance(raw, list) and f"{name}_width" in declared:
+            advice = f"for a choice write {{one_of: [...]}}; the second of two sides is {name}_width"
+            raise SpaceError(pointer, "type", "a list is not a single value", advice)
+        with located(pointer):
+            return self._checked(
+                block, declared[name], to_value(self._binding(raw, frame, pointer, name)), frame.guards
+            )
 
     def _checked(self, block: Block, param: Param, value: Value, guards: tuple[Value, ...]) -> Value:
         """The value, which a block may have wherever it exists; elsewhere it is made one that it may have."""
