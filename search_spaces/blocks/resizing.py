@@ -150,6 +150,9 @@ class TokenMap(Block):
         require(x.length % p["height"] == 0, "height {} must divide the length {}", p["height"], x.length)
         return ImageShape(x.features, p["height"], x.length // p["height"])
 
+    def sees_later(self, p: Mapping[str, Any]) -> Any:
+        return True  # as what maps pass then does
+
     def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
         tally = Tally(inputs)
         tally.emit(elements(inputs[0]))

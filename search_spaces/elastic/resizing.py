@@ -84,13 +84,15 @@ class MapTokens(nn.Module):
 
 
 class TokenMap(nn.Module):
-    """(N, L, C) to (N, C, height, L / height)."""
+    """(N, L, C) to (N, C, height, L / height); what stands in the padding of a text is 0."""
 
     def __init__(self, height: int) -> None:
         super().__init__()
         self.height = height
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, real: torch.Tensor | None = None) -> torch.Tensor:
+        if real is not None:
+            x = x.masked_fill(~real[..., None], 0.0)
         return x.transpose(1, 2).unflatten(2, (self.height, -1))
 
 
@@ -152,6 +154,6 @@ TRANSPOSED_CONV = ModuleSpec(TransposedConv, transposed_conv_arguments, helpers=
 SPACE_TO_DEPTH = ModuleSpec(nn.PixelUnshuffle, space_to_depth_arguments)
 GLOBAL_POOL = ModuleSpec(GlobalPool, global_pool_arguments)
 MAP_TOKENS = ModuleSpec(MapTokens, map_tokens_arguments, keeps_places=False)
-TOKEN_MAP = ModuleSpec(TokenMap, token_map_arguments, keeps_places=False)
+TOKEN_MAP = ModuleSpec(TokenMap, token_map_arguments, masks=True, keeps_places=False)
 FLATTEN = ModuleSpec(Flatten, no_arguments, masks=True)
 UNFLATTEN = ModuleSpec(nn.Unflatten, unflatten_arguments)

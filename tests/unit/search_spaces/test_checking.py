@@ -260,6 +260,7 @@ def test_nothing_about_a_built_in_family_is_doubtful(name: str) -> None:
         ({"block": "self_attention", "heads": 2}, "", "write causal: true"),
         ({"block": "conv_mixer", "causal": {"one_of": [True, False]}}, "causal is False", "write causal: true"),
         ({"block": "position_mixer"}, "", "sequence_conv with causal: true"),
+        ({"sequence": [{"block": "token_map", "height": 4}, {"block": "map_tokens"}]}, "", "or task: masked_lm"),
         (
             {"name": "op", "one_of": {"norm": {"block": "token_norm"}, "mix": {"block": "transform_mixer"}}},
             "op is mix",
