@@ -32,7 +32,6 @@ class TestNsga2Generational(StrategyContract):
 
 class TestNsga2EarlyExit(StrategyContract):
     name = "nsga2"
-    ask_history = 2_000
 
     def params(self, space):
         return {"early_exit": {"macs": 8}}
@@ -53,7 +52,6 @@ class TestMcts(StrategyContract):
 
 class TestMctsHypervolume(StrategyContract):
     name = "mcts"
-    ask_history = 2_000
 
     def params(self, space):
         return {"reward": "hypervolume", "bisection": False}
@@ -62,17 +60,14 @@ class TestMctsHypervolume(StrategyContract):
 class TestOptuna(StrategyContract):
     name = "optuna"
     num_trials = 30
-    ask_history = 2_000  # caps what the sampler sees at 400
 
 
 class TestSuccessiveHalving(StrategyContract):
     name = "successive_halving"
-    ask_history = 2_000
 
 
 class TestFlow(StrategyContract):
     name = "flow"
-    ask_history = 2_000
 
     def params(self, space):
         nsga2 = {"name": "nsga2", "params": {"mode": "generational", "population": 8}}
@@ -88,7 +83,6 @@ class TestFlow(StrategyContract):
 
 class TestFlowNested(StrategyContract):
     name = "flow"
-    ask_history = 2_000
 
     def params(self, space):
         first, *others = (gene.name for gene in space.genes)
@@ -103,7 +97,6 @@ class TestFlowNested(StrategyContract):
 
 class TestWarmStart(StrategyContract):
     name = "warm_start"
-    ask_history = 2_000
 
     def params(self, space):
         return {"searches": ["srch_none"], "strategy": {"name": "nsga2"}}
@@ -140,7 +133,6 @@ class TestRl(StrategyContract):
 
 class TestRlRecurrent(StrategyContract):
     name = "rl"
-    ask_history = 2_000
 
     def params(self, space):
         return {"policy": "recurrent", "algorithm": "reinforce", "batch": 1}
