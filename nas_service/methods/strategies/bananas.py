@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from nas_service.methods.strategies.archive import Archive, Floats, milestone
-from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal, StrategyParams, generator
+from nas_service.methods.strategies.archive import Floats
+from nas_service.methods.strategies.base import Genes, Problem, Proposal, StrategyParams, generator
 from nas_service.methods.strategies.boshnas import standard_scores
+from nas_service.methods.strategies.learning import LearningStrategy
 from nas_service.methods.strategies.mlp import Adam, Mlp
-from nas_service.methods.strategies.starting import StartingStrategy
 
 _LEARNING_RATE = 0.01
 _DECAY = 1e-3
@@ -37,7 +37,7 @@ class BananasParams(StrategyParams):
     model: bool = Field(True, description="Off: the first mutation is taken, the ablation that shows the model's part.")
 
 
-class Bananas(StartingStrategy):
+class Bananas(LearningStrategy):
     """Mutations of the best, each with one draw from what the ensemble believes."""
 
     name = "bananas"
@@ -46,19 +46,8 @@ class Bananas(StartingStrategy):
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
         super().__init__(problem, params)
-        self.num_starts = self.params.initial
-        self._archive = Archive(problem.num_objectives)
-        self._fitted_at = 0
         self._ensemble: list[Mlp] = []
         self._best: Floats = np.zeros(problem.num_objectives)
-
-    @property
-    def ready(self) -> bool:
-        return len(self._archive) >= 4
-
-    def learn(self, evaluation: Evaluation) -> None:
-        if evaluation.status == "succeeded":
-            self._archive.add(evaluation)
 
     def propose(self, number: int, pending: Sequence[Genes]) -> Proposal | None:
         rng = generator(self.problem.seed, number)
@@ -92,7 +81,7 @@ class Bananas(StartingStrategy):
 
     def _predict(self, genes: Genes) -> tuple[Floats, Floats]:
         """Mean and standard deviation (n, M) over the ensemble, refitted at growing numbers of results."""
-        count = milestone(len(self._archive), 4)
+        count = self._due()
         if count != self._fitted_at:
             rng = generator(self.problem.seed, count, _STREAM)
             window = self._archive.window(count, self.params.max_points)

@@ -17,10 +17,10 @@ from pydantic import Field
 from scipy.special import ndtri
 
 from nas_service.domain.ranks import average_ranks
-from nas_service.methods.strategies.archive import Archive, Floats, milestone
-from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal, StrategyParams, generator
+from nas_service.methods.strategies.archive import Floats
+from nas_service.methods.strategies.base import Genes, Problem, Proposal, StrategyParams, generator
+from nas_service.methods.strategies.learning import LearningStrategy
 from nas_service.methods.strategies.mlp import Adam, Mlp, sigmoid, softplus
-from nas_service.methods.strategies.starting import StartingStrategy
 
 _LEARNING_RATE = 0.01
 _DROPOUT, _PASSES = 0.3, 10
@@ -93,7 +93,7 @@ class Surrogates:
         return values[rows, worst], gradient + further
 
 
-class Boshnas(StartingStrategy):
+class Boshnas(LearningStrategy):
     """Networks refitted at growing numbers of results, from those results alone."""
 
     name = "boshnas"
@@ -102,18 +102,7 @@ class Boshnas(StartingStrategy):
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
         super().__init__(problem, params)
-        self.num_starts = self.params.initial
-        self._archive = Archive(problem.num_objectives)
-        self._fitted_at = 0
         self._fitted: Surrogates | None = None
-
-    @property
-    def ready(self) -> bool:
-        return len(self._archive) >= 4
-
-    def learn(self, evaluation: Evaluation) -> None:
-        if evaluation.status == "succeeded":
-            self._archive.add(evaluation)
 
     def propose(self, number: int, pending: Sequence[Genes]) -> Proposal | None:
         rng = generator(self.problem.seed, number)
@@ -154,7 +143,7 @@ class Boshnas(StartingStrategy):
         return self.problem.space.encode_one_hot(genes).astype(np.float64)
 
     def _model(self) -> Surrogates:
-        count = milestone(len(self._archive), 4)
+        count = self._due()
         if self._fitted is None or count != self._fitted_at:
             rng = generator(self.problem.seed, count, _STREAM)
             window = self._archive.window(count, self.params.max_points)

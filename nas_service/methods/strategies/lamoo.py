@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nas_service.domain.pareto import hypervolume
-from nas_service.methods.strategies.archive import Archive, Floats, milestone, unit_scaled
-from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal, StrategyParams, generator
-from nas_service.methods.strategies.starting import StartingStrategy
+from nas_service.methods.strategies.archive import Floats, unit_scaled
+from nas_service.methods.strategies.base import Genes, Problem, Proposal, StrategyParams, generator
+from nas_service.methods.strategies.learning import LearningStrategy
 
 _REFERENCE = 1.1
 _DEPTH = 6
@@ -98,7 +98,7 @@ class Region:
         self.worse.split(leaf, depth - 1)
 
 
-class Lamoo(StartingStrategy):
+class Lamoo(LearningStrategy):
     """The partition is refitted at growing numbers of results, from those results alone."""
 
     name = "lamoo"
@@ -107,18 +107,7 @@ class Lamoo(StartingStrategy):
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
         super().__init__(problem, params)
-        self.num_starts = self.params.initial
-        self._archive = Archive(problem.num_objectives)
         self._root: Region | None = None
-        self._fitted_at = 0
-
-    @property
-    def ready(self) -> bool:
-        return len(self._archive) >= 4
-
-    def learn(self, evaluation: Evaluation) -> None:
-        if evaluation.status == "succeeded":
-            self._archive.add(evaluation)
 
     def propose(self, number: int, pending: Sequence[Genes]) -> Proposal | None:
         root = self._partition()
@@ -135,7 +124,7 @@ class Lamoo(StartingStrategy):
         return None
 
     def _partition(self) -> Region:
-        count = milestone(len(self._archive), 4)
+        count = self._due()
         if self._root is None or count != self._fitted_at:
             window = self._archive.window(count, self.params.max_points)
             self._root = Region(self._archive.genes(window), unit_scaled(self._archive.objectives[window]))

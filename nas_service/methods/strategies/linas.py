@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from nas_service.methods.strategies.archive import Archive, Floats, milestone
-from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal, StrategyParams, generator
+from nas_service.methods.strategies.archive import Floats
+from nas_service.methods.strategies.base import Genes, Problem, Proposal, StrategyParams, generator
 from nas_service.methods.strategies.boshnas import standard_scores
+from nas_service.methods.strategies.learning import LearningStrategy
 from nas_service.methods.strategies.population import Population
-from nas_service.methods.strategies.starting import StartingStrategy
 
 _RIDGES = (0.03, 0.3, 3.0)
 _FOLDS = 5
@@ -33,27 +33,17 @@ class LinasParams(StrategyParams):
     max_points: int = Field(300, ge=20, le=2_000, description="Most results the predictors learn from.")
 
 
-class Linas(StartingStrategy):
+class Linas(LearningStrategy):
     """Serves the last population of an evolution on predictions; a new one whenever enough was told."""
 
     name = "linas"
     help = "Evolution on predictors between evaluations; for cheap costs and expensive accuracies."
     Params = LinasParams
+    fewest = 8
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
         super().__init__(problem, params)
-        self.num_starts = self.params.initial
-        self._archive = Archive(problem.num_objectives)
-        self._fitted_at = 0
         self._ranked: Genes | None = None
-
-    @property
-    def ready(self) -> bool:
-        return len(self._archive) >= 8
-
-    def learn(self, evaluation: Evaluation) -> None:
-        if evaluation.status == "succeeded":
-            self._archive.add(evaluation)
 
     def propose(self, number: int, pending: Sequence[Genes]) -> Proposal | None:
         taken = self.candidates.taken(pending)
@@ -67,7 +57,7 @@ class Linas(StartingStrategy):
 
     def _round(self) -> Genes:
         """The last population (n, G) of an evolution on the predictions, best first; from the results alone."""
-        count = milestone(len(self._archive), 8)
+        count = self._due()
         if self._ranked is not None and count == self._fitted_at:
             return self._ranked
         rng = generator(self.problem.seed, count, _STREAM)

@@ -14,20 +14,18 @@ import numpy as np
 from pydantic import Field
 
 from nas_service.domain.pareto import non_dominated
-from nas_service.methods.strategies.archive import Archive, milestone
-from nas_service.methods.strategies.base import Evaluation, Genes, Problem, Proposal, StrategyParams, generator, key_of
+from nas_service.methods.strategies.base import Genes, Problem, Proposal, StrategyParams, generator, key_of
 from nas_service.methods.strategies.encoding import Encoded, Encoder
 from nas_service.methods.strategies.gaussian_process import Floats, GaussianProcess
 from nas_service.methods.strategies.improvement import Belief, expected_improvement
+from nas_service.methods.strategies.learning import LearningStrategy
 from nas_service.methods.strategies.objective_scale import ObjectiveScale
-from nas_service.methods.strategies.starting import StartingStrategy
 
 _FIT_POINTS = 150
 _NEIGHBOURS = 300
 _PROMISING = 500
 _BROWSED, _BROWSED_BY_SAMPLING = 5_000, 1_500  # with three objectives and more a gain costs more to compute
 _REACH, _MARGIN = 1.5, 0.8
-_FEWEST = 4
 _PIECE = 2_000
 _COVERED = 16
 _STREAM = 7
@@ -54,7 +52,7 @@ class SurrogateParams(StrategyParams):
     )
 
 
-class Surrogate(StartingStrategy):
+class Surrogate(LearningStrategy):
     """The candidate with the largest expected gain; objectives known without evaluation enter exactly."""
 
     name = "surrogate"
@@ -63,22 +61,11 @@ class Surrogate(StartingStrategy):
 
     def __init__(self, problem: Problem, params: StrategyParams | None = None) -> None:
         super().__init__(problem, params)
-        self.num_starts = self.params.initial
-        self._archive = Archive(problem.num_objectives)
         self._encoder = Encoder(problem.space)
         self._models: list[GaussianProcess] = []
         self._promising: Genes | None = None
-        self._fitted_at = 0
         self._around: dict[bytes, Genes] = {}
         self._most_options = max((len(gene.options) for gene in problem.space.genes), default=1)
-
-    @property
-    def ready(self) -> bool:
-        return len(self._archive) >= _FEWEST
-
-    def learn(self, evaluation: Evaluation) -> None:
-        if evaluation.status == "succeeded":
-            self._archive.add(evaluation)
 
     def propose(self, number: int, pending: Sequence[Genes]) -> Proposal | None:
         rng = generator(self.problem.seed, number)
@@ -225,7 +212,7 @@ class Surrogate(StartingStrategy):
 
         In a space that can be enumerated, the model then looks over (a part of) all of it for what is promising.
         """
-        count = milestone(len(self._archive), _FEWEST)
+        count = self._due()
         if count == self._fitted_at:
             return
         self._fitted_at = count
