@@ -59,6 +59,7 @@ _ELSEWHERE = {
     "linear": ["dense", "fc"],
     "attend": ["cross_attention", "linear_attention", "performer", "lite_mla", "scaled_dot_product_attention"],
     "map_tokens": ["to_tokens", "rearrange", "to_sequence", "tokenizer"],
+    "recurrent": ["lstm", "gru", "rnn", "bilstm", "bigru"],
     "learned_tokens": ["latents", "latent_array", "query_tokens", "class_token", "cls_token", "seeds"],
     "token_map": ["to_map", "to_image"],
     "image_head": ["fc", "classifier", "head", "classification_head"],

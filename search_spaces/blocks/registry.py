@@ -26,6 +26,7 @@ from search_spaces.blocks.plumbing import (
     Zero,
 )
 from search_spaces.blocks.pooling import Pool
+from search_spaces.blocks.recurrent import Recurrent
 from search_spaces.blocks.resizing import (
     Flatten,
     GlobalPool,
@@ -95,6 +96,7 @@ BLOCKS: dict[str, Block] = {
         Pool(),
         PositionalBottleneck(),
         PositionMixer(),
+        Recurrent(),
         ReluConvBN(),
         ResidualMLP(),
         Scale(),

@@ -34,13 +34,8 @@ NODE_KEYS = frozenset(
 )
 
 
-_RECURRENT = ("lstm", "bilstm", "gru", "rnn")
-
-
 def _advice_on_kind(kind: str) -> str:
     """What to write in place of a block that there is not."""
-    if kind.lower() in _RECURRENT:
-        return "recurrence is not in the language; a block kind of your own may add it (search_spaces/plugins.py)"
     everything = "all blocks: nas space blocks"
     hint = did_you_mean(kind, BLOCKS)
     if "did you mean" in hint:

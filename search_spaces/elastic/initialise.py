@@ -10,6 +10,7 @@ from torch import nn
 
 from search_spaces.elastic.layers import RMSNorm
 from search_spaces.elastic.norms import LayerScale
+from search_spaces.elastic.recurrent import RecurrentLayer
 from search_spaces.elastic.sequences import TokenProjection
 from search_spaces.elastic.vectors import LinearLayer
 
@@ -31,6 +32,9 @@ def initialise(module: nn.Module, seed: int, key: str) -> None:
         for part in module.modules()
         if isinstance(part, (TokenProjection, LinearLayer))
     }
+    for part in module.modules():
+        if isinstance(part, RecurrentLayer):
+            scales |= dict.fromkeys((*part.of_tokens, *part.of_states), 1.0)
     generator = torch.Generator().manual_seed(key_seed(seed, key))
     for part in module.modules():
         if isinstance(part, nn.modules.conv._ConvNd):

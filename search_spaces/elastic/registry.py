@@ -25,6 +25,7 @@ from search_spaces.elastic.plumbing import (
     SCALE,
     ZERO,
 )
+from search_spaces.elastic.recurrent import RECURRENT
 from search_spaces.elastic.resizing import (
     FLATTEN,
     GLOBAL_POOL,
@@ -98,6 +99,7 @@ MODULES: dict[str, ModuleSpec] = {
     "pool": POOL,
     "position_mixer": POSITION_MIXER,
     "positional_bottleneck": POSITIONAL_BOTTLENECK,
+    "recurrent": RECURRENT,
     "relu_conv_bn": RELU_CONV_BN,
     "residual_mlp": RESIDUAL_MLP,
     "scale": SCALE,

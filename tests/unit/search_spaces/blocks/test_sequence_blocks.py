@@ -10,6 +10,7 @@ import torch
 from search_spaces.blocks.base import BlockError
 from search_spaces.blocks.registry import BLOCKS
 from search_spaces.elastic.positions import DistanceBias, RelativeVectors, rotated
+from search_spaces.elastic.recurrent import Recurrent
 from search_spaces.elastic.registry import MODULES
 from search_spaces.elastic.sequences import TokenPool, TokenReduction
 from search_spaces.elastic.transformer import CausalConv, TransformMixer
@@ -48,6 +49,26 @@ class TestLearnedTokens(BlockContract):
     kind = "learned_tokens"
     inputs: ClassVar = [[TokensShape(6, 8)]]
     options: ClassVar = {"length": [1, 3], "features": [4, 8]}
+
+
+class TestRecurrent(BlockContract):
+    kind = "recurrent"
+    inputs: ClassVar = [[TokensShape(6, 8), TokensShape(4, 12)]]
+    options: ClassVar = {"features": [4, 8], "cell": ["gru", "lstm"], "bidirectional": [True, False]}
+
+
+@pytest.mark.parametrize(("gates", "theirs"), [(3, torch.nn.GRU), (4, torch.nn.LSTM)])
+def test_recurrent_layers_compute_what_those_of_torch_do(
+    gates: int, theirs: type[torch.nn.GRU | torch.nn.LSTM]
+) -> None:
+    mine, other = Recurrent(8, 5, gates, True), theirs(8, 5, batch_first=True, bidirectional=True)
+    with torch.no_grad():
+        for layer, end in ((mine.onward, "l0"), (mine.back, "l0_reverse")):
+            for parts, what in ((layer.of_tokens, "ih"), (layer.of_states, "hh")):
+                getattr(other, f"weight_{what}_{end}").copy_(torch.cat([part.weight for part in parts]))
+                getattr(other, f"bias_{what}_{end}").copy_(torch.cat([part.bias for part in parts]))
+        x = make_input(TokensShape(7, 8))
+        assert torch.allclose(mine(x), other(x)[0], atol=1e-5)
 
 
 class TestTokenNorm(BlockContract):

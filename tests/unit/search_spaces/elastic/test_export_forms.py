@@ -54,6 +54,7 @@ DOCUMENTS = (  # of blocks that no built-in family has
     ("block-and-grid", 3, {"channels": 1, "height": 16, "width": 16}),
     ("near-text", 3, {"length": 16, "vocabulary": 20}),
     ("down-and-up", 3, {"channels": 1, "height": 8, "width": 8}),
+    ("recurrent-text", 3, {"length": 6, "vocabulary": 20}),
     ("routed-experts", None, {"length": 6, "vocabulary": 20}),
     ("linear-attention", 3, {"channels": 1, "height": 32, "width": 32}),
     ("convolutional-tokens", 3, {"channels": 1, "height": 4, "width": 4}),

@@ -33,6 +33,7 @@ MIXERS = {
     "bare branch": {"residual": [{"block": "token_norm"}, {**ATTENTION, "norm": "none", "residual": False}]},
     "pooled": {"sequence": [{"block": "token_pool", "operation": "max"}, ATTENTION]},
     "linear attention to fewer": {"graph": {"body": [*SHORTER, ATTEND | {"linear": True, "inputs": ["x", "k", "s"]}]}},
+    "recurrent": {"block": "recurrent", "features": 8, "bidirectional": True, "cell": {"one_of": ["gru", "lstm"]}},
     "latents": {"graph": {"body": [LATENTS, ATTEND | {"inputs": ["q", "x", "x"]}, ATTENTION]}},
     "positions": {"residual": [{"block": "token_norm"}, {"block": "position_mixer", "mid": {"one_of": [0, 8]}}]},
 }
