@@ -68,7 +68,8 @@ def key(engine):
 
 @pytest.fixture(scope="module")
 def client(app, key):
-    return api.client_of(app, key)
+    with api.client_of(app, key) as client:  # one event loop, not one for each of thousands of requests
+        yield client
 
 
 @pytest.fixture(scope="module")
