@@ -56,7 +56,6 @@ DOCUMENTS = (  # of blocks that no built-in family has
     ("down-and-up", 3, {"channels": 1, "height": 8, "width": 8}),
     ("recurrent-text", 3, {"length": 6, "vocabulary": 20}),
     ("routed-experts", None, {"length": 6, "vocabulary": 20}),
-    ("linear-attention", 3, {"channels": 1, "height": 32, "width": 32}),
     ("convolutional-tokens", 3, {"channels": 1, "height": 4, "width": 4}),
 )
 SPACES = [(family, partial(bound, family, None, size)) for family, size in FAMILIES] + [
