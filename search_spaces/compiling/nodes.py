@@ -56,7 +56,7 @@ class NodeCompiler(GraphCompiler):
         if name:
             frame.labels[name] = register
         if frame.earlier is not None and name not in {item.label for item in frame.earlier}:
-            frame.earlier.append(Earlier(name, register, frame.guards, False))
+            self._add_earlier(frame.earlier, name, register, frame)
 
     def _node(self, raw: Mapping[str, Any], outer: Frame, ops: list[Op], pointer: str, label: str = "") -> None:
         """Compiles a node behind `ops`. `outer` gets its name; `label` replaces it (branches of a choice)."""
@@ -116,10 +116,13 @@ class NodeCompiler(GraphCompiler):
             if body and isinstance(body[-1], BlockOp):
                 self.block_at[register] = body[-1]
         if earlier is not None:
-            taken = {item.label: 1 for item in earlier}
-            shown = self._unique(name or f"node{sum(not item.is_input for item in earlier)}", taken)
-            earlier.append(Earlier(shown, register, frame.guards, False))
+            self._add_earlier(earlier, name or "", register, frame)
         body.append(Mark(register))
+
+    def _add_earlier(self, earlier: list[Earlier], name: str, register: int, frame: Frame) -> None:
+        taken = {item.label: 1 for item in earlier}
+        shown = self._unique(name or f"node{sum(not item.is_input for item in earlier)}", taken)
+        earlier.append(Earlier(shown, register, frame.guards, False))
 
     def _spliced(self, frame: Frame, ops: list[Op], sources: tuple[Reference, ...], pointer: str) -> None:
         if len(sources) > 1:

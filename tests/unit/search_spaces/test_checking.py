@@ -30,6 +30,7 @@ GROUPED, PARTS = conv(out=12, group_size=5), {"block": "channel_part", "part": 0
 ATTENTION = {"block": "map_attention", "heads": 2, "value_dim": 4, "window": 5}
 BRANCHES = [conv(name="a", inputs=["x"], group_size=5), conv(name="b", inputs=["x"], out=9), PARTS]
 JOINED = [{"block": "add", "name": "sum", "inputs": ["a", "b"]}, {"block": "concat", "inputs": ["sum", -2]}]
+LOOSE = {"loose_ends": "concat"}
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,11 @@ JOINED = [{"block": "add", "name": "sum", "inputs": ["a", "b"]}, {"block": "conc
         (
             [conv(), {"graph": {"body": [*BRANCHES, *JOINED]}}, PARTS | {"parts": 10}],
             [f"1/graph/body/{n}" for n in (0, 2, 3)],
+        ),
+        # A graph whose only node is not known, nor what is inside that: its loose ends are not none.
+        (
+            [{"graph": {"body": [{"repeat": {"count": {}, "body": [conv(kernel=99)]}}], "output": LOOSE}}],
+            ["0/graph/body/0/repeat/count", "0/graph/body/0/repeat/body/0/kernel"],
         ),
         # Height and width are one fault; behind a sum of different maps channels are known.
         ([ATTENTION, {"residual": [conv(out=3, stride=2)]}, conv(group_size=2)], ["0", "1", "2"]),
