@@ -36,8 +36,9 @@ check: install
 	$(BIN)/mypy
 
 # Whole files go to one process more than there are cores; the order lets the long ones begin first.
+# Many tests start processes of Python, which compile all of this again where bytecode is not to be written.
 test: install dashboard
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --no-loadscope-reorder
 
 # Strategies on NAS-Bench-201: curves, spreads, paired tests; hours on one core, goes on where it was stopped.
 bench-strategies: install

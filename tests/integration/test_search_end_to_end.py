@@ -18,7 +18,7 @@ from workers.dispatch import Dispatcher, Timing
 from workers.local_pool import LocalPool
 from workers.marker import FILE_NAME
 
-RECIPE = MethodChoice("sandwich", {"num_steps": 250, "num_random": 1, "curve_every_steps": 125})
+RECIPE = MethodChoice("sandwich", {"num_steps": 100, "num_random": 1, "curve_every_steps": 50})
 
 
 @pytest.fixture(scope="module")
