@@ -59,9 +59,9 @@ asked for other gradients alone (`search_spaces/elastic/lent_linear.py`). Before
 1.28 and 1.27.
 
 What is lent stands among the plain attributes of a skeleton's layers, where Python finds it at once and not by the
-search of `nn.Module.__getattr__`. With it digits-mlp, whose pass takes a third of a millisecond, came from 1.155 to
-1.075 (lower quartiles of 8,000 interleaved passes of each, three processes of each kind in turn; spread 0.002 and
-0.006); larger networks do not notice.
+search of `nn.Module.__getattr__`. With it digits-mlp, whose pass takes a third of a millisecond, came from 1.16 to
+1.08 (lower quartiles of 8,000 interleaved passes, three processes of each kind in turn: 1.161 to 1.168, and 1.075 to
+1.077); larger networks do not notice.
 
 Above the target is mlp-elastic, wide layers on rows of numbers. Where its time went before that (603,650 of 4.2 million
 parameters; a plain pass takes 4.6 ms), by taking out one part after the other, medians of 150 to 300 passes:
@@ -77,8 +77,8 @@ parameters; a plain pass takes 4.6 ms), by taking out one part after the other, 
 A function whose product is the first write into a gradient, and which sets to zero only what an earlier step wrote,
 came to 1.17, and 1.13 without borrowing: still above the target. It was left, for nothing tells whether anyone else
 has written into the rest of a gradient (neither `torch.distributed.all_reduce` nor `.data` counts a tensor's version),
-and what they wrote would come back in the next step. Huge pages and padded rows changed nothing, nor
-did looking at all tensors of a skeleton together instead of one by one.
+and what they wrote would come back in the next step. Huge pages and padded rows changed nothing,
+nor did looking at all tensors of a skeleton together instead of one by one.
 
 | family | input | batch | params | elastic ms | plain ms | ratio |
 |---|---|---|---|---|---|---|
