@@ -26,7 +26,20 @@ class MapNorm(Block):
         return tally.cost()
 
 
-class LayerScale(Block):
+class _PerChannel(Block):
+    """One learned number for each channel or feature; what comes in keeps its shape."""
+
+    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
+        return inputs[0]
+
+    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
+        x = inputs[0]
+        tally = Tally(inputs)
+        tally.learn(x.channels if isinstance(x, ImageShape) else x.features)
+        return tally.cost()
+
+
+class LayerScale(_PerChannel):
     """Each channel or feature times a learned number (CaiT, Touvron et al. 2021, arXiv 2103.17239)."""
 
     kind = "layer_scale"
@@ -35,27 +48,9 @@ class LayerScale(Block):
         Param("start", "float", 0.1, minimum=0.0, help="Where the numbers start: 0.1 in CaiT, 1e-6 in ConvNeXt."),
     )
 
-    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
-        return inputs[0]
 
-    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
-        x = inputs[0]
-        tally = Tally(inputs)
-        tally.learn(x.channels if isinstance(x, ImageShape) else x.features)
-        return tally.cost()
-
-
-class Bias(Block):
+class Bias(_PerChannel):
     """Each channel or feature plus a learned number: the bias of a tied head (BERT), half of the affine of ResMLP."""
 
     kind = "bias"
     help = "Each channel or feature plus a learned number, as behind a tied `language_head` (BERT)."
-
-    def out_shape(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Shape:
-        return inputs[0]
-
-    def cost(self, inputs: tuple[Shape, ...], p: Mapping[str, Any]) -> Cost:
-        x = inputs[0]
-        tally = Tally(inputs)
-        tally.learn(x.channels if isinstance(x, ImageShape) else x.features)
-        return tally.cost()
